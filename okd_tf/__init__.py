@@ -1,0 +1,15 @@
+"""Oracle knowledge distillation with architecture search.
+
+Importing this package imports neither TensorFlow nor Keras. It only says how they are to start, which
+must be said before their first import: oneDNN kernels on (twice the speed on CPU; off by default on some
+processors) and TensorFlow as the Keras backend. A value the user has set is left alone.
+"""
+
+import os
+
+from okd_tf.version import VERSION as __version__
+
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+
+__all__ = ["__version__"]

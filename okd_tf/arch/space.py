@@ -1,0 +1,165 @@
+"""The search space: which students a backbone can grow into.
+
+For each attach point a *choice* (op, chain, feed_back), all integers: op indexes the candidate operations,
+chain and feed_back are 0 or 1. An add-on layer that neither feeds back nor is read by a living later one is
+dead: it is not built, costs nothing, and its canonical choice is DEAD. Two choices that differ only in dead
+layers are one architecture.
+"""
+
+import dataclasses
+import functools
+import random
+from collections.abc import Sequence
+
+from okd_tf import backbones
+from okd_tf.arch import cost, spec
+from okd_tf.ops import OPS
+
+Choice = tuple[int, int, int]
+Architecture = tuple[Choice, ...]
+DEAD: Choice = (0, 0, 0)
+
+
+@dataclasses.dataclass(frozen=True)
+class SearchSpace:
+    """All architectures of one backbone.
+
+    Attributes:
+        attach_points: names of the backbone's outputs, in order.
+        ops: names of the candidate operations.
+        chainable: per layer, whether it can read the previous add-on layer (there is one, of equal shape).
+        base: the cost of the bare backbone.
+        op_costs: [layers][ops] costs of putting an operation there.
+    """
+
+    attach_points: tuple[str, ...]
+    ops: tuple[str, ...]
+    chainable: tuple[bool, ...]
+    base: spec.Cost
+    op_costs: tuple[tuple[spec.Cost, ...], ...]
+
+    @classmethod
+    def around(cls, backbone: backbones.Backbone, ops: Sequence[str] = tuple(OPS)) -> "SearchSpace":
+        """The space of add-on layers after a backbone's attach points."""
+        shapes = [
+            tuple(backbone.model.get_layer(name).output.shape[1:]) for name in backbone.attach_points
+        ]
+        by_shape = {
+            shape: tuple(cost.of_operation(OPS[name], shape) for name in ops) for shape in set(shapes)
+        }
+        return cls(
+            attach_points=backbone.attach_points,
+            ops=tuple(ops),
+            chainable=tuple(
+                index > 0 and shapes[index - 1] == shape for index, shape in enumerate(shapes)
+            ),
+            base=cost.of_model(backbone.model),
+            op_costs=tuple(by_shape[shape] for shape in shapes),
+        )
+
+    @property
+    def layers(self) -> int:
+        """The number of attach points."""
+        return len(self.attach_points)
+
+    def alive(self, architecture: Architecture) -> list[bool]:
+        """Per layer, whether it feeds back or is read by a living later one."""
+        alive = [False] * self.layers
+        read = False
+        for layer in reversed(range(self.layers)):
+            _, chain, feed_back = architecture[layer]
+            alive[layer] = bool(feed_back) or read
+            read = alive[layer] and bool(chain) and self.chainable[layer]
+        return alive
+
+    def canonical(self, architecture: Architecture) -> Architecture:
+        """The one representative of all choices that build the same layers."""
+        return tuple(
+            (op, chain if chainable else 0, feed_back) if alive else DEAD
+            for (op, chain, feed_back), chainable, alive in zip(
+                architecture, self.chainable, self.alive(architecture), strict=True
+            )
+        )
+
+    def cost(self, architecture: Architecture) -> spec.Cost:
+        """The cost of the student: the backbone's and that of the living layers."""
+        living = [
+            self.op_costs[layer][architecture[layer][0]]
+            for layer, alive in enumerate(self.alive(architecture))
+            if alive
+        ]
+        return spec.Cost(
+            params=self.base.params + sum(item.params for item in living),
+            flops=self.base.flops + sum(item.flops for item in living),
+        )
+
+    def add_ons(self, architecture: Architecture) -> tuple[spec.AddOn, ...]:
+        """The living layers, as a spec has them."""
+        canonical = self.canonical(architecture)
+        return tuple(
+            spec.AddOn(after, self.ops[op], bool(chain), bool(feed_back))
+            for after, (op, chain, feed_back), alive in zip(
+                self.attach_points, canonical, self.alive(canonical), strict=True
+            )
+            if alive
+        )
+
+    def size(self) -> int:
+        """How many different architectures there are, the bare backbone among them."""
+        return self._count(self.layers, False)
+
+    def sample(self, generator: random.Random) -> Architecture:
+        """One architecture, each with the same probability."""
+        choices: list[Choice] = []
+        read = False
+        for layer in reversed(range(self.layers)):
+            options = self._options(layer, read)
+            weights = [count for _, _, count in options]
+            # randrange over exact integers: weights can be beyond what a float holds.
+            position = generator.randrange(sum(weights))
+            for (chain, feed_back), alive, count in options:
+                if position < count:
+                    break
+                position -= count
+            choices.append((generator.randrange(len(self.ops)), chain, feed_back) if alive else DEAD)
+            read = alive and bool(chain)
+        return tuple(reversed(choices))
+
+    def sample_within(self, generator: random.Random, budget: spec.Budget, attempts: int = 2000) -> Architecture:
+        """One architecture that fits the budget.
+
+        Uniform over those that fit as long as one of `attempts` uniform samples fits; under a budget
+        tighter than that, the last sample loses random living layers until it fits, which is not uniform.
+        """
+        for _ in range(attempts):
+            architecture = self.sample(generator)
+            if budget.admits(self.cost(architecture)):
+                return architecture
+        while not budget.admits(self.cost(architecture)):
+            living = [layer for layer, alive in enumerate(self.alive(architecture)) if alive]
+            removed = generator.choice(living)
+            # Its reader's chain is cut too, or the layer would stay alive.
+            architecture = self.canonical(
+                tuple(
+                    DEAD if layer == removed else (op, 0 if layer == removed + 1 else chain, feed_back)
+                    for layer, (op, chain, feed_back) in enumerate(architecture)
+                )
+            )
+        return architecture
+
+    def _options(self, layer: int, read: bool) -> list[tuple[tuple[int, int], bool, int]]:
+        """((chain, feed_back), alive, how many architectures of layers 0..layer) for what reads the layer."""
+        options = []
+        for feed_back in (0, 1):
+            alive = bool(feed_back) or read
+            for chain in (0, 1) if alive and self.chainable[layer] else (0,):
+                below = self._count(layer, alive and bool(chain))
+                options.append(((chain, feed_back), alive, below * (len(self.ops) if alive else 1)))
+        return options
+
+    @functools.cache  # noqa: B019 - spaces are few and live as long as the run
+    def _count(self, layers: int, read: bool) -> int:
+        """Architectures of the first `layers` layers, given whether the last of them is read."""
+        if layers == 0:
+            return 1
+        return sum(count for _, _, count in self._options(layers - 1, read))

@@ -1,0 +1,163 @@
+"""ArchSpec: the record of one network, as `arch.json` holds it.
+
+It is everything needed to build the network again: no code of a search is needed to read it.
+"""
+
+import dataclasses
+import os
+from typing import Any
+
+from okd_tf import errors, files
+
+FORMAT_VERSION = 1
+
+
+@dataclasses.dataclass(frozen=True)
+class AddOn:
+    """One add-on layer, put after the backbone's output `after` (h_l).
+
+    u_l = h_l + chain * a_(l-1);  a_l = op(u_l);  the backbone goes on with h_l + feed_back * a_l.
+    Our reading of the paper's two binary connections.
+    """
+
+    after: str
+    op: str
+    chain: bool
+    feed_back: bool
+
+
+@dataclasses.dataclass(frozen=True)
+class Cost:
+    """What a network costs: `params` as `count_params()` has it; `flops` of one image, 2 per multiply-add."""
+
+    params: int
+    flops: int
+
+
+@dataclasses.dataclass(frozen=True)
+class Budget:
+    """The largest cost allowed; 0 is no bound."""
+
+    max_params: int = 0
+    max_flops: int = 0
+
+    def admits(self, cost: Cost) -> bool:
+        """Whether a network of this cost fits."""
+        return (not self.max_params or cost.params <= self.max_params) and (
+            not self.max_flops or cost.flops <= self.max_flops
+        )
+
+
+@dataclasses.dataclass(frozen=True)
+class ArchSpec:
+    """A student: a backbone, its add-on layers, its cost, and where it came from.
+
+    Attributes:
+        backbone: a registered name.
+        width: channels of the backbone's first stage.
+        input_shape: (height, width, channels).
+        classes: number of logits.
+        mean: per-channel pixel mean that the network's first layer subtracts, scale 0..255.
+        std: per-channel pixel standard deviation it divides by.
+        add_ons: the living add-on layers, in the order of their attach points.
+        provenance: strategy, seed and scores of the search that found it; free-form.
+    """
+
+    backbone: str
+    width: int
+    input_shape: tuple[int, int, int]
+    classes: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    add_ons: tuple[AddOn, ...]
+    cost: Cost
+    budget: Budget = Budget()
+    provenance: dict[str, Any] = dataclasses.field(default_factory=dict, compare=False)
+
+    def to_json(self) -> dict[str, Any]:
+        """A dict of JSON's own types; `from_json` reads it back to an equal spec."""
+        return {"format_version": FORMAT_VERSION, **dataclasses.asdict(self)}
+
+    @classmethod
+    def from_json(cls, value: Any, path: str = "arch.json") -> "ArchSpec":
+        """Reads what `to_json` gave.
+
+        Raises:
+            UserError: naming `path`, the field, what was expected and what came.
+        """
+        fields = {field.name for field in dataclasses.fields(cls)}
+        record = _typed(value, dict, path, "the whole file")
+        version = record.get("format_version")
+        if version != FORMAT_VERSION:
+            raise errors.UserError(
+                f"{path}: format_version {version!r}, this version reads {FORMAT_VERSION}; search again"
+            )
+        _same_fields(record, fields | {"format_version"}, path, "the whole file")
+        add_ons = []
+        for index, entry in enumerate(_typed(record["add_ons"], list, path, "add_ons")):
+            where = f"add_ons[{index}]"
+            entry = _typed(entry, dict, path, where)
+            _same_fields(entry, {"after", "op", "chain", "feed_back"}, path, where)
+            for name, kind in (("after", str), ("op", str), ("chain", bool), ("feed_back", bool)):
+                _typed(entry[name], kind, path, f"{where}.{name}")
+            add_ons.append(AddOn(**entry))
+        cost = _counts(record["cost"], {"params", "flops"}, path, "cost")
+        budget = _counts(record["budget"], {"max_params", "max_flops"}, path, "budget")
+        shape = _numbers(record["input_shape"], int, path, "input_shape")
+        if len(shape) != 3:
+            raise errors.UserError(f"{path}: input_shape: expected 3 numbers, got {len(shape)}")
+        height, width, channels = shape
+        return cls(
+            backbone=_typed(record["backbone"], str, path, "backbone"),
+            width=_numbers([record["width"]], int, path, "width")[0],
+            input_shape=(height, width, channels),
+            classes=_numbers([record["classes"]], int, path, "classes")[0],
+            mean=_numbers(record["mean"], float, path, "mean"),
+            std=_numbers(record["std"], float, path, "std"),
+            add_ons=tuple(add_ons),
+            cost=Cost(**cost),
+            budget=Budget(**budget),
+            provenance=_typed(record["provenance"], dict, path, "provenance"),
+        )
+
+
+def read(path: str | os.PathLike[str]) -> ArchSpec:
+    """Reads an arch.json; raises UserError naming the file and the field that is wrong."""
+    return ArchSpec.from_json(files.read_json(path), str(path))
+
+
+def write(path: str | os.PathLike[str], spec: ArchSpec) -> None:
+    """Writes an arch.json, whole or not at all."""
+    files.write_json(path, spec.to_json())
+
+
+def _typed(value: Any, kind: type, path: str, field: str) -> Any:
+    if not isinstance(value, kind):
+        raise errors.UserError(f"{path}: {field}: expected {kind.__name__}, got {str(value)[:40]!r}")
+    return value
+
+
+def _same_fields(record: dict[str, Any], fields: set[str], path: str, where: str) -> None:
+    for problem, names in (("missing", fields - set(record)), ("unknown", set(record) - fields)):
+        if names:
+            raise errors.UserError(f"{path}: {where}: {problem} field {', '.join(sorted(map(str, names)))}")
+
+
+def _numbers(values: Any, kind: type, path: str, field: str) -> tuple[Any, ...]:
+    kinds = (int,) if kind is int else (int, float)
+    for value in _typed(values, list, path, field):
+        if not isinstance(value, kinds) or isinstance(value, bool) or (kind is int and value < 1):
+            raise errors.UserError(
+                f"{path}: {field}: expected {'a positive integer' if kind is int else 'a number'}, "
+                f"got {str(value)[:40]!r}"
+            )
+    return tuple(kind(value) for value in values)
+
+
+def _counts(value: Any, fields: set[str], path: str, field: str) -> dict[str, int]:
+    record = _typed(value, dict, path, field)
+    _same_fields(record, fields, path, field)
+    for name, count in record.items():
+        if not isinstance(count, int) or isinstance(count, bool) or count < 0:
+            raise errors.UserError(f"{path}: {field}.{name}: expected an integer >= 0, got {count!r}")
+    return record

@@ -1,0 +1,98 @@
+"""Training batches as a pure function of the global step.
+
+Epoch e shows every example once, in an order that is a seeded permutation of its own; all examples show
+their view number e (modulo the number of views). Nothing is carried from step to step, so a run resumed at
+step n sees what the uninterrupted run saw.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+import tensorflow as tf
+
+from okd_tf import errors, seeds
+from okd_tf.data import examples, views
+
+Batch = dict[str, tf.Tensor]
+# (rows int64 [batch] in the split, views int64 [batch]) -> float32 [batch, teachers, classes]
+TeacherLogits = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+class Batches:
+    """Batches of one split; see `batch` for what is in one."""
+
+    def __init__(
+        self,
+        split: examples.Examples,
+        batch_size: int,
+        seed: int,
+        augmentation: views.CropFlip | None = None,
+        view_seed: int = 0,
+        num_views: int = 0,
+        teacher_logits: TeacherLogits | None = None,
+    ):
+        """Takes a split and how to look at it.
+
+        Args:
+            seed: of the order of examples.
+            augmentation: None shows the images as they are.
+            view_seed: of the views; must be the one a view bank was written with.
+            num_views: how many views of each example are in use; 0 is all there are.
+            teacher_logits: reads stored logits for rows and views, or None.
+
+        Raises:
+            UserError: the split is smaller than one batch.
+        """
+        if len(split) < batch_size:
+            raise errors.UserError(
+                f"--batch_size: {batch_size} is more than the {len(split)} examples of a split; "
+                f"use at most {len(split)}"
+            )
+        self.split = split
+        self.batch_size = batch_size
+        self.steps_per_epoch = len(split) // batch_size
+        self._seed = seeds.derive(seed, "order of examples")
+        self._augmentation = augmentation
+        self._view_seed = seeds.derive(view_seed, "views")
+        self._num_views = num_views or (augmentation.count if augmentation else 1)
+        self._teacher_logits = teacher_logits
+        self._arrays: tuple[tf.Tensor, ...] | None = None
+
+    def batch(self, step: tf.Tensor) -> Batch:
+        """The batch of a global step.
+
+        Returns a dict of "id" int64 [batch], "view" int64 [batch], "image" float32 [batch, height, width,
+        channels] (pixel values 0..255), "label" int32 [batch] and, with stored logits, "teacher_logits"
+        float32 [batch, teachers, classes].
+        """
+        ids, images, labels = self._tensors()
+        step = tf.cast(step, tf.int64)
+        epoch, position = step // self.steps_per_epoch, step % self.steps_per_epoch
+        index = position * self.batch_size + tf.range(self.batch_size, dtype=tf.int64)
+        rows = tf.random.experimental.index_shuffle(
+            index, tf.stack([tf.constant(self._seed, tf.int64), epoch, 0]), tf.constant(len(ids) - 1, tf.int64)
+        )
+        shown = tf.fill([self.batch_size], epoch % self._num_views)
+        batch = {"id": tf.gather(ids, rows), "view": shown, "label": tf.gather(labels, rows)}
+        pixels = tf.gather(images, rows)
+        if self._augmentation is not None:
+            pixels = self._augmentation.apply(pixels, batch["id"], shown, self._view_seed)
+        batch["image"] = tf.cast(pixels, tf.float32)
+        if self._teacher_logits is not None:
+            logits = tf.numpy_function(self._teacher_logits, [rows, shown], tf.float32)
+            batch["teacher_logits"] = tf.ensure_shape(logits, [self.batch_size, None, None])
+        return batch
+
+    def dataset(self, start: int, stop: int) -> tf.data.Dataset:
+        """Batches of the global steps start..stop-1, prepared in the background."""
+        self._tensors()
+        steps = tf.data.Dataset.range(start, stop)
+        return steps.map(self.batch, num_parallel_calls=2, deterministic=True).prefetch(2)
+
+    def _tensors(self) -> tuple[tf.Tensor, ...]:
+        # Made once and captured by tf.data by reference: a NumPy array would be copied into each graph.
+        if self._arrays is None:
+            with tf.init_scope(), tf.device("cpu"):
+                arrays = (self.split.ids, self.split.images, self.split.labels)
+                self._arrays = tuple(tf.constant(array) for array in arrays)
+        return self._arrays

@@ -1,0 +1,33 @@
+"""The 1,797 real 8x8 handwritten digits that ship inside scikit-learn: a dataset with nothing to download.
+
+Source: UCI "Optical Recognition of Handwritten Digits" (Alpaydin and Kaynak, 1998), its test part.
+"""
+
+import numpy as np
+
+from okd_tf.data import examples, splits, views
+
+TEST_EXAMPLES = 360
+
+
+def load(data_dir: str, download: bool) -> examples.Source:
+    """The digits; `data_dir` and `download` have no effect, since the images come with a package.
+
+    The collection has no test part of its own: the same 360 examples, whatever the run's seed, are set
+    aside as one.
+    """
+    del data_dir, download
+    # Here and not above: scikit-learn takes a second to import, which other datasets need not pay.
+    from sklearn import datasets as sklearn_datasets
+
+    bunch = sklearn_datasets.load_digits()
+    images = np.rint(bunch.images * (255 / 16)).astype(np.uint8)[..., np.newaxis]
+    everything = examples.Examples(np.arange(len(images)), images, bunch.target.astype(np.int32))
+    order = splits.order(everything.ids, seed=0, purpose="digits test part")
+    return examples.Source(
+        name="digits",
+        class_names=tuple(str(digit) for digit in range(10)),
+        train=everything.take(order[TEST_EXAMPLES:]),
+        test=everything.take(order[:TEST_EXAMPLES]),
+        augmentation=views.CropFlip(padding=1, flip=False),
+    )

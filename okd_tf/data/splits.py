@@ -1,0 +1,107 @@
+"""Train, validation and test splits, carved by a seeded hash of the example id.
+
+Membership depends on ids and the seed alone, never on the order on disk; a smaller `train_examples` gives a
+subset of what a larger one gives.
+"""
+
+import dataclasses
+import hashlib
+
+import numpy as np
+
+from okd_tf import errors, seeds
+from okd_tf.data import examples, views
+
+
+@dataclasses.dataclass(frozen=True)
+class Splits:
+    """A dataset as every stage sees it.
+
+    Attributes:
+        mean: per-channel mean of the training split's pixels, on the scale 0..255.
+        std: their standard deviation.
+    """
+
+    name: str
+    class_names: tuple[str, ...]
+    train: examples.Examples
+    val: examples.Examples
+    test: examples.Examples
+    augmentation: views.CropFlip
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @property
+    def image_shape(self) -> tuple[int, int, int]:
+        """(height, width, channels) of every image."""
+        height, width, channels = self.train.images.shape[1:]
+        return height, width, channels
+
+    @property
+    def classes(self) -> int:
+        """The number of classes."""
+        return len(self.class_names)
+
+    def record(self) -> dict[str, int | str]:
+        """Sizes and a hash of who is where, for run.json and for the keys of stages."""
+        digest = hashlib.sha256()
+        for part in (self.train, self.val, self.test):
+            digest.update(part.ids.tobytes())
+            digest.update(part.labels.tobytes())
+            digest.update(hashlib.sha256(part.images.tobytes()).digest())
+        sizes = {"train": len(self.train), "val": len(self.val), "test": len(self.test)}
+        return {"dataset": self.name, **sizes, "sha256": digest.hexdigest()}
+
+
+def order(ids: np.ndarray, seed: int, purpose: str) -> np.ndarray:
+    """A permutation [examples] that sorts ids by their seeded hash (the splitmix64 finaliser)."""
+    with np.errstate(over="ignore"):
+        mixed = ids.astype(np.uint64) + np.uint64(seeds.derive(seed, purpose)) * np.uint64(0x9E3779B97F4A7C15)
+        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.lexsort((ids, mixed ^ (mixed >> np.uint64(31))))
+
+
+def carve(source: examples.Source, seed: int, val_examples: int = 0, train_examples: int = 0) -> Splits:
+    """Splits a source; validation is carved from its training images, test is its test images.
+
+    Args:
+        val_examples: size of the validation split; 0 is a tenth of the training images.
+        train_examples: how many of the remaining images to train on; 0 is all of them.
+
+    Raises:
+        UserError: more examples asked for than there are, or a class that training has no example of.
+    """
+    total = len(source.train)
+    val_examples = val_examples or total // 10
+    left = total - val_examples
+    if left < 1:
+        raise errors.UserError(
+            f"--val_examples: {val_examples} asked of {total} training images; ask for fewer"
+        )
+    if train_examples > left:
+        raise errors.UserError(
+            f"--train_examples: {train_examples} asked, {left} left of {total} after {val_examples} for "
+            f"validation; ask for at most {left}, or 0 for all"
+        )
+    ranked = order(source.train.ids, seed, "validation split")
+    train = source.train.take(ranked[val_examples:][: train_examples or left])
+    classes = len(source.class_names)
+    missing = sorted(set(range(classes)) - set(train.labels.tolist()))
+    if missing:
+        raise errors.UserError(
+            f"--train_examples: {len(train)} training images leave {len(missing)} of {classes} classes "
+            f"without one (first: {source.class_names[missing[0]]}); ask for more"
+        )
+    pixels = train.images.reshape(-1, train.images.shape[-1])
+    mean, std = pixels.mean(axis=0, dtype=np.float64), pixels.std(axis=0, dtype=np.float64)
+    return Splits(
+        name=source.name,
+        class_names=source.class_names,
+        train=train,
+        val=source.train.take(ranked[:val_examples]),
+        test=source.test,
+        augmentation=source.augmentation,
+        mean=tuple(round(float(value), 4) for value in mean),
+        std=tuple(round(max(float(value), 1.0), 4) for value in std),
+    )

@@ -1,0 +1,57 @@
+"""Augmentation as a pure function of (example id, view number, seed).
+
+The views of an image are a finite set: every offset of a padded crop, each plain or mirrored. For each
+example a seeded permutation puts them in an order of its own; view number v is the v-th in that order. So
+the views numbered 0..K-1 are K different ones, teachers can look at each once, and whoever asks for view v
+of example i again, in any process or batch, gets the same pixels.
+"""
+
+import dataclasses
+
+import tensorflow as tf
+
+
+@dataclasses.dataclass(frozen=True)
+class CropFlip:
+    """Zero-padding by `padding` pixels, a crop back to size at some offset and, with `flip`, a mirror image."""
+
+    padding: int
+    flip: bool
+
+    @property
+    def count(self) -> int:
+        """How many distinct views an image has: (2 padding + 1)^2, twice that with flips."""
+        return (2 * self.padding + 1) ** 2 * (2 if self.flip else 1)
+
+    def codes(self, ids: tf.Tensor, views: tf.Tensor, seed: int) -> tf.Tensor:
+        """Which of the `count` views these are.
+
+        ids int64 [batch], views int64 [batch] (counted modulo `count`) -> int64 [batch] in [0, count).
+        """
+        keys = tf.stack([tf.fill(tf.shape(ids), tf.constant(seed, tf.int64)), ids, tf.ones_like(ids)], axis=1)
+        # The raw op, because the public wrapper pads a batch of seeds along the wrong axis.
+        return tf.raw_ops.RandomIndexShuffle(
+            index=views % self.count, seed=keys, max_index=tf.constant(self.count - 1, tf.int64), rounds=4
+        )
+
+    def apply(self, images: tf.Tensor, ids: tf.Tensor, views: tf.Tensor, seed: int) -> tf.Tensor:
+        """Makes one view of each image.
+
+        images [batch, height, width, channels] of any type, ids and views int64 [batch] -> the same shape
+        and type. The whole batch is one gather.
+        """
+        side = 2 * self.padding + 1
+        codes = self.codes(ids, views, seed)
+        mirrored, codes = codes // side**2, codes % side**2
+        top, left = codes // side, codes % side
+        batch, height, width, channels = (tf.shape(images, tf.int64)[axis] for axis in range(4))
+        columns = tf.range(width)[tf.newaxis]
+        columns = tf.where(mirrored[:, tf.newaxis] == 1, width - 1 - columns, columns) + left[:, tf.newaxis]
+        rows = tf.range(height)[tf.newaxis] + top[:, tf.newaxis]
+        border = [self.padding, self.padding]
+        padded = tf.pad(images, [[0, 0], border, border, [0, 0]])
+        padded_height, padded_width = height + 2 * self.padding, width + 2 * self.padding
+        first = (tf.range(batch) * padded_height)[:, tf.newaxis] + rows
+        pixels = first[:, :, tf.newaxis] * padded_width + columns[:, tf.newaxis, :]
+        views_of_images = tf.gather(tf.reshape(padded, [-1, channels]), pixels)
+        return tf.ensure_shape(views_of_images, images.shape)

@@ -1,0 +1,100 @@
+"""Files that never lie: written whole or not at all, read with errors that name the file.
+
+A write goes to a temporary name in the same folder, is flushed to the disk and renamed over the target, so
+a killed process or a full disk leaves the old file as it was.
+"""
+
+import contextlib
+import hashlib
+import json
+import os
+import pathlib
+import shutil
+from collections.abc import Iterator
+from typing import Any
+
+from okd_tf import errors
+
+PathLike = str | os.PathLike[str]
+
+
+@contextlib.contextmanager
+def replacing(path: PathLike) -> Iterator[pathlib.Path]:
+    """Yields a temporary path beside `path`; on a clean exit it takes the place of `path` (file or folder).
+
+    The temporary name ends as `path` does, since several writers choose their format by the suffix.
+    Raises UserError when the file system refuses (disk full, no permission); `path` is then unchanged.
+    """
+    path = pathlib.Path(path)
+    temporary = path.with_name(f".partial-{path.name}")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        remove(temporary)
+        yield temporary
+        if temporary.is_file():
+            with temporary.open("rb+") as file:
+                os.fsync(file.fileno())
+        elif path.is_dir():
+            shutil.rmtree(path)
+        os.replace(temporary, path)
+    except OSError as error:
+        with contextlib.suppress(OSError):
+            remove(temporary)
+        raise _write_error(path, error) from error
+    except BaseException:
+        with contextlib.suppress(OSError):
+            remove(temporary)
+        raise
+
+
+def _write_error(path: pathlib.Path, error: OSError) -> errors.UserError:
+    """The one-line form of what the file system said about writing `path`."""
+    return errors.UserError(f"cannot write {path}: {error.strerror or error}; free space or change --workdir")
+
+
+def remove(path: PathLike) -> None:
+    """Removes a file or a folder with all in it; nothing happens when there is none."""
+    path = pathlib.Path(path)
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def write_text(path: PathLike, text: str) -> None:
+    """Writes a text file atomically."""
+    with replacing(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def write_json(path: PathLike, value: Any) -> None:
+    """Writes JSON atomically, with keys in the order given and a newline at the end."""
+    write_text(path, json.dumps(value, indent=2) + "\n")
+
+
+def read_json(path: PathLike) -> Any:
+    """Reads JSON; raises UserError naming the file when it is missing, cut short or not JSON."""
+    path = pathlib.Path(path)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise errors.UserError(f"{path}: no such file") from None
+    except OSError as error:
+        raise errors.UserError(f"{path}: cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise errors.UserError(f"{path}: not valid JSON ({error}); is it cut short? write it again") from None
+
+
+def sha256(path: PathLike) -> str:
+    """The SHA-256 of a file's bytes, or of every file below a folder with its relative name."""
+    path = pathlib.Path(path)
+    digest = hashlib.sha256()
+    for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+        if not file.is_file():
+            continue
+        if path.is_dir():
+            digest.update(str(file.relative_to(path)).encode() + b"\0")
+        with file.open("rb") as stream:
+            while chunk := stream.read(1 << 20):
+                digest.update(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,25 @@
+"""3x3 pooling of stride 1: work without weights."""
+
+import keras
+
+from okd_tf.ops import base
+
+
+class MaxPool3x3(base.Operation):
+    """The largest value of each 3x3 neighbourhood."""
+
+    @staticmethod
+    def stock_layers(channels, prefix):
+        """MaxPooling2D."""
+        del channels
+        return [keras.layers.MaxPooling2D(3, strides=1, padding="same", name=f"{prefix}_max")]
+
+
+class AveragePool3x3(base.Operation):
+    """The mean of each 3x3 neighbourhood; at a border, of the pixels there are."""
+
+    @staticmethod
+    def stock_layers(channels, prefix):
+        """AveragePooling2D."""
+        del channels
+        return [keras.layers.AveragePooling2D(3, strides=1, padding="same", name=f"{prefix}_avg")]
