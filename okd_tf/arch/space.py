@@ -11,7 +11,7 @@ import functools
 import random
 from collections.abc import Sequence
 
-from okd_tf import backbones
+from okd_tf import backbones, errors
 from okd_tf.arch import cost, spec
 from okd_tf.ops import OPS
 
@@ -41,18 +41,14 @@ class SearchSpace:
     @classmethod
     def around(cls, backbone: backbones.Backbone, ops: Sequence[str] = tuple(OPS)) -> "SearchSpace":
         """The space of add-on layers after a backbone's attach points."""
-        shapes = [
-            tuple(backbone.model.get_layer(name).output.shape[1:]) for name in backbone.attach_points
-        ]
+        shapes = [tuple(backbone.model.get_layer(name).output.shape[1:]) for name in backbone.attach_points]
         by_shape = {
             shape: tuple(cost.of_operation(OPS[name], shape) for name in ops) for shape in set(shapes)
         }
         return cls(
             attach_points=backbone.attach_points,
             ops=tuple(ops),
-            chainable=tuple(
-                index > 0 and shapes[index - 1] == shape for index, shape in enumerate(shapes)
-            ),
+            chainable=tuple(index > 0 and shapes[index - 1] == shape for index, shape in enumerate(shapes)),
             base=cost.of_model(backbone.model),
             op_costs=tuple(by_shape[shape] for shape in shapes),
         )
@@ -117,7 +113,7 @@ class SearchSpace:
             weights = [count for _, _, count in options]
             # randrange over exact integers: weights can be beyond what a float holds.
             position = generator.randrange(sum(weights))
-            for (chain, feed_back), alive, count in options:
+            for (chain, feed_back), alive, count in options:  # noqa: B007 - the last ones are used below
                 if position < count:
                     break
                 position -= count
@@ -125,12 +121,22 @@ class SearchSpace:
             read = alive and bool(chain)
         return tuple(reversed(choices))
 
-    def sample_within(self, generator: random.Random, budget: spec.Budget, attempts: int = 2000) -> Architecture:
+    def sample_within(
+        self, generator: random.Random, budget: spec.Budget, attempts: int = 2000
+    ) -> Architecture:
         """One architecture that fits the budget.
 
         Uniform over those that fit as long as one of `attempts` uniform samples fits; under a budget
         tighter than that, the last sample loses random living layers until it fits, which is not uniform.
+
+        Raises:
+            UserError: the bare backbone is over the budget.
         """
+        if not budget.admits(self.base):
+            raise errors.UserError(
+                f"budget {budget} is below the bare backbone's {self.base}; "
+                "allow more, or use a smaller backbone"
+            )
         for _ in range(attempts):
             architecture = self.sample(generator)
             if budget.admits(self.cost(architecture)):

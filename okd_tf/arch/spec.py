@@ -4,6 +4,7 @@ It is everything needed to build the network again: no code of a search is neede
 """
 
 import dataclasses
+import math
 import os
 from typing import Any
 
@@ -76,7 +77,11 @@ class ArchSpec:
 
     def to_json(self) -> dict[str, Any]:
         """A dict of JSON's own types; `from_json` reads it back to an equal spec."""
-        return {"format_version": FORMAT_VERSION, **dataclasses.asdict(self)}
+        record = {
+            name: list(value) if isinstance(value, tuple) else value
+            for name, value in dataclasses.asdict(self).items()
+        }
+        return {"format_version": FORMAT_VERSION, **record}
 
     @classmethod
     def from_json(cls, value: Any, path: str = "arch.json") -> "ArchSpec":
@@ -100,6 +105,10 @@ class ArchSpec:
             _same_fields(entry, {"after", "op", "chain", "feed_back"}, path, where)
             for name, kind in (("after", str), ("op", str), ("chain", bool), ("feed_back", bool)):
                 _typed(entry[name], kind, path, f"{where}.{name}")
+            if entry["after"] in [add_on.after for add_on in add_ons]:
+                raise errors.UserError(
+                    f"{path}: {where}.after: '{entry['after']}' has an add-on layer already"
+                )
             add_ons.append(AddOn(**entry))
         cost = _counts(record["cost"], {"params", "flops"}, path, "cost")
         budget = _counts(record["budget"], {"max_params", "max_flops"}, path, "budget")
@@ -107,13 +116,22 @@ class ArchSpec:
         if len(shape) != 3:
             raise errors.UserError(f"{path}: input_shape: expected 3 numbers, got {len(shape)}")
         height, width, channels = shape
+        mean = _numbers(record["mean"], float, path, "mean")
+        std = _numbers(record["std"], float, path, "std")
+        for name, values in (("mean", mean), ("std", std)):
+            if len(values) != channels:
+                raise errors.UserError(
+                    f"{path}: {name}: expected {channels} numbers, one per channel, got {len(values)}"
+                )
+        if min(std) <= 0:
+            raise errors.UserError(f"{path}: std: expected numbers above 0, got {min(std)}")
         return cls(
             backbone=_typed(record["backbone"], str, path, "backbone"),
             width=_numbers([record["width"]], int, path, "width")[0],
             input_shape=(height, width, channels),
             classes=_numbers([record["classes"]], int, path, "classes")[0],
-            mean=_numbers(record["mean"], float, path, "mean"),
-            std=_numbers(record["std"], float, path, "std"),
+            mean=mean,
+            std=std,
             add_ons=tuple(add_ons),
             cost=Cost(**cost),
             budget=Budget(**budget),
@@ -146,7 +164,8 @@ def _same_fields(record: dict[str, Any], fields: set[str], path: str, where: str
 def _numbers(values: Any, kind: type, path: str, field: str) -> tuple[Any, ...]:
     kinds = (int,) if kind is int else (int, float)
     for value in _typed(values, list, path, field):
-        if not isinstance(value, kinds) or isinstance(value, bool) or (kind is int and value < 1):
+        allowed = isinstance(value, kinds) and not isinstance(value, bool) and math.isfinite(value)
+        if not allowed or (kind is int and value < 1):
             raise errors.UserError(
                 f"{path}: {field}: expected {'a positive integer' if kind is int else 'a number'}, "
                 f"got {str(value)[:40]!r}"

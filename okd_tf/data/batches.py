@@ -70,7 +70,7 @@ class Batches:
         epoch, position = step // self.steps_per_epoch, step % self.steps_per_epoch
         index = position * self.batch_size + tf.range(self.batch_size, dtype=tf.int64)
         rows = tf.random.experimental.index_shuffle(
-            index, tf.stack([tf.constant(self._seed, tf.int64), epoch, 0]), tf.constant(len(ids) - 1, tf.int64)
+            index, tf.stack([tf.constant(self._seed, tf.int64), epoch]), tf.constant(len(ids) - 1, tf.int64)
         )
         shown = tf.fill([self.batch_size], epoch % self._num_views)
         batch = {"id": tf.gather(ids, rows), "view": shown, "label": tf.gather(labels, rows)}

@@ -18,12 +18,13 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
     """`keras.layers.BatchNormalization` over the last axis, computed by `FusedBatchNormV3`.
 
     [batch, height, width, channels] -> the same shape. With `synchronized=True`, statistics are taken over
-    all replicas of a distribution strategy; that is Keras's own unfused computation.
+    all replicas of a distribution strategy; that, and an input of another rank, is Keras's own unfused
+    computation.
     """
 
     def call(self, inputs, training=None, mask=None):
         """Normalises by the batch's statistics in training, by the moving ones otherwise."""
-        if self.synchronized:
+        if self.synchronized or len(inputs.shape) != 4:
             return super().call(inputs, training=training, mask=mask)
         gamma, beta = tf.convert_to_tensor(self.gamma), tf.convert_to_tensor(self.beta)
         if not (training and self.trainable):

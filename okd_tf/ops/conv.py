@@ -21,6 +21,7 @@ def _chain(kernel_size, channels, prefix):
     ]
 
 
+@keras.saving.register_keras_serializable("okd_tf")
 class Conv3x3(base.Operation):
     """A 3x3 convolution of stride 1 that keeps the number of channels, batch norm, ReLU."""
 
@@ -30,6 +31,7 @@ class Conv3x3(base.Operation):
         return _chain(3, channels, prefix)
 
 
+@keras.saving.register_keras_serializable("okd_tf")
 class Conv5x5(base.Operation):
     """A 5x5 convolution of stride 1 that keeps the number of channels, batch norm, ReLU."""
 

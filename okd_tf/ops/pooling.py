@@ -5,6 +5,7 @@ import keras
 from okd_tf.ops import base
 
 
+@keras.saving.register_keras_serializable("okd_tf")
 class MaxPool3x3(base.Operation):
     """The largest value of each 3x3 neighbourhood."""
 
@@ -15,6 +16,7 @@ class MaxPool3x3(base.Operation):
         return [keras.layers.MaxPooling2D(3, strides=1, padding="same", name=f"{prefix}_max")]
 
 
+@keras.saving.register_keras_serializable("okd_tf")
 class AveragePool3x3(base.Operation):
     """The mean of each 3x3 neighbourhood; at a border, of the pixels there are."""
 

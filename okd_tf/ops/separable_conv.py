@@ -26,6 +26,7 @@ def _chain(kernel_size, channels, prefix):
     ]
 
 
+@keras.saving.register_keras_serializable("okd_tf")
 class SeparableConv3x3(base.Operation):
     """A 3x3 depthwise and a 1x1 convolution of stride 1 that keep the channels, batch norm, ReLU."""
 
@@ -35,6 +36,7 @@ class SeparableConv3x3(base.Operation):
         return _chain(3, channels, prefix)
 
 
+@keras.saving.register_keras_serializable("okd_tf")
 class SeparableConv5x5(base.Operation):
     """A 5x5 depthwise and a 1x1 convolution of stride 1 that keep the channels, batch norm, ReLU."""
 

@@ -1,0 +1,150 @@
+"""The command line: one flag for each setting, flagfiles, workdirs that remember their flags, one-line errors.
+
+A tool is `cli.main(stages)`; what it does is in `okd_tf.pipeline`.
+"""
+
+import contextlib
+import os
+import pathlib
+import sys
+
+from absl import app, flags
+
+from okd_tf import errors, files, settings
+
+EXIT_USER_ERROR = 2
+EXIT_INTERRUPTED = 130
+
+
+def main(stages=None):
+    """Runs a tool: parses the command line, then runs `stages`, or those that --stages names if None."""
+    _define_flags()
+    app.run(lambda argv: _run(argv, stages), flags_parser=_parse)
+
+
+def _run(argv, stages):
+    try:
+        if argv[1:]:
+            raise errors.UserError(
+                f"'{argv[1]}' is not a flag; flags begin with two dashes, as in --workdir=runs/first"
+            )
+        chosen = _settings()
+        _import_tensorflow()
+        # After the flags are known to be good: these imports take seconds.
+        from okd_tf import pipeline
+
+        pipeline.run(chosen, chosen.stages if stages is None else stages(chosen))
+    except errors.UserError as error:
+        _fail(error)
+    except KeyboardInterrupt:
+        print("\nstopped; the same command goes on from the last checkpoint", file=sys.stderr)
+        sys.exit(EXIT_INTERRUPTED)
+
+
+def _fail(error):
+    print(f"error: {error}", file=sys.stderr)
+    sys.exit(EXIT_USER_ERROR)
+
+
+def _define_flags():
+    parsers = {
+        int: (flags.IntegerParser, flags.ArgumentSerializer),
+        float: (flags.FloatParser, flags.ArgumentSerializer),
+        str: (flags.ArgumentParser, flags.ArgumentSerializer),
+        tuple: (flags.ListParser, lambda: flags.CsvListSerializer(",")),
+    }
+    for name, field in settings.FIELDS.items():
+        default = settings.default(field)
+        if isinstance(default, bool):
+            flag = flags.BooleanFlag(name, default, field.metadata["meaning"])
+        else:
+            parser, serializer = parsers[type(default)]
+            default = list(default) if isinstance(default, tuple) else default
+            flag = flags.Flag(parser(), serializer(), name, default, field.metadata["meaning"])
+        # As flags of the tool that was started, so that --help lists them.
+        flags.DEFINE_flag(flag, module_name=sys.argv[0])
+
+
+def _parse(argv):
+    try:
+        return flags.FLAGS(argv)
+    except flags.Error as error:
+        return _fail(str(error).replace("\n", " "))
+
+
+def _settings():
+    """The settings that flags and the workdir's own flags.cfg say; keeps them in the workdir."""
+    workdir = flags.FLAGS["workdir"].value
+    path = pathlib.Path(workdir) / "flags.cfg"
+    if workdir and path.exists():
+        _adopt(path)
+    chosen = settings.Settings(**{name: _value(name) for name in settings.FIELDS})
+    lines = ["# The flags of this run: --flagfile with this file repeats it."]
+    for name, field in settings.FIELDS.items():
+        value = getattr(chosen, name)
+        if field.metadata["kind"] != settings.ONCE and value != settings.default(field):
+            lines.append(f"--{name}={settings.text(value)}")
+    files.write_text(path, "\n".join(lines) + "\n")
+    return chosen
+
+
+def _adopt(path):
+    """Takes what the workdir's run was told for flags not given now; refuses what contradicts it."""
+    recorded = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        if line.startswith("--"):
+            name, _, value = line[2:].partition("=")
+            recorded[name] = value
+    differences = []
+    for name, field in settings.FIELDS.items():
+        if field.metadata["kind"] == settings.ONCE or name == "workdir":
+            continue
+        there = recorded.get(name, settings.text(settings.default(field)))
+        here = settings.text(_value(name))
+        if not flags.FLAGS[name].present:
+            flags.FLAGS[name].parse(there)
+        elif there != here and field.metadata["kind"] == settings.RESULT:
+            differences.append(f"--{name} is {there or 'empty'} there, {here or 'empty'} here")
+    if differences and not flags.FLAGS["redo"].value:
+        raise errors.UserError(
+            f"--workdir: {path.parent} holds a run with other flags: {'; '.join(differences)}. Use another "
+            "--workdir, or add --redo to change this run (stages that depend on them run again)"
+        )
+
+
+def _value(name):
+    value = flags.FLAGS[name].value
+    return tuple(value) if isinstance(value, list) else value
+
+
+def _import_tensorflow():
+    """Imports TensorFlow without the lines it prints of the machine, which say nothing about the run."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with _silenced_stderr():
+        import tensorflow as tf
+
+        tf.config.list_physical_devices()
+        from absl import logging
+
+        logging.use_absl_handler()
+    import keras
+
+    if keras.backend.backend() != "tensorflow":
+        raise errors.UserError(
+            f"KERAS_BACKEND: okd_tf needs tensorflow, got {keras.backend.backend()}; unset it"
+        )
+
+
+@contextlib.contextmanager
+def _silenced_stderr():
+    """TensorFlow's C++ writes to the file descriptor before any log level of its own is in force."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nothing, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nothing)

@@ -1,0 +1,71 @@
+"""The SavedModel of a student: images as they come from a file in, probabilities out.
+
+Signature `serving_default`: "images" uint8 [batch, height, width, channels], any batch size ->
+{"probabilities": float32 [batch, classes]}. It loads with `tf.saved_model.load` in a program that has
+neither okd_tf nor Keras.
+"""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from okd_tf import files
+from okd_tf.export import quiet
+
+SIGNATURE = "serving_default"
+# Of probabilities. Keras and the loaded graph run the same ops; only the order of additions may differ.
+TOLERANCE = 1e-4
+
+
+def write(model: keras.Model, path: files.PathLike) -> None:
+    """Writes the SavedModel folder; `path` is replaced whole or left as it was.
+
+    Args:
+        model: pixel values 0..255 [batch, height, width, channels] -> logits [batch, classes].
+        path: the folder to write.
+
+    Raises:
+        UserError: the file system refuses.
+    """
+
+    def serve(images):
+        logits = model(tf.cast(images, tf.float32), training=False)
+        return {"probabilities": tf.nn.softmax(tf.cast(logits, tf.float32))}
+
+    # Not told to track the model: it would store every variable twice.
+    archive = keras.export.ExportArchive()
+    images = tf.TensorSpec([None, *model.input_shape[1:]], tf.uint8, name="images")
+    with files.replacing(path) as temporary, quiet.output_held_back():
+        archive.add_endpoint(SIGNATURE, serve, [images])
+        archive.write_out(str(temporary), verbose=False)
+
+
+def read(path: files.PathLike):
+    """The serving signature of a written SavedModel: (images=uint8 tensor) -> {"probabilities": tensor}."""
+    with quiet.output_held_back():
+        loaded = tf.saved_model.load(str(path))
+        signature = loaded.signatures[SIGNATURE]
+    # A signature holds its variables weakly; without this they are gone when `loaded` is.
+    signature.owner = loaded
+    return signature
+
+
+def check(path: files.PathLike, images: np.ndarray, probabilities: np.ndarray) -> None:
+    """Reads a written SavedModel back and holds it against the probabilities of the Keras model.
+
+    Args:
+        path: the folder.
+        images: uint8 [examples, height, width, channels].
+        probabilities: float32 [examples, classes], what the Keras model gives for them.
+
+    Raises:
+        RuntimeError: they differ by more than TOLERANCE.
+    """
+    served = read(path)(images=tf.constant(images))["probabilities"].numpy()
+    difference = float(np.abs(served - probabilities).max())
+    # Written so that NaN fails too.
+    if not difference <= TOLERANCE:
+        raise RuntimeError(
+            f"{path}: its probabilities differ from the Keras model's by {difference:.2g}, "
+            f"at most {TOLERANCE:.2g} is expected"
+        )

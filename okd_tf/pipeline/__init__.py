@@ -1,0 +1,29 @@
+"""The spine: teachers -> view bank -> search -> student -> evaluation -> exports, through one workdir.
+
+Stages exchange files and nothing else. A stage that is complete, for the inputs there are now, is not run
+again; one that was killed goes on where it stopped; one whose inputs changed is redone.
+"""
+
+from okd_tf import settings
+from okd_tf.pipeline import record, shared, stages
+from okd_tf.report import page
+from okd_tf.training import progress
+
+
+def run(chosen: settings.Settings, names):
+    """Runs the named stages in order and shows the table of what there is.
+
+    Args:
+        chosen: the settings.
+        names: of the stages, from `settings.STAGES`.
+
+    Raises:
+        UserError: whatever in settings or files cannot be used, before any work where it can be known.
+    """
+    context = shared.Context(chosen)
+    stages.check(context, names)
+    record.describe(context)
+    for name in settings.STAGES:
+        if name in names:
+            record.complete(context, stages.STAGES[name])
+    progress.say(f"\n{page.screen(context.workdir)}\n\nresults: {context.workdir}")

@@ -1,0 +1,158 @@
+"""What the stages of one run share: its settings and workdir, and what is made of them when first asked for."""
+
+import functools
+import pathlib
+
+from okd_tf import backbones, data, errors, losses, seeds, settings
+from okd_tf.arch import build, cost, spec
+from okd_tf.data import batches, splits
+from okd_tf.teachers import bank, ensemble
+from okd_tf.training import distribution, objective, recipe
+
+
+class Context:
+    """One run. Making it reads nothing."""
+
+    def __init__(self, chosen: settings.Settings):
+        """Takes the settings."""
+        self.settings = chosen
+        self.workdir = pathlib.Path(chosen.workdir)
+
+    @functools.cached_property
+    def data(self):
+        """The dataset, split: `Splits`."""
+        chosen = self.settings
+        source = data.load(chosen.dataset, chosen.data_dir, chosen.download)
+        return splits.carve(source, chosen.seed, chosen.val_examples, chosen.train_examples)
+
+    @functools.cached_property
+    def split_record(self):
+        """Sizes and hash of the splits."""
+        return self.data.record()
+
+    @functools.cached_property
+    def recipe(self):
+        """How networks are trained here: `Recipe`."""
+        chosen = self.settings
+        return recipe.Recipe(
+            learning_rate=chosen.learning_rate,
+            schedule=chosen.schedule,
+            weight_decay=chosen.weight_decay,
+            steps_per_execution=chosen.steps_per_execution,
+            checkpoint_seconds=chosen.checkpoint_seconds,
+            strategy=distribution.make(chosen.distribution, chosen.batch_size),
+        )
+
+    @functools.cached_property
+    def backbone(self):
+        """The bare backbone of the search: `Backbone`."""
+        chosen = self.settings
+        return backbones.build(
+            chosen.backbone,
+            chosen.backbone_width,
+            self.data.image_shape,
+            self.data.classes,
+            self.data.mean,
+            self.data.std,
+        )
+
+    @functools.cached_property
+    def template(self):
+        """The bare backbone as a spec, with the budget: what the search adds to."""
+        chosen = self.settings
+        return spec.ArchSpec(
+            backbone=chosen.backbone,
+            width=chosen.backbone_width,
+            input_shape=self.data.image_shape,
+            classes=self.data.classes,
+            mean=self.data.mean,
+            std=self.data.std,
+            add_ons=(),
+            cost=cost.of_model(self.backbone.model),
+            budget=spec.Budget(chosen.max_params, chosen.max_flops),
+        )
+
+    @property
+    def arch_path(self):
+        """The arch.json to train."""
+        return pathlib.Path(self.settings.arch or self.workdir / "search" / "arch.json")
+
+    @property
+    def student_path(self):
+        """The student to evaluate and export."""
+        return pathlib.Path(self.settings.student or self.workdir / "student" / "student.keras")
+
+    def architecture(self):
+        """The spec to train, checked against the dataset.
+
+        Raises:
+            UserError: unreadable, for other images or classes, or not buildable.
+        """
+        found = spec.read(self.arch_path)
+        for what, theirs, ours in (
+            ("classes", found.classes, self.data.classes),
+            ("input_shape", found.input_shape, self.data.image_shape),
+        ):
+            if theirs != ours:
+                raise errors.UserError(
+                    f"{self.arch_path}: {what} is {theirs}, '{self.data.name}' has {ours}; "
+                    "use an architecture found for this dataset"
+                )
+        build.student(found)
+        return found
+
+    def teacher_paths(self):
+        """The teachers' files in the workdir, in order."""
+        return sorted((self.workdir / "teachers").glob("teacher_*.keras"))
+
+    @functools.cached_property
+    def ensemble(self):
+        """The teachers of the workdir: `Ensemble`."""
+        networks = [
+            ensemble.read_network(path, self.data.image_shape, self.data.classes)
+            for path in self.teacher_paths()
+        ]
+        return ensemble.Ensemble(networks, self.data.val.images)
+
+    def needs_bank(self):
+        """Whether stored logits are wanted: some loss needs teachers, and they are not asked live."""
+        wanted = {self.settings.search_loss, self.settings.train_loss} & losses.NEEDS_TEACHERS
+        return bool(wanted) and self.settings.views > 0
+
+    def objective(self, name):
+        """A loss with the run's settings, with live teachers if that is how they are asked."""
+        live = name in losses.NEEDS_TEACHERS and self.settings.views == 0
+        return objective.Objective(
+            name,
+            self.settings.temperature,
+            self.settings.ce_weight,
+            live_teachers=self.ensemble.live if live else None,
+        )
+
+    def training_batches(self, loss, purpose):
+        """Batches of the training split in the views of this run, with stored logits if the loss wants them."""
+        chosen = self.settings
+        return batches.Batches(
+            self.data.train,
+            chosen.batch_size,
+            seeds.derive(chosen.seed, purpose),
+            self.data.augmentation,
+            view_seed=chosen.seed,
+            num_views=chosen.views,
+            teacher_logits=self._stored_logits(loss, "train"),
+        )
+
+    def validation_batches(self, loss, purpose):
+        """Batches of the validation split as it is, with stored logits if the loss wants them."""
+        chosen = self.settings
+        return batches.Batches(
+            self.data.val,
+            min(chosen.batch_size, len(self.data.val)),
+            seeds.derive(chosen.seed, purpose),
+            teacher_logits=self._stored_logits(loss, "val"),
+        )
+
+    def _stored_logits(self, loss, part):
+        if loss not in losses.NEEDS_TEACHERS or not self.settings.views:
+            return None
+        return bank.reader(self.workdir / "bank", part, len(self.teacher_paths()))

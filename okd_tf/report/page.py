@@ -1,0 +1,137 @@
+"""report.md and the last table on screen: what was asked, found and measured.
+
+It reads the files of the other stages and computes nothing of its own; a part whose file is not there is
+left out.
+"""
+
+import pathlib
+
+from okd_tf import files
+
+
+def table(workdir):
+    """Rows (name, parameters, test accuracy) of all that was evaluated, as lists of strings."""
+    workdir = pathlib.Path(workdir)
+    rows = []
+    diagnosis = _read(workdir / "teachers" / "diagnosis.json")
+    if diagnosis:
+        test, params = diagnosis["test"], [teacher["params"] for teacher in diagnosis["teachers"]]
+        for index, accuracy in enumerate(test["per_teacher"]):
+            rows.append([f"teacher {index + 1}", f"{params[index]:,}", _percent(accuracy)])
+        everyone = f"{sum(params):,}"
+        rows.append(["teachers, mean", everyone, _percent(test["mean"])])
+        rows.append(["teachers, vote", everyone, _percent(test["vote"])])
+        rows.append(["teachers, oracle (knows the label)", everyone, _percent(test["oracle"])])
+    for name, title in (("baseline", "bare backbone, cross-entropy"), ("student", "student")):
+        metrics = _read(workdir / name / "metrics.json")
+        if metrics and "test" in metrics:
+            rows.append([title, f"{metrics['params']:,}", _percent(metrics["test"]["accuracy"])])
+    report = _read(workdir / "export" / "report.json")
+    for name, entry in (report or {"files": {}})["files"].items():
+        rows.append([f"export {name}", f"{entry['bytes']:,} bytes", _percent(entry["accuracy"])])
+    return rows
+
+
+def markdown(workdir, split, settings_text):
+    """The whole page.
+
+    Args:
+        workdir: of the run.
+        split: `Splits.record()`.
+        settings_text: the flags of the run, one a line.
+    """
+    workdir = pathlib.Path(workdir)
+    lines = ["# Report", ""]
+    lines += [
+        f"{split['dataset']}: {split['train']:,} training, {split['val']:,} validation and "
+        f"{split['test']:,} test images.",
+        "",
+        "| network | size | test accuracy |",
+        "|---|---:|---:|",
+        *("| " + " | ".join(row) + " |" for row in table(workdir)),
+        "",
+    ]
+    architecture = _read(workdir / "search" / "arch.json")
+    if architecture:
+        lines += _architecture(architecture)
+    metrics = _read(workdir / "student" / "metrics.json")
+    if metrics and "val" in metrics:
+        last, best = metrics["val"]["last"], metrics["val"]["best"]
+        lines += [
+            f"Student after {metrics['epochs']} epochs: validation accuracy {_percent(last['accuracy'])} at the "
+            f"last epoch, which is the one kept; best {_percent(best['accuracy'])} at epoch {best['epoch']}.",
+            "",
+        ]
+    diagnosis = _read(workdir / "teachers" / "diagnosis.json")
+    if diagnosis:
+        lines += _diagnosis(diagnosis)
+    report = _read(workdir / "export" / "report.json")
+    if report:
+        lines += _export(report)
+    lines += ["## Flags", "", "```", settings_text.strip(), "```", ""]
+    return "\n".join(lines)
+
+
+def screen(workdir):
+    """The table as aligned text."""
+    rows = [["network", "size", "test accuracy"], *table(workdir)]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    return "\n".join(
+        f"{name:<{widths[0]}}  {size:>{widths[1]}}  {accuracy:>{widths[2]}}" for name, size, accuracy in rows
+    )
+
+
+def _architecture(architecture):
+    provenance, cost, budget = (architecture[key] for key in ("provenance", "cost", "budget"))
+    bounds = [f"{name[4:]} at most {limit:,}" for name, limit in budget.items() if limit]
+    lines = [
+        "## Architecture",
+        "",
+        f"{architecture['backbone']}, width {architecture['width']}, with "
+        f"{len(architecture['add_ons'])} add-on layers: {cost['params']:,} parameters, {cost['flops']:,} FLOPs "
+        f"an image. Budget: {', '.join(bounds) or 'none'}. "
+        f"Strategy: {provenance.get('strategy', 'not recorded')}.",
+        "",
+        "| after | operation | reads the previous add-on | feeds back |",
+        "|---|---|---|---|",
+    ]
+    for add_on in architecture["add_ons"]:
+        gates = ("yes" if add_on[key] else "no" for key in ("chain", "feed_back"))
+        lines.append("| " + " | ".join([add_on["after"], add_on["op"], *gates]) + " |")
+    return [*lines, ""]
+
+
+def _diagnosis(diagnosis):
+    lines = ["## Teachers", "", "Share of examples that exactly k teachers get right:", ""]
+    columns = len(diagnosis["train"]["k_of_n"])
+    lines.append("| split | " + " | ".join(f"k = {k}" for k in range(columns)) + " |")
+    lines.append("|---" * (columns + 1) + "|")
+    for split in ("train", "val", "test"):
+        shares = diagnosis[split]["k_of_n"]
+        lines.append("| " + " | ".join([split, *(_percent(share) for share in shares)]) + " |")
+    return [*lines, ""]
+
+
+def _export(report):
+    lines = [
+        "## Exports",
+        "",
+        f"Compared with the Keras model on {report['examples']:,} test images.",
+        "",
+        "| file | bytes | same class | largest difference | accuracy | ms an image |",
+        "|---|---:|---:|---:|---:|---:|",
+    ]
+    for name, entry in report["files"].items():
+        lines.append(
+            f"| {name} | {entry['bytes']:,} | {_percent(entry['agreement'])} | {entry['max_abs_diff']:.2g} | "
+            f"{_percent(entry['accuracy'])} | {entry['latency_ms']:.3f} |"
+        )
+    return [*lines, ""]
+
+
+def _read(path):
+    return files.read_json(path) if path.exists() else None
+
+
+def _percent(share):
+    return f"{100 * share:.2f} %"

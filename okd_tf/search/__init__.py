@@ -1,0 +1,11 @@
+"""Architecture search: a supernet that shares weights, strategies that learn what to keep of it, and derive.
+
+A strategy is one class over `base.SearchModel` in one file and one line below.
+"""
+
+from okd_tf.search import darts, random_search
+
+STRATEGIES = {
+    "darts": darts.DartsSearch,
+    "random": random_search.RandomSearch,
+}

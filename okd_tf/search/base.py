@@ -1,0 +1,80 @@
+"""What every search strategy is: a Keras model around a supernet, whose `train_step` is its method."""
+
+import abc
+
+import keras
+import tensorflow as tf
+
+from okd_tf.training import optimizers
+
+
+class SearchModel(keras.Model, abc.ABC):
+    """A supernet with its objective, trained by a strategy.
+
+    Class attributes:
+        cell: the class of the supernet's cells.
+        bilevel: whether `train_step` takes (training batch, validation batch) or one training batch.
+    """
+
+    cell: type
+    bilevel: bool
+
+    def __init__(self, supernet, space, budget, objective, weight_optimizer, options, **kwargs):
+        """Takes the parts of a search.
+
+        Args:
+            supernet: a `supernet.Supernet` with this class's cells.
+            space: the `SearchSpace` it spans.
+            budget: the `Budget` that what is found must fit.
+            objective: the search loss, an `Objective`.
+            weight_optimizer: a Keras optimizer for the shared weights, not yet built.
+            options: a `SearchOptions`.
+        """
+        super().__init__(**kwargs)
+        self.network = supernet.network
+        self.supernet = supernet
+        self.space = space
+        self.budget = budget
+        self.objective = objective
+        self.weight_optimizer = weight_optimizer
+        self.options = options
+        self.weight_optimizer.build(supernet.weights())
+        self.loss_metric = keras.metrics.Mean("loss")
+        self.accuracy_metric = keras.metrics.SparseCategoricalAccuracy("accuracy")
+        self.supports_jit = False
+        self.built = True
+
+    @abc.abstractmethod
+    def train_step(self, data):
+        """One step of the strategy; returns the metrics so far."""
+
+    @abc.abstractmethod
+    def propose(self, count, seed):
+        """Up to `count` different architectures within the budget, the most promising first."""
+
+    def call(self, inputs, training=None):
+        """Pixels [batch, height, width, channels] -> logits [batch, classes] of the current supernet."""
+        return self.network(inputs, training=training)
+
+    def weight_step(self, batch):
+        """One step of the shared weights on a training batch."""
+        teacher_logits = self.objective.teacher_logits(batch)
+        weights = self.supernet.weights()
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch([weight.value for weight in weights])
+            logits = self.network(batch["image"], training=True)
+            loss = self.objective(batch["label"], logits, teacher_logits)
+        gradients = tape.gradient(loss, [weight.value for weight in weights], unconnected_gradients="zero")
+        self.weight_optimizer.apply(
+            optimizers.with_l2(gradients, weights, self.options.weight_decay), weights
+        )
+        self.loss_metric.update_state(loss * tf.distribute.get_strategy().num_replicas_in_sync)
+        self.accuracy_metric.update_state(batch["label"], logits)
+
+    def optimizer_variables(self):
+        """State that a checkpoint needs beside the model's own."""
+        return list(self.weight_optimizer.variables)
+
+    def scalars(self):
+        """What to record beside the metrics."""
+        return {"learning_rate": float(self.weight_optimizer.learning_rate)}

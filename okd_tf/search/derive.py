@@ -1,0 +1,117 @@
+"""From a trained supernet to one architecture: propose within the budget, rank on validation, take the best.
+
+No candidate over the budget is ever made, so none can be chosen.
+"""
+
+import dataclasses
+from collections.abc import Sequence
+
+import numpy as np
+
+from okd_tf import errors
+from okd_tf.arch import space, spec
+
+# Per layer: probabilities of the operations [ops], of chain [], of feed back [].
+Distribution = tuple[np.ndarray, np.ndarray, np.ndarray]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Partial:
+    """The layers from some layer to the last, chosen: log-probability, cost, and choices from last to first."""
+
+    score: float
+    cost: tuple[int, int]
+    choices: tuple[space.Choice, ...]
+
+
+def check_budget(search_space: space.SearchSpace, budget: spec.Budget) -> None:
+    """Raises UserError when not even the bare backbone fits."""
+    base = search_space.base
+    for flag, limit, own in (
+        ("--max_params", budget.max_params, base.params),
+        ("--max_flops", budget.max_flops, base.flops),
+    ):
+        if limit and limit < own:
+            raise errors.UserError(
+                f"{flag}: {limit} is below the bare backbone's own {own}; "
+                "raise it, or choose a smaller --backbone or --backbone_width"
+            )
+
+
+def most_probable(
+    search_space: space.SearchSpace,
+    distributions: Sequence[Distribution],
+    budget: spec.Budget,
+    count: int,
+) -> list[space.Architecture]:
+    """The `count` most probable architectures that fit the budget, exactly, the most probable first.
+
+    Choices of layers are independent, and an architecture's probability is that of all choices that build
+    it: a dead layer contributes the probability of not feeding back. Dynamic programming from the last
+    layer to the first; the state is whether the layer before is read. Of partial architectures in one
+    state, those are dropped that `count` others beat in probability at no higher cost.
+
+    Args:
+        search_space: the space.
+        distributions: one a layer.
+        budget: what must be fitted.
+        count: how many to give, at most.
+
+    Raises:
+        UserError: not even the bare backbone fits.
+    """
+    check_budget(search_space, budget)
+    room = (
+        budget.max_params - search_space.base.params if budget.max_params else None,
+        budget.max_flops - search_space.base.flops if budget.max_flops else None,
+    )
+    states = {False: [_Partial(0.0, (0, 0), ())], True: []}
+    for layer in reversed(range(search_space.layers)):
+        following: dict[bool, list[_Partial]] = {False: [], True: []}
+        for read, partials in states.items():
+            for partial in partials:
+                for chained, extended in _extensions(search_space, layer, distributions[layer], read, partial):
+                    if all(
+                        limit is None or own <= limit for own, limit in zip(extended.cost, room, strict=True)
+                    ):
+                        following[chained].append(extended)
+        bounded = [axis for axis in (0, 1) if room[axis] is not None]
+        states = {state: _undominated(partials, bounded, count) for state, partials in following.items()}
+    # Nothing precedes the first layer, so nothing is read there.
+    return [tuple(reversed(partial.choices)) for partial in states[False][:count]]
+
+
+def _extensions(search_space, layer, distribution, read, partial):  # type: ignore[no-untyped-def]
+    """All ways to choose one more layer in front of a partial: (whether it reads the one before, partial)."""
+    operations, chain, feed_back = (np.log(np.maximum(part, 1e-30)) for part in distribution)
+    not_chain, not_feed_back = (np.log(np.maximum(1 - part, 1e-30)) for part in distribution[1:])
+    if not read:
+        yield (
+            False,
+            _Partial(partial.score + not_feed_back, partial.cost, (*partial.choices, space.DEAD)),
+        )
+    gates = [
+        (chained, feeding, (chain if chained else not_chain) if search_space.chainable[layer] else 0.0)
+        for chained in ((0, 1) if search_space.chainable[layer] else (0,))
+        for feeding in ((0, 1) if read else (1,))
+    ]
+    for op, cost in enumerate(search_space.op_costs[layer]):
+        total = (partial.cost[0] + cost.params, partial.cost[1] + cost.flops)
+        for chained, feeding, chain_score in gates:
+            score = operations[op] + chain_score + (feed_back if feeding else not_feed_back)
+            yield (
+                bool(chained),
+                _Partial(partial.score + score, total, (*partial.choices, (op, chained, feeding))),
+            )
+
+
+def _undominated(partials: list[_Partial], bounded: list[int], count: int) -> list[_Partial]:
+    """By falling score, those that fewer than `count` better ones match in every bounded cost."""
+    kept: list[_Partial] = []
+    costs = np.empty((len(partials), len(bounded)), np.int64)
+    for partial in sorted(partials, key=lambda item: (-item.score, item.choices)):
+        own = [partial.cost[axis] for axis in bounded]
+        if np.sum(np.all(costs[: len(kept)] <= own, axis=1)) < count:
+            costs[len(kept)] = own
+            kept.append(partial)
+    return kept

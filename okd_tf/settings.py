@@ -1,0 +1,118 @@
+"""Everything a run can be told, in one place: name, type, default and meaning.
+
+The command line makes one flag of each field; the library takes a `Settings`. Nothing here imports
+TensorFlow, so a wrong value is refused at once.
+"""
+
+import dataclasses
+from typing import Any
+
+from okd_tf import errors
+
+STAGES = ("teachers", "bank", "search", "student", "baseline", "evaluate", "export", "report")
+
+
+RESULT = "result"  # decides what the run gives; kept in its workdir and compared with it
+MANNER = "manner"  # changes how the run goes but not what it gives; kept, and free to change
+ONCE = "once"  # says what this call is to do; not kept
+
+
+def _option(default: Any, meaning: str, *, minimum: float | None = None, kind: str = RESULT) -> Any:
+    metadata = {"meaning": meaning, "minimum": minimum, "kind": kind}
+    if isinstance(default, tuple):
+        return dataclasses.field(default_factory=lambda: default, metadata=metadata)
+    return dataclasses.field(default=default, metadata=metadata)
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """The settings of a run; each is a flag of the same name."""
+
+    workdir: str = _option("", "folder of this run: every stage reads and writes here", kind=MANNER)
+    seed: int = _option(0, "of splits, views, initial weights and all sampling", minimum=0)
+    stages: tuple[str, ...] = _option(STAGES, f"which stages to run, of {','.join(STAGES)}", kind=ONCE)
+    redo: bool = _option(
+        False, "accept changed flags in a workdir: stages that depend on them run again", kind=ONCE
+    )
+
+    dataset: str = _option("digits", "name of the dataset")
+    data_dir: str = _option("", "prepared TFDS folder (default: TFDS's own)", kind=MANNER)
+    download: bool = _option(False, "allow TFDS to download a dataset that is not there", kind=ONCE)
+    train_examples: int = _option(0, "train on this many examples only; 0: all", minimum=0)
+    val_examples: int = _option(
+        0, "validation examples, carved from training data; 0: a tenth", minimum=0
+    )
+    batch_size: int = _option(128, "examples per step, over all devices together", minimum=1)
+
+    teachers: tuple[str, ...] = _option(
+        (), "your own teachers: .keras files or folders of them, taking pixels 0..255"
+    )
+    num_teachers: int = _option(3, "teachers to train, if none are given", minimum=1)
+    teacher_backbone: str = _option("resnet14", "network of the trained teachers")
+    teacher_width: int = _option(16, "channels of its first stage", minimum=1)
+    teacher_epochs: int = _option(20, "epochs each teacher is trained", minimum=1)
+
+    views: int = _option(
+        8, "augmented views of each example whose teacher logits are stored; 0: ask teachers live", minimum=0
+    )
+
+    backbone: str = _option("resnet8", "network that the student grows from")
+    backbone_width: int = _option(16, "channels of its first stage", minimum=1)
+    strategy: str = _option("darts", "how to search")
+    search_loss: str = _option("oracle", "loss of the search")
+    search_epochs: int = _option(10, "epochs of the search", minimum=1)
+    search_warmup_epochs: int = _option(1, "epochs in which only the weights learn", minimum=0)
+    alpha_learning_rate: float = _option(0.01, "Adam's rate for the alphas", minimum=0)
+    budget_weight: float = _option(1.0, "factor of the differentiable budget term", minimum=0)
+    candidates: int = _option(8, "architectures to rank on validation", minimum=1)
+    max_params: int = _option(0, "most parameters the student may have; 0: no bound", minimum=0)
+    max_flops: int = _option(0, "most FLOPs per image it may take; 0: no bound", minimum=0)
+
+    arch: str = _option("", "train this arch.json in place of the workdir's own")
+    student: str = _option("", "evaluate or export this .keras file in place of the workdir's own", kind=ONCE)
+    train_loss: str = _option("oracle", "loss of the student's training")
+    temperature: float = _option(4.0, "of the soft targets, in search and training", minimum=1e-3)
+    ce_weight: float = _option(0.0, "share of the label's cross-entropy in a distillation loss", minimum=0)
+    student_epochs: int = _option(30, "epochs of the student and of the baseline", minimum=1)
+    baseline: bool = _option(True, "also train the bare backbone with the cross-entropy")
+
+    learning_rate: float = _option(0.1, "highest rate of SGD with momentum, for all weights", minimum=0)
+    schedule: str = _option("cosine", "of the rate: cosine or step")
+    weight_decay: float = _option(5e-4, "L2 factor on all weights", minimum=0)
+
+    distribution: str = _option("none", "none, or mirrored: all local devices share each batch", kind=MANNER)
+    steps_per_execution: int = _option(1, "training steps in one traced call", minimum=1, kind=MANNER)
+    checkpoint_seconds: float = _option(60.0, "at most this much work is lost by a kill", minimum=0, kind=MANNER)
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            value, minimum = getattr(self, field.name), field.metadata["minimum"]
+            if minimum is not None and not value >= minimum:
+                raise errors.UserError(f"--{field.name}: {value} is too small; at least {minimum}")
+        if self.ce_weight > 1:
+            raise errors.UserError(f"--ce_weight: {self.ce_weight} is too large; at most 1")
+        for name in self.stages:
+            if name not in STAGES:
+                raise errors.unknown("--stages", name, STAGES)
+        if not self.workdir:
+            raise errors.UserError("--workdir: give the folder of this run, for example --workdir=runs/first")
+        if self.search_warmup_epochs >= self.search_epochs:
+            raise errors.UserError(
+                f"--search_warmup_epochs: {self.search_warmup_epochs} leaves nothing of --search_epochs="
+                f"{self.search_epochs} to learn an architecture in; use fewer"
+            )
+
+
+FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
+
+
+def default(field: Any) -> Any:
+    """The value a setting has when nobody says otherwise."""
+    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+
+
+def text(value: Any) -> str:
+    """A setting as a flag has it."""
+    if isinstance(value, tuple):
+        return ",".join(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)

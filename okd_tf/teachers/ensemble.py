@@ -1,0 +1,112 @@
+"""A list of teachers as one thing to ask: images in, every teacher's logits out."""
+
+import pathlib
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from okd_tf import errors
+from okd_tf.ops import batch_norm
+from okd_tf.training import inference, progress
+
+
+def paths(given):
+    """The .keras files that --teachers names, folders opened in order of name.
+
+    Raises:
+        UserError: a path that is not there, or a folder without a .keras file.
+    """
+    found = []
+    for path in map(pathlib.Path, given):
+        inside = sorted(path.glob("*.keras")) if path.is_dir() else [path]
+        if not inside or not inside[0].exists():
+            what = "no .keras file in it" if path.is_dir() else "no such file"
+            raise errors.UserError(f"--teachers: {path}: {what}; name .keras files or folders of them")
+        found.extend(inside)
+    return found
+
+
+def read_network(path, image_shape, classes):
+    """Reads a .keras classifier and checks that it fits the dataset.
+
+    Args:
+        path: a .keras file.
+        image_shape: (height, width, channels) that its input must take, as pixel values 0..255.
+        classes: how many outputs it must have.
+
+    Raises:
+        UserError: missing, cut short, of custom code, or of other shapes; names the file.
+    """
+    path = pathlib.Path(path)
+    if not path.exists():
+        raise errors.UserError(f"{path}: no such file")
+    try:
+        network = keras.saving.load_model(path, compile=False, safe_mode=True)
+    except Exception as error:  # zip, JSON, HDF5 and Keras each raise their own
+        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+        raise errors.UserError(
+            f"{path}: not a readable .keras file ({reason}); is it cut short? save it again"
+        ) from None
+    if len(network.inputs) != 1 or len(network.outputs) != 1:
+        raise errors.UserError(f"{path}: expected one input and one output, got {network.inputs}")
+    takes, gives = tuple(network.inputs[0].shape[1:]), tuple(network.outputs[0].shape[1:])
+    if len(takes) != 3 or any(size not in (None, want) for size, want in zip(takes, image_shape, strict=True)):
+        raise errors.UserError(
+            f"{path}: takes images of shape {takes}, the dataset's are {tuple(image_shape)}; "
+            "use a network made for this dataset"
+        )
+    if gives != (classes,):
+        raise errors.UserError(
+            f"{path}: gives outputs of shape {gives}, the dataset has {classes} classes; "
+            "use a network trained on the same classes, in the same order"
+        )
+    return network
+
+
+class Ensemble:
+    """N teachers: networks that take pixels 0..255 and give logits (or probabilities, which are noticed)."""
+
+    def __init__(self, networks, probe):
+        """Takes built models and some images.
+
+        Args:
+            networks: Functional models.
+            probe: uint8 [examples, height, width, channels]; outputs on it that are non-negative and sum to
+                one are taken for probabilities, and their logarithm for logits.
+        """
+        self._networks = []
+        for network in networks:
+            network = batch_norm.fused_copy(network) if _is_functional(network) else network
+            network.trainable = False
+            outputs = inference.Predictor(network).logits(probe[:64])
+            if outputs.min() >= 0 and np.allclose(outputs.sum(axis=-1), 1, atol=1e-3):
+                logarithm = keras.layers.Lambda(lambda p: tf.math.log(tf.maximum(p, 1e-12)))
+                network = keras.Model(network.inputs, logarithm(network.outputs[0]))
+            self._networks.append(network)
+        self._predictors = [inference.Predictor(network) for network in self._networks]
+
+    def __len__(self):
+        return len(self._networks)
+
+    def params(self):
+        """Parameter counts, one a teacher."""
+        return [network.count_params() for network in self._networks]
+
+    def logits(self, images, title=""):
+        """Images uint8 [examples, height, width, channels] -> logits [teachers, examples, classes]."""
+        return np.stack([self.one(index, images, title) for index in range(len(self))])
+
+    def one(self, index, images, title=""):
+        """One teacher's logits [examples, classes]; `title` is said first, if there is one."""
+        if title:
+            progress.say(f"{title}: teacher {index + 1} of {len(self)} on {len(images)} images")
+        return self._predictors[index].logits(images)
+
+    def live(self, pixels):
+        """Pixels float32 [batch, height, width, channels] -> logits [batch, teachers, classes], in a graph."""
+        return tf.stack([network(pixels, training=False) for network in self._networks], axis=1)
+
+
+def _is_functional(network):
+    return isinstance(network, keras.Model) and type(network).__name__ == "Functional"

@@ -1,0 +1,60 @@
+"""A network with its objective: what teachers, students and baselines are while they train."""
+
+import keras
+import tensorflow as tf
+
+from okd_tf.training import optimizers
+
+
+class Classifier(keras.Model):
+    """Trains a network on batches as `okd_tf.data.batches` makes them.
+
+    It runs in `okd_tf.training.loop`, and with plain `fit` on one host: compile it with `jit_compile=False`
+    and give `fit` a dataset of such batches.
+    """
+
+    def __init__(self, network, objective, weight_optimizer, weight_decay=0.0, **kwargs):
+        """Takes a built network pixels -> logits and what to train it with.
+
+        Args:
+            network: a built model.
+            objective: an `Objective`.
+            weight_optimizer: a Keras optimizer, not yet built.
+            weight_decay: L2 factor; weight_decay * w is added to each gradient.
+        """
+        super().__init__(**kwargs)
+        self.network = network
+        self.objective = objective
+        self.weight_optimizer = weight_optimizer
+        self.weight_decay = weight_decay
+        self.weight_optimizer.build(network.trainable_variables)
+        self.loss_metric = keras.metrics.Mean("loss")
+        self.accuracy_metric = keras.metrics.SparseCategoricalAccuracy("accuracy")
+        # XLA's depthwise convolution is many times slower than oneDNN's on CPU.
+        self.supports_jit = False
+        self.built = True
+
+    def call(self, inputs, training=None):
+        """Pixels [batch, height, width, channels] -> logits [batch, classes]."""
+        return self.network(inputs, training=training)
+
+    def train_step(self, batch):
+        """One step of the weights; returns the metrics so far."""
+        teacher_logits = self.objective.teacher_logits(batch)
+        weights = self.network.trainable_variables
+        with tf.GradientTape() as tape:
+            logits = self.network(batch["image"], training=True)
+            loss = self.objective(batch["label"], logits, teacher_logits)
+        gradients = tape.gradient(loss, weights)
+        self.weight_optimizer.apply(optimizers.with_l2(gradients, weights, self.weight_decay), weights)
+        self.loss_metric.update_state(loss * tf.distribute.get_strategy().num_replicas_in_sync)
+        self.accuracy_metric.update_state(batch["label"], logits)
+        return self.get_metrics_result()
+
+    def optimizer_variables(self):
+        """State that a checkpoint needs beside the model's own."""
+        return list(self.weight_optimizer.variables)
+
+    def scalars(self):
+        """What to record beside the metrics."""
+        return {"learning_rate": float(self.weight_optimizer.learning_rate)}

@@ -1,0 +1,46 @@
+"""A network's logits over many images, and the figures that are read from them."""
+
+import numpy as np
+import tensorflow as tf
+
+
+class Predictor:
+    """Runs a network in inference mode over arrays of images; traced once, whatever the number of images."""
+
+    def __init__(self, network, batch_size=256):
+        """Takes a built model pixels -> logits."""
+        shape = network.inputs[0].shape[1:]
+
+        @tf.function(input_signature=[tf.TensorSpec([None, *shape], tf.float32)], jit_compile=False)
+        def forward(pixels):
+            return network(pixels, training=False)
+
+        self._forward = forward
+        self._batch_size = batch_size
+
+    def logits(self, images):
+        """Images uint8 [examples, height, width, channels] -> logits float32 [examples, classes]."""
+        return np.concatenate(
+            [
+                self._forward(tf.cast(images[start : start + self._batch_size], tf.float32)).numpy()
+                for start in range(0, len(images), self._batch_size)
+            ]
+        )
+
+    def evaluate(self, split):
+        """Accuracy and mean cross-entropy on a split: {"accuracy", "loss"}."""
+        logits = self.logits(split.images)
+        return {"accuracy": accuracy(logits, split.labels), "loss": cross_entropy(logits, split.labels)}
+
+
+def accuracy(logits, labels):
+    """The share of rows whose largest logit (the first of tied ones) is the label's."""
+    return float(np.mean(np.argmax(logits, axis=-1) == labels))
+
+
+def cross_entropy(logits, labels):
+    """The mean of -log softmax(logits)_label, in nats; logits [examples, classes], labels [examples]."""
+    logits = logits.astype(np.float64)
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    log_p = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+    return float(-np.mean(log_p[np.arange(len(labels)), labels]))

@@ -1,0 +1,122 @@
+"""The one training loop: runs a model's `train_step` under any distribution strategy, and resumes.
+
+State is the global step and a flat list of variables; batches are a pure function of the step. So a run that
+was killed goes on from its last checkpoint to where it would have come.
+"""
+
+import math
+import pathlib
+import time
+
+import keras
+import tensorflow as tf
+
+from okd_tf import errors
+from okd_tf.training import checkpoint, history, progress
+
+
+def fit(
+    model,
+    batches,
+    *,
+    epochs,
+    folder,
+    title,
+    strategy=None,
+    at_epoch_end=None,
+    callbacks=(),
+    steps_per_execution=1,
+    checkpoint_seconds=60.0,
+):
+    """Trains a model for a number of epochs, or for what is left of them.
+
+    Args:
+        model: has `train_step(batch)`, `optimizer_variables()` and `scalars()`, as `Classifier` does.
+        batches: has `steps_per_epoch`, `batch_size` and `dataset(start, stop)`, as `Batches` does.
+        epochs: length of the whole training.
+        folder: where `history.csv` and `checkpoints/` are kept.
+        title: what to call this training on screen.
+        strategy: a tf.distribute.Strategy under which the model was made; None is one device.
+        at_epoch_end: () -> further logs of the epoch (a dict of numbers), such as validation accuracy.
+        callbacks: Keras callbacks.
+        steps_per_execution: how many steps one traced call runs.
+        checkpoint_seconds: how much work a kill may cost.
+
+    Returns:
+        The history: a list of one dict per epoch.
+
+    Raises:
+        UserError: the loss is not finite; the last checkpoint holds the state before.
+    """
+    folder = pathlib.Path(folder)
+    strategy = strategy or tf.distribute.get_strategy()
+    steps = epochs * batches.steps_per_epoch
+    checkpointer = checkpoint.Checkpointer(
+        folder / "checkpoints", [*model.variables, *_metric_variables(model), *model.optimizer_variables()]
+    )
+    step = checkpointer.restore()
+    rows = history.read(folder / "history.csv", step // batches.steps_per_epoch)
+    if step >= steps:
+        return rows
+    # TF's own loop over steps inside the traced call; the chunk at an epoch's end may be shorter.
+    execute = _executor(model, strategy)
+    iterator = iter(_distribute(batches.dataset(step, steps), strategy))
+    callback_list = keras.callbacks.CallbackList(list(callbacks), model=model)
+    shown = progress.Progress(title, steps, batches.steps_per_epoch, batches.batch_size)
+    shown.start(step)
+    callback_list.on_train_begin()
+    saved_at = epoch_started = time.monotonic()
+    while step < steps:
+        epoch, within = divmod(step, batches.steps_per_epoch)
+        if within == 0:
+            model.reset_metrics()
+            callback_list.on_epoch_begin(epoch)
+        count = min(steps_per_execution, batches.steps_per_epoch - within)
+        execute(iterator, tf.constant(count))
+        step += count
+        shown.step(step)
+        if step % batches.steps_per_epoch == 0:
+            logs = _logs(model, step)
+            logs |= at_epoch_end() if at_epoch_end else {}
+            now = time.monotonic()
+            rows.append({"epoch": epoch + 1, "step": step, "seconds": now - epoch_started, **logs})
+            epoch_started = now
+            history.write(folder / "history.csv", rows)
+            callback_list.on_epoch_end(epoch, logs)
+            shown.epoch(step, logs)
+        if time.monotonic() - saved_at > checkpoint_seconds or step == steps:
+            _logs(model, step)
+            checkpointer.save(step)
+            saved_at = time.monotonic()
+    callback_list.on_train_end()
+    return rows
+
+
+def _executor(model, strategy):
+    @tf.function(jit_compile=False)
+    def execute(iterator, count):
+        for _ in tf.range(count):
+            strategy.run(model.train_step, args=(next(iterator),))
+
+    return execute
+
+
+def _distribute(dataset, strategy):
+    if strategy.num_replicas_in_sync == 1:
+        return dataset
+    return strategy.experimental_distribute_dataset(dataset)
+
+
+def _metric_variables(model):
+    return [variable for metric in model.metrics for variable in metric.variables]
+
+
+def _logs(model, step):
+    """The metrics and scalars so far, as numbers; raises UserError when the loss is not finite."""
+    logs = {name: float(value) for name, value in model.get_metrics_result().items()}
+    if not all(math.isfinite(logs[name]) for name in logs if "loss" in name):
+        raise errors.UserError(
+            f"the loss is not finite at step {step} ({logs}); lower --learning_rate. "
+            "The last checkpoint is from before and is kept"
+        )
+    return logs | {name: float(value) for name, value in model.scalars().items()}

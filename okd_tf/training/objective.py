@@ -1,0 +1,50 @@
+"""Which loss a network is trained with, and where its teachers' logits come from."""
+
+import dataclasses
+from collections.abc import Callable
+
+import tensorflow as tf
+
+from okd_tf import errors, losses
+
+
+@dataclasses.dataclass(frozen=True)
+class Objective:
+    """A registered loss with its settings.
+
+    Attributes:
+        name: a key of KD_LOSSES.
+        temperature: of the soft targets, > 0.
+        ce_weight: share of the label's cross-entropy, in [0, 1].
+        live_teachers: images [batch, height, width, channels] -> logits [batch, teachers, classes], asked
+            when a batch carries no stored logits; None when all batches do, or the loss needs no teachers.
+    """
+
+    name: str
+    temperature: float = 4.0
+    ce_weight: float = 0.0
+    live_teachers: Callable[[tf.Tensor], tf.Tensor] | None = None
+
+    def __post_init__(self):
+        if self.name not in losses.KD_LOSSES:
+            raise errors.unknown("loss", self.name, losses.KD_LOSSES)
+
+    def teacher_logits(self, batch):
+        """The teachers' logits for a batch, [batch, teachers, classes], or None if the loss needs none."""
+        if self.name not in losses.NEEDS_TEACHERS:
+            return None
+        if "teacher_logits" in batch:
+            return batch["teacher_logits"]
+        if self.live_teachers is None:
+            raise ValueError(f"loss '{self.name}' needs teachers; the batch has no 'teacher_logits'")
+        return tf.stop_gradient(self.live_teachers(batch["image"]))
+
+    def __call__(self, labels, student_logits, teacher_logits):
+        """The mean loss of this replica's examples, scaled so that the sum over replicas is the mean.
+
+        labels int [batch], student_logits [batch, classes], teacher_logits [batch, teachers, classes] -> [].
+        """
+        per_example = losses.KD_LOSSES[self.name](
+            labels, student_logits, teacher_logits, self.temperature, self.ce_weight
+        )
+        return tf.reduce_mean(per_example) / tf.distribute.get_strategy().num_replicas_in_sync

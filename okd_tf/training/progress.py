@@ -1,0 +1,67 @@
+"""Progress on screen: what is running, how it does, how long it still takes."""
+
+import sys
+import time
+
+
+def say(message):
+    """Prints one line at once."""
+    print(message, flush=True)
+
+
+def duration(seconds):
+    """Seconds as people say them: 42 s, 3 min 20 s, 2 h 05 min."""
+    seconds = round(seconds)
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60:02} s"
+    return f"{seconds // 3600} h {seconds % 3600 // 60:02} min"
+
+
+class Progress:
+    """Prints one line per epoch of a training, and within long epochs now and then."""
+
+    def __init__(self, title, steps, steps_per_epoch, batch_size, interval=15.0):
+        """Takes what a training is called and how long it is; `interval` is in seconds."""
+        self._title = title
+        self._steps = steps
+        self._steps_per_epoch = steps_per_epoch
+        self._batch_size = batch_size
+        self._interval = interval
+        self._first_step = 0
+        self._started = self._printed = time.monotonic()
+
+    def start(self, step):
+        """Notes where this process begins; its own speed alone says what is left."""
+        self._first_step = step
+        self._started = self._printed = time.monotonic()
+        if step:
+            say(f"{self._title}: going on from step {step} of {self._steps}")
+
+    def step(self, step):
+        """Prints a line if none has been for a while; on a terminal it is written over by the next."""
+        now = time.monotonic()
+        if now - self._printed < self._interval:
+            return
+        self._printed = now
+        line = f"{self._title}: {self._place(step)}, {self._speed(step)}"
+        print(line, end="\r" if sys.stdout.isatty() else "\n", flush=True)
+
+    def epoch(self, step, logs):
+        """Prints the line of a finished epoch; logs whose name has a "/" are for TensorBoard alone."""
+        self._printed = time.monotonic()
+        shown = "  ".join(f"{name} {value:.4g}" for name, value in logs.items() if "/" not in name)
+        say(f"{self._title}: {self._place(step)}, {self._speed(step)}  {shown}")
+
+    def _place(self, step):
+        epochs = -(-self._steps // self._steps_per_epoch)
+        epoch = min(epochs, -(-step // self._steps_per_epoch))
+        within = step - (epoch - 1) * self._steps_per_epoch
+        part = "" if within == self._steps_per_epoch else f" step {within}/{self._steps_per_epoch}"
+        return f"epoch {epoch}/{epochs}{part}"
+
+    def _speed(self, step):
+        rate = (step - self._first_step) / max(1e-9, time.monotonic() - self._started)
+        left = (self._steps - step) / max(1e-9, rate)
+        return f"{rate * self._batch_size:.0f} images/s, {duration(left)} left"

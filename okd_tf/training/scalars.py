@@ -1,0 +1,28 @@
+"""Writes every epoch's logs as TensorBoard scalars."""
+
+import keras
+import tensorflow as tf
+
+
+class ScalarWriter(keras.callbacks.Callback):
+    """A Keras callback; the horizontal axis counts finished epochs."""
+
+    def __init__(self, folder):
+        """Takes the folder of this training's events."""
+        super().__init__()
+        self._folder = str(folder)
+        self._writer = None
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Writes the logs of an epoch."""
+        if self._writer is None:
+            self._writer = tf.summary.create_file_writer(self._folder)
+        with self._writer.as_default(step=epoch + 1):
+            for name, value in (logs or {}).items():
+                tf.summary.scalar(name, value)
+        self._writer.flush()
+
+    def on_train_end(self, logs=None):
+        """Closes the file."""
+        if self._writer is not None:
+            self._writer.close()

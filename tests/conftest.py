@@ -1,0 +1,50 @@
+"""Fixtures that more than one folder of tests uses."""
+
+import functools
+import pathlib
+
+import hypothesis
+import numpy as np
+import pytest
+
+from okd_tf import data
+from okd_tf.data import splits as carving
+
+# Derandomised: whether a test passes must not depend on the day. No deadline: the first example of a test
+# pays for the graphs that the others reuse.
+hypothesis.settings.register_profile("okd_tf", deadline=None, derandomize=True, database=None)
+hypothesis.settings.load_profile("okd_tf")
+
+PREPARED_DATA = pathlib.Path(__file__).parents[2] / "shared" / "tfds"
+
+
+@functools.cache
+def _load(name):
+    return data.load(name, str(PREPARED_DATA))
+
+
+@pytest.fixture(scope="session")
+def load_source():
+    """A dataset by name, loaded once; skips the test if its data lies nowhere at hand."""
+
+    def load(name):
+        if name != "digits" and not (PREPARED_DATA / name).is_dir():
+            pytest.skip(f"no prepared '{name}' in ../shared/tfds beside the repository")
+        return _load(name)
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def digits(load_source):
+    return load_source("digits")
+
+
+@pytest.fixture(scope="session")
+def splits(digits):
+    return carving.carve(digits, seed=0)
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(0)

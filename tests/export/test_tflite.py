@@ -1,0 +1,105 @@
+"""What a program that runs a TFLite file relies on, and what is refused."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from ai_edge_litert import interpreter as litert
+
+from okd_tf import errors
+from okd_tf.export import parity, tflite
+
+
+class Cholesky(keras.layers.Layer):
+    """A layer that the stock runtime has no operation for, though TensorFlow's kernels do."""
+
+    def call(self, inputs):
+        gram = tf.matmul(inputs, inputs, transpose_a=True) + tf.eye(inputs.shape[-1])
+        return inputs @ tf.linalg.cholesky(gram)
+
+
+class InverseErrorFunction(keras.layers.Layer):
+    """A layer that neither the stock runtime nor TensorFlow's kernels in it have an operation for."""
+
+    def call(self, inputs):
+        return tf.math.erfinv(tf.tanh(inputs))
+
+
+def with_layer(layer):
+    inputs = keras.Input([8, 8, 1])
+    features = layer(keras.layers.Reshape([8, 8])(inputs))
+    return keras.Model(inputs, keras.layers.Dense(10)(keras.layers.Flatten()(features)))
+
+
+def tensors(content):
+    interpreter = litert.Interpreter(model_content=content)
+    (inputs,), (outputs,) = interpreter.get_input_details(), interpreter.get_output_details()
+    return [(np.dtype(tensor["dtype"]).name, tensor["shape"].tolist()) for tensor in (inputs, outputs)]
+
+
+@pytest.fixture(scope="module")
+def float32(random_model):
+    return tflite.convert_float32(random_model)
+
+
+def test_float32_takes_one_image_of_pixels_and_gives_logits(float32, random_model, splits, tmp_path):
+    assert tensors(float32) == [("float32", [1, 8, 8, 1]), ("float32", [1, 10])]
+    path = tmp_path / "model.tflite"
+    path.write_bytes(float32)
+    expected = parity.keras_logits(random_model, splits.test.images)
+    logits = parity.run_tflite(path, splits.test.images).outputs
+    np.testing.assert_allclose(logits, expected, atol=1e-5)
+    assert (logits.argmax(axis=1) == expected.argmax(axis=1)).all()
+
+
+def test_signature_names_pixels_and_logits(float32):
+    signatures = litert.Interpreter(model_content=float32).get_signature_list()
+    assert signatures == {"serving_default": {"inputs": ["pixels"], "outputs": ["logits"]}}
+
+
+def test_converting_twice_gives_the_same_bytes(float32, random_model):
+    assert tflite.convert_float32(random_model) == float32
+
+
+def test_int8_is_integers_from_end_to_end(random_model, images):
+    before = images.copy()
+    content = tflite.convert_int8(random_model, images)
+    np.testing.assert_array_equal(images, before)
+    assert tensors(content) == [("uint8", [1, 8, 8, 1]), ("int8", [1, 10])]
+    interpreter = litert.Interpreter(model_content=content)
+    used = {tensor["dtype"] for tensor in interpreter.get_tensor_details()}
+    assert np.float32 not in used
+    assert interpreter.get_input_details()[0]["quantization"] == (1.0, 0)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.uint8])
+def test_int8_refuses_images_that_set_no_range(random_model, dtype):
+    count = 0 if dtype == np.uint8 else 4
+    with pytest.raises(errors.UserError, match="expected uint8 representative images"):
+        tflite.convert_int8(random_model, np.zeros((count, 8, 8, 1), dtype))
+
+
+@pytest.mark.parametrize(
+    ("layer", "operation", "format_name"),
+    [(Cholesky, "Cholesky", "float32"), (InverseErrorFunction, "Erfinv", "int8")],
+)
+def test_operations_outside_the_stock_runtime_are_refused(layer, operation, format_name, images, capfd):
+    with pytest.raises(errors.UserError, match=f"has no {operation};") as caught:
+        tflite.FORMATS[format_name](with_layer(layer()), images)
+    assert "\n" not in str(caught.value)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_conversion_prints_nothing(random_model, images, capfd):
+    tflite.convert_int8(random_model, images)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_foreign_operations_are_seen_in_a_written_file(float32):
+    assert tflite.foreign_operations(float32) == []
+    # Made outside this package, whose own conversion refuses it.
+    model = with_layer(Cholesky())
+    function = tf.function(model, input_signature=[tf.TensorSpec([1, 8, 8, 1])], autograph=False)
+    converter = tf.lite.TFLiteConverter.from_concrete_functions([function.get_concrete_function()], model)
+    converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]
+    assert tflite.foreign_operations(converter.convert()) == ["FlexCholesky"]

@@ -1,0 +1,11 @@
+"""Trains a student by distillation: the workdir's own arch.json, or that of --arch.
+
+The teachers are the workdir's own, or those of --teachers. With --baseline the bare backbone is trained too.
+"""
+
+from okd_tf import cli
+
+if __name__ == "__main__":
+    cli.main(
+        lambda settings: (*(["teachers"] if settings.teachers else []), "bank", "student", "baseline")
+    )
