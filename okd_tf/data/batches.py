@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from okd_tf import errors, seeds
-from okd_tf.data import examples, views
+from okd_tf.data import examples, hashing, views
 
 Batch = dict[str, tf.Tensor]
 # (rows int64 [batch] in the split, views int64 [batch]) -> float32 [batch, teachers, classes]
@@ -69,9 +69,7 @@ class Batches:
         step = tf.cast(step, tf.int64)
         epoch, position = step // self.steps_per_epoch, step % self.steps_per_epoch
         index = position * self.batch_size + tf.range(self.batch_size, dtype=tf.int64)
-        rows = tf.random.experimental.index_shuffle(
-            index, tf.stack([tf.constant(self._seed, tf.int64), epoch]), tf.constant(len(ids) - 1, tf.int64)
-        )
+        rows = self._shuffled(index, epoch)
         shown = tf.fill([self.batch_size], epoch % self._num_views)
         batch = {"id": tf.gather(ids, rows), "view": shown, "label": tf.gather(labels, rows)}
         pixels = tf.gather(images, rows)
@@ -88,6 +86,15 @@ class Batches:
         self._tensors()
         steps = tf.data.Dataset.range(start, stop)
         return steps.map(self.batch, num_parallel_calls=2, deterministic=True).prefetch(2)
+
+    def _shuffled(self, index: tf.Tensor, epoch: tf.Tensor) -> tf.Tensor:
+        """Which rows stand at these positions of an epoch's order: int64 [batch] -> int64 [batch]."""
+        last = tf.constant(len(self.split) - 1, tf.int64)
+        # Twice: the orders that one shuffle gives to two epochs have runs in common.
+        for seed in (self._seed, self._seed + 1):
+            key = tf.stack(hashing.halves(hashing.splitmix64(epoch, seed)))
+            index = tf.random.experimental.index_shuffle(index, key, last)
+        return index
 
     def _tensors(self) -> tuple[tf.Tensor, ...]:
         # Made once and captured by tf.data by reference: a NumPy array would be copied into each graph.

@@ -1,8 +1,4 @@
-"""A hash of integers as TensorFlow ops, for keys of the index shuffle.
-
-`RandomIndexShuffle` is a cipher of few rounds: under keys that differ by a small step, as ids and epochs do,
-its permutations are visibly alike. Under hashed keys they are not.
-"""
+"""A hash of integers: what makes splits, views and orders pure functions of an id and a seed."""
 
 import tensorflow as tf
 

@@ -10,7 +10,7 @@ import hashlib
 import numpy as np
 
 from okd_tf import errors, seeds
-from okd_tf.data import examples, views
+from okd_tf.data import examples, hashing, views
 
 
 @dataclasses.dataclass(frozen=True)
@@ -54,12 +54,8 @@ class Splits:
 
 
 def order(ids: np.ndarray, seed: int, purpose: str) -> np.ndarray:
-    """A permutation [examples] that sorts ids by their seeded hash (the splitmix64 finaliser)."""
-    with np.errstate(over="ignore"):
-        mixed = ids.astype(np.uint64) + np.uint64(seeds.derive(seed, purpose)) * np.uint64(0x9E3779B97F4A7C15)
-        mixed = (mixed ^ (mixed >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-    return np.lexsort((ids, mixed ^ (mixed >> np.uint64(31))))
+    """A permutation [examples] that sorts ids by their seeded hash."""
+    return np.lexsort((ids, hashing.splitmix64(ids, seeds.derive(seed, purpose)).numpy()))
 
 
 def carve(source: examples.Source, seed: int, val_examples: int = 0, train_examples: int = 0) -> Splits:

@@ -7,8 +7,11 @@ of example i again, in any process or batch, gets the same pixels.
 """
 
 import dataclasses
+import math
 
 import tensorflow as tf
+
+from okd_tf.data import hashing
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,12 +30,13 @@ class CropFlip:
         """Which of the `count` views these are.
 
         ids int64 [batch], views int64 [batch] (counted modulo `count`) -> int64 [batch] in [0, count).
+        The order of an example's views starts anywhere and goes in equal steps that share no factor with
+        `count`, modulo `count`: so it meets each view once.
         """
-        keys = tf.stack([tf.fill(tf.shape(ids), tf.constant(seed, tf.int64)), ids, tf.ones_like(ids)], axis=1)
-        # The raw op, because the public wrapper pads a batch of seeds along the wrong axis.
-        return tf.raw_ops.RandomIndexShuffle(
-            index=views % self.count, seed=keys, max_index=tf.constant(self.count - 1, tf.int64), rounds=4
-        )
+        steps = tf.constant([step for step in range(self.count) if math.gcd(step, self.count) == 1], tf.int64)
+        low, high = hashing.halves(hashing.splitmix64(ids, seed))
+        first, step = low % self.count, tf.gather(steps, high % tf.size(steps, tf.int64))
+        return (first + step * (views % self.count)) % self.count
 
     def apply(self, images: tf.Tensor, ids: tf.Tensor, views: tf.Tensor, seed: int) -> tf.Tensor:
         """Makes one view of each image.

@@ -125,3 +125,15 @@ def test_a_split_smaller_than_a_batch_is_refused_with_both_numbers():
     assert batches.Batches(_split(8), 8, seed=0).steps_per_epoch == 1
     with pytest.raises(errors.UserError, match=r"^--batch_size: 9 is more than the 8 examples"):
         batches.Batches(_split(8), 9, seed=0)
+
+
+def test_orders_of_successive_epochs_have_nothing_in_common():
+    count = 20_000
+    ids = np.arange(count)
+    split = examples.Examples(ids, np.zeros((count, 1, 1, 1), np.uint8), np.zeros(count, np.int32))
+    stream = batches.Batches(split, count, seed=0)
+    orders = [stream.batch(tf.constant(epoch))["id"].numpy() for epoch in range(12)]
+    for one, next_one in zip(orders, orders[1:], strict=False):
+        # Two random orders differ by the same shift at about 7 places and never at 25.
+        assert np.bincount((next_one - one) % count).max() < 25
+    assert np.ptp([order[0] for order in orders]) > count / 2

@@ -1,0 +1,33 @@
+"""Cross-entropy to the label."""
+
+import math
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from okd_tf.losses import ce
+
+
+def test_value_is_minus_log_of_the_label_s_probability():
+    logits = tf.constant([[math.log(3.0), 0.0], [math.log(3.0), 0.0], [0.0, 0.0]])
+    expected = [math.log(4 / 3), math.log(4), math.log(2)]
+    np.testing.assert_allclose(ce.loss(tf.constant([0, 1, 1]), logits), expected, rtol=1e-6)
+
+
+def test_teachers_temperature_and_weight_change_nothing(rng):
+    labels, logits = tf.constant([1, 2, 0]), tf.constant(rng.normal(size=(3, 4)), tf.float32)
+    teachers = tf.constant(rng.normal(size=(3, 2, 4)), tf.float32)
+    np.testing.assert_array_equal(
+        ce.loss(labels, logits), ce.loss(labels, logits, teachers, temperature=4.0, ce_weight=0.3)
+    )
+
+
+@pytest.mark.parametrize("label", [0, 1, 2])
+def test_gradient_is_probability_minus_label(label):
+    logits = tf.constant([[0.5, -1.0, 2.0]], tf.float64)
+    with tf.GradientTape() as tape:
+        tape.watch(logits)
+        loss = ce.loss(tf.constant([label]), logits)
+    probabilities = np.exp([0.5, -1.0, 2.0]) / np.exp([0.5, -1.0, 2.0]).sum()
+    np.testing.assert_allclose(tape.gradient(loss, logits)[0], probabilities - np.eye(3)[label], rtol=1e-12)

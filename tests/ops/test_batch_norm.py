@@ -1,0 +1,189 @@
+"""The fused batch norm against Keras's own."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from okd_tf.ops import batch_norm
+
+ARGUMENTS = {
+    "momentum": 0.7,
+    "epsilon": 1e-3,
+    "gamma_initializer": keras.initializers.RandomUniform(0.5, 2.0, seed=1),
+    "beta_initializer": keras.initializers.RandomUniform(-1.0, 1.0, seed=2),
+}
+
+
+def _twins(shape=(None, 5, 6, 3), **arguments):
+    layers = (
+        keras.layers.BatchNormalization(**ARGUMENTS, **arguments),
+        batch_norm.FusedBatchNormalization(**ARGUMENTS, **arguments),
+    )
+    for layer in layers:
+        layer.build(shape)
+    for left, right in zip(layers[0].weights, layers[1].weights, strict=True):
+        np.testing.assert_array_equal(left, right)
+    return layers
+
+
+def _train(layer, inputs, upstream):
+    inputs = tf.constant(inputs)
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        outputs = layer(inputs, training=True)
+        loss = tf.reduce_sum(outputs * upstream)
+    return outputs, tape.gradient(loss, [inputs, layer.gamma.value, layer.beta.value])
+
+
+def test_training_gives_keras_s_outputs_gradients_and_moving_statistics(rng):
+    stock, fused = _twins()
+    for _ in range(3):
+        inputs = (rng.normal(size=(4, 5, 6, 3)) * [1, 3, 0.5] + [0, 2, -5]).astype(np.float32)
+        upstream = rng.normal(size=inputs.shape).astype(np.float32)
+        (expected, expected_gradients), (outputs, gradients) = (
+            _train(layer, inputs, upstream) for layer in (stock, fused)
+        )
+        np.testing.assert_allclose(outputs, expected, atol=2e-5)
+        for gradient, expected_gradient in zip(gradients, expected_gradients, strict=True):
+            np.testing.assert_allclose(gradient, expected_gradient, rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(fused.moving_mean, stock.moving_mean, rtol=1e-5, atol=1e-6)
+        np.testing.assert_allclose(fused.moving_variance, stock.moving_variance, rtol=1e-5)
+    assert np.any(np.abs(fused.moving_mean.numpy()) > 0.5)
+
+
+def test_inference_gives_keras_s_outputs_and_moves_nothing(rng):
+    stock, fused = _twins()
+    inputs = rng.normal(size=(4, 5, 6, 3)).astype(np.float32) + 3
+    for layer in (stock, fused):
+        layer.set_weights([[1.0, 2.0, 3.0], [0.5, 0.0, -1.0], [1.0, 2.0, 3.0], [0.5, 1.0, 4.0]])
+    before = fused.get_weights()
+    np.testing.assert_allclose(fused(inputs, training=False), stock(inputs, training=False), atol=1e-5)
+    np.testing.assert_allclose(fused(inputs), stock(inputs), atol=1e-5)
+    for left, right in zip(before, fused.get_weights(), strict=True):
+        np.testing.assert_array_equal(left, right)
+
+
+def test_a_frozen_layer_uses_and_keeps_its_moving_statistics_in_training(rng):
+    stock, fused = _twins()
+    inputs = rng.normal(size=(4, 5, 6, 3)).astype(np.float32) + 3
+    stock.trainable = fused.trainable = False
+    np.testing.assert_allclose(fused(inputs, training=True), stock(inputs, training=True), atol=1e-5)
+    np.testing.assert_array_equal(fused.moving_mean, np.zeros(3))
+
+
+def test_training_inside_a_graph_moves_the_statistics(rng):
+    stock, fused = _twins()
+    step = tf.function(lambda inputs: fused(inputs, training=True))
+    inputs = rng.normal(size=(4, 5, 6, 3)).astype(np.float32) + 3
+    np.testing.assert_allclose(step(inputs), stock(inputs, training=True), atol=1e-5)
+    np.testing.assert_allclose(fused.moving_variance, stock.moving_variance, rtol=1e-5)
+
+
+def test_bfloat16_keeps_float32_statistics(rng):
+    stock, fused = _twins(dtype="mixed_bfloat16")
+    inputs = rng.normal(size=(4, 5, 6, 3)).astype(np.float32) + 3
+    outputs = fused(inputs, training=True)
+    assert outputs.dtype == tf.bfloat16
+    np.testing.assert_allclose(
+        tf.cast(outputs, tf.float32), tf.cast(stock(inputs, training=True), tf.float32), atol=0.05
+    )
+    assert fused.moving_mean.dtype == "float32"
+    np.testing.assert_allclose(fused.moving_mean, stock.moving_mean, rtol=1e-3)
+
+
+def _refuse_the_fused_kernel(monkeypatch):
+    def refuse(**_):
+        raise AssertionError("the fused kernel was called")
+
+    monkeypatch.setattr(tf.raw_ops, "FusedBatchNormV3", refuse)
+
+
+def test_synchronized_is_keras_s_own_computation(rng, monkeypatch):
+    stock, fused = _twins(synchronized=True)
+    inputs = rng.normal(size=(4, 5, 6, 3)).astype(np.float32)
+    _refuse_the_fused_kernel(monkeypatch)
+    np.testing.assert_array_equal(fused(inputs, training=True), stock(inputs, training=True))
+    np.testing.assert_array_equal(fused.moving_variance, stock.moving_variance)
+    with pytest.raises(AssertionError, match="fused kernel"):
+        _twins()[1](inputs, training=True)
+
+
+def test_features_without_height_and_width_are_normalised_as_keras_does(rng):
+    stock, fused = _twins(shape=(None, 3))
+    inputs = rng.normal(size=(16, 3)).astype(np.float32) + 2
+    for training in (True, False):
+        np.testing.assert_allclose(
+            fused(inputs, training=training), stock(inputs, training=training), atol=1e-5
+        )
+
+
+def test_stock_has_the_momentum_and_epsilon_written_here():
+    layer = batch_norm.stock("bn")
+    assert type(layer) is keras.layers.BatchNormalization
+    assert (layer.name, layer.momentum, layer.epsilon) == ("bn", batch_norm.MOMENTUM, batch_norm.EPSILON)
+
+
+def test_fuse_keeps_every_setting_of_the_layer():
+    layer = keras.layers.BatchNormalization(momentum=0.8, epsilon=0.01, name="bn", trainable=False)
+    fused = batch_norm.fuse(layer)
+    assert type(fused) is batch_norm.FusedBatchNormalization
+    assert fused.get_config() == layer.get_config()
+    assert batch_norm.fuse(layer, synchronized=True).synchronized
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        keras.layers.BatchNormalization(axis=1),
+        keras.layers.BatchNormalization(scale=False),
+        keras.layers.BatchNormalization(center=False),
+        keras.layers.BatchNormalization(renorm=True),
+        batch_norm.FusedBatchNormalization(),
+        keras.layers.LayerNormalization(),
+        keras.layers.Conv2D(3, 1),
+    ],
+)
+def test_fuse_leaves_a_layer_it_cannot_stand_for_alone(layer):
+    assert batch_norm.fuse(layer) is layer
+
+
+def _network():
+    inputs = keras.Input((6, 6, 2))
+    features = keras.layers.Conv2D(3, 3, name="conv")(inputs)
+    features = batch_norm.stock("bn")(features)
+    features = keras.layers.BatchNormalization(scale=False, name="unsuitable")(features)
+    features = keras.layers.Flatten(name="flat")(features)
+    model = keras.Model(inputs, batch_norm.stock("bn_flat")(features))
+    model(np.random.default_rng(3).normal(size=(8, 6, 6, 2)).astype(np.float32) * 4 + 1, training=True)
+    return model
+
+
+def test_copies_give_the_same_outputs_there_and_back(rng):
+    model = _network()
+    fused = batch_norm.fused_copy(model)
+    back = batch_norm.stock_copy(fused)
+    assert type(fused.get_layer("bn")) is batch_norm.FusedBatchNormalization
+    assert type(fused.get_layer("unsuitable")) is keras.layers.BatchNormalization
+    assert [type(layer) for layer in back.layers] == [type(layer) for layer in model.layers]
+    assert [layer.get_config() for layer in back.layers] == [layer.get_config() for layer in model.layers]
+    inputs = rng.normal(size=(4, 6, 6, 2)).astype(np.float32)
+    expected = model(inputs).numpy()
+    np.testing.assert_allclose(fused(inputs), expected, atol=1e-5)
+    np.testing.assert_array_equal(back(inputs), expected)
+
+
+def test_a_synchronized_copy_comes_back_unsynchronized():
+    fused = batch_norm.fused_copy(_network(), synchronized=True)
+    assert fused.get_layer("bn").synchronized
+    assert not batch_norm.stock_copy(fused).get_layer("bn").synchronized
+
+
+def test_a_copy_shares_no_weights_with_the_original(rng):
+    model = _network()
+    before = [weight.copy() for weight in model.get_weights()]
+    for copy in (batch_norm.fused_copy(model), batch_norm.stock_copy(model)):
+        copy(rng.normal(size=(4, 6, 6, 2)).astype(np.float32), training=True)
+        assert np.any(copy.get_layer("bn").moving_mean.numpy() != model.get_layer("bn").moving_mean.numpy())
+    for left, right in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(left, right)
