@@ -3,14 +3,13 @@
 A tool is `cli.main(stages)`; what it does is in `okd_tf.pipeline`.
 """
 
-import contextlib
 import os
 import pathlib
 import sys
 
-from absl import app, flags
+from absl import app, flags, logging
 
-from okd_tf import errors, files, settings
+from okd_tf import errors, files, quiet, settings
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
@@ -120,31 +119,13 @@ def _value(name):
 def _import_tensorflow():
     """Imports TensorFlow without the lines it prints of the machine, which say nothing about the run."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with _silenced_stderr():
+    with quiet.output_held_back():
+        import keras
         import tensorflow as tf
 
         tf.config.list_physical_devices()
-        from absl import logging
-
-        logging.use_absl_handler()
-    import keras
-
+    logging.set_verbosity(logging.WARNING)
     if keras.backend.backend() != "tensorflow":
         raise errors.UserError(
             f"KERAS_BACKEND: okd_tf needs tensorflow, got {keras.backend.backend()}; unset it"
         )
-
-
-@contextlib.contextmanager
-def _silenced_stderr():
-    """TensorFlow's C++ writes to the file descriptor before any log level of its own is in force."""
-    sys.stderr.flush()
-    kept = os.dup(2)
-    nothing = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nothing, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nothing)

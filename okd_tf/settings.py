@@ -39,9 +39,7 @@ class Settings:
     data_dir: str = _option("", "prepared TFDS folder (default: TFDS's own)", kind=MANNER)
     download: bool = _option(False, "allow TFDS to download a dataset that is not there", kind=ONCE)
     train_examples: int = _option(0, "train on this many examples only; 0: all", minimum=0)
-    val_examples: int = _option(
-        0, "validation examples, carved from training data; 0: a tenth", minimum=0
-    )
+    val_examples: int = _option(0, "validation examples, carved from training data; 0: a tenth", minimum=0)
     batch_size: int = _option(128, "examples per step, over all devices together", minimum=1)
 
     teachers: tuple[str, ...] = _option(
@@ -82,7 +80,9 @@ class Settings:
 
     distribution: str = _option("none", "none, or mirrored: all local devices share each batch", kind=MANNER)
     steps_per_execution: int = _option(1, "training steps in one traced call", minimum=1, kind=MANNER)
-    checkpoint_seconds: float = _option(60.0, "at most this much work is lost by a kill", minimum=0, kind=MANNER)
+    checkpoint_seconds: float = _option(
+        60.0, "at most this much work is lost by a kill", minimum=0, kind=MANNER
+    )
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):

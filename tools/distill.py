@@ -6,6 +6,4 @@ The teachers are the workdir's own, or those of --teachers. With --baseline the 
 from okd_tf import cli
 
 if __name__ == "__main__":
-    cli.main(
-        lambda settings: (*(["teachers"] if settings.teachers else []), "bank", "student", "baseline")
-    )
+    cli.main(lambda settings: (*(["teachers"] if settings.teachers else []), "bank", "student", "baseline"))

@@ -14,8 +14,8 @@ import numpy as np
 import tensorflow as tf
 from ai_edge_litert import interpreter as litert
 
-from okd_tf import files
-from okd_tf.export import quiet, saved_model
+from okd_tf import files, quiet
+from okd_tf.export import saved_model
 
 BATCH = 256  # images at a time, where a file takes more than one
 LATENCY_IMAGES = 200  # of a SavedModel, whose accuracy is measured in batches

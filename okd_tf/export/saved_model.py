@@ -9,8 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from okd_tf import files
-from okd_tf.export import quiet
+from okd_tf import files, quiet
 
 SIGNATURE = "serving_default"
 # Of probabilities. Keras and the loaded graph run the same ops; only the order of additions may differ.

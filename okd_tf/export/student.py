@@ -60,11 +60,11 @@ def export_student(
     for name in (REPORT, *(file_name(name) for name in tflite.FORMATS)):
         files.remove(directory / name)
     test = splits.test
-    progress(f"export: the Keras model on {len(test)} test images")
+    progress(f"the Keras model on {len(test)} test images")
     logits = parity.keras_logits(model, test.images)
     reports = {}
 
-    progress(f"export: {SAVED_MODEL}")
+    progress(f"{SAVED_MODEL}")
     path = directory / SAVED_MODEL
     saved_model.write(model, path)
     probabilities = _softmax(logits)
@@ -74,7 +74,7 @@ def export_student(
 
     representative = representative_images(splits.train, representative_examples)
     for name in formats:
-        progress(f"export: {file_name(name)}")
+        progress(f"{file_name(name)}")
         path = directory / file_name(name)
         content = tflite.FORMATS[name](model, representative)
         with files.replacing(path) as temporary:

@@ -15,8 +15,7 @@ import tensorflow as tf
 from ai_edge_litert import interpreter as litert
 from ai_edge_litert import schema_py_generated as schema
 
-from okd_tf import errors
-from okd_tf.export import quiet
+from okd_tf import errors, quiet
 
 SIGNATURE = "serving_default"
 

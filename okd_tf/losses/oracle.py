@@ -24,7 +24,7 @@ def loss(labels, student_logits, teacher_logits, temperature=1.0, ce_weight=0.0)
     and the cross-entropy to the label otherwise.
 
     labels int [batch], student_logits [batch, classes], teacher_logits [batch, teachers, classes] -> [batch].
-    """  # noqa: D205, D400, D415
+    """
     u = tf.cast(right(labels, teacher_logits), student_logits.dtype)
     num_right = tf.reduce_sum(u, axis=1)
     weights = u / tf.maximum(num_right, 1.0)[:, tf.newaxis]

@@ -4,10 +4,7 @@ import dataclasses
 import shutil
 from collections.abc import Callable
 
-import keras
-
 from okd_tf import backbones, data, errors, files, losses, search, seeds
-from okd_tf import settings as all_settings
 from okd_tf.arch import space
 from okd_tf.export import student as exporting
 from okd_tf.pipeline.shared import Context
@@ -237,8 +234,9 @@ STAGES = {
                 else (*_RECIPE, "num_teachers", "teacher_backbone", "teacher_width", "teacher_epochs")
             ),
             reads=lambda context: ensemble.paths(context.settings.teachers),
-            leaves=lambda context: bool(context.teacher_paths())
-            and (context.workdir / "teachers" / "diagnosis.json").exists(),
+            leaves=lambda context: (
+                bool(context.teacher_paths()) and (context.workdir / "teachers" / "diagnosis.json").exists()
+            ),
         ),
         Stage(
             "bank",

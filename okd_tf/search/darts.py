@@ -39,7 +39,7 @@ class DartsSearch(base.SearchModel):
         return self.get_metrics_result()
 
     def alpha_step(self, batch):
-        """alpha <- alpha - rate * Adam(grad_alpha [L_val(w, alpha) + budget term]); first order."""
+        """Alpha <- alpha - rate * Adam(grad_alpha [L_val(w, alpha) + budget term]); first order."""
         teacher_logits = self.objective.teacher_logits(batch)
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         alphas = self.supernet.alphas()

@@ -70,7 +70,9 @@ def most_probable(
         following: dict[bool, list[_Partial]] = {False: [], True: []}
         for read, partials in states.items():
             for partial in partials:
-                for chained, extended in _extensions(search_space, layer, distributions[layer], read, partial):
+                for chained, extended in _extensions(
+                    search_space, layer, distributions[layer], read, partial
+                ):
                     if all(
                         limit is None or own <= limit for own, limit in zip(extended.cost, room, strict=True)
                     ):

@@ -1,8 +1,8 @@
 """One search from start to files: train the supernet by a strategy, propose, rank, write.
 
-    search/arch.json        the chosen architecture, an ArchSpec
-    search/candidates.json  every candidate that was ranked, best first
-    search/history.csv      one row per epoch, with every probability
+search/arch.json        the chosen architecture, an ArchSpec
+search/candidates.json  every candidate that was ranked, best first
+search/history.csv      one row per epoch, with every probability
 """
 
 import dataclasses
@@ -41,8 +41,22 @@ class Bilevel:
         return tf.data.Dataset.zip(self.training.dataset(start, stop), self.validation.dataset(start, stop))
 
 
-def run(backbone, template: spec.ArchSpec, data, training, validation, *, strategy, objective, epochs, recipe,
-        options: SearchOptions, candidates, folder, logs):
+def run(
+    backbone,
+    template: spec.ArchSpec,
+    data,
+    training,
+    validation,
+    *,
+    strategy,
+    objective,
+    epochs,
+    recipe,
+    options: SearchOptions,
+    candidates,
+    folder,
+    logs,
+):
     """Searches, and writes what was found.
 
     Args:

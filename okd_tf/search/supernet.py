@@ -184,8 +184,7 @@ def choices(search_space: space.SearchSpace, architecture: space.Architecture):
     """What to tell the cells of a path supernet: int rows [layers][4]."""
     canonical = search_space.canonical(architecture)
     return [
-        [*choice, int(alive)]
-        for choice, alive in zip(canonical, search_space.alive(canonical), strict=True)
+        [*choice, int(alive)] for choice, alive in zip(canonical, search_space.alive(canonical), strict=True)
     ]
 
 

@@ -10,7 +10,9 @@ from okd_tf.arch import build, spec
 from okd_tf.training import objective, recipe
 
 
-def distill(architecture: spec.ArchSpec, loss: objective.Objective, data, training, *, epochs, seed, how, folder, logs):
+def distill(
+    architecture: spec.ArchSpec, loss: objective.Objective, data, training, *, epochs, seed, how, folder, logs
+):
     """Trains the network of a spec; writes student.keras, metrics.json (validation) and history.csv.
 
     Args:

@@ -51,7 +51,9 @@ def read_network(path, image_shape, classes):
     if len(network.inputs) != 1 or len(network.outputs) != 1:
         raise errors.UserError(f"{path}: expected one input and one output, got {network.inputs}")
     takes, gives = tuple(network.inputs[0].shape[1:]), tuple(network.outputs[0].shape[1:])
-    if len(takes) != 3 or any(size not in (None, want) for size, want in zip(takes, image_shape, strict=True)):
+    if len(takes) != 3 or any(
+        size not in (None, want) for size, want in zip(takes, image_shape, strict=True)
+    ):
         raise errors.UserError(
             f"{path}: takes images of shape {takes}, the dataset's are {tuple(image_shape)}; "
             "use a network made for this dataset"

@@ -13,7 +13,17 @@ def path(folder, index):
 
 
 def train(
-    data: splits.Splits, *, count, backbone, width, epochs, batch_size, seed, recipe: recipe.Recipe, folder, logs
+    data: splits.Splits,
+    *,
+    count,
+    backbone,
+    width,
+    epochs,
+    batch_size,
+    seed,
+    recipe: recipe.Recipe,
+    folder,
+    logs,
 ):
     """Trains what is still missing of `count` teachers with the cross-entropy.
 

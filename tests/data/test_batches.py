@@ -1,5 +1,7 @@
 """Training batches as a function of the global step and of nothing else."""
 
+import itertools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -133,7 +135,7 @@ def test_orders_of_successive_epochs_have_nothing_in_common():
     split = examples.Examples(ids, np.zeros((count, 1, 1, 1), np.uint8), np.zeros(count, np.int32))
     stream = batches.Batches(split, count, seed=0)
     orders = [stream.batch(tf.constant(epoch))["id"].numpy() for epoch in range(12)]
-    for one, next_one in zip(orders, orders[1:], strict=False):
+    for one, next_one in itertools.pairwise(orders):
         # Two random orders differ by the same shift at about 7 places and never at 25.
         assert np.bincount((next_one - one) % count).max() < 25
     assert np.ptp([order[0] for order in orders]) > count / 2

@@ -55,8 +55,9 @@ def test_training_gives_keras_s_outputs_gradients_and_moving_statistics(rng):
 def test_inference_gives_keras_s_outputs_and_moves_nothing(rng):
     stock, fused = _twins()
     inputs = rng.normal(size=(4, 5, 6, 3)).astype(np.float32) + 3
+    weights = np.array([[1.0, 2.0, 3.0], [0.5, 0.0, -1.0], [1.0, 2.0, 3.0], [0.5, 1.0, 4.0]])
     for layer in (stock, fused):
-        layer.set_weights([[1.0, 2.0, 3.0], [0.5, 0.0, -1.0], [1.0, 2.0, 3.0], [0.5, 1.0, 4.0]])
+        layer.set_weights(list(weights))
     before = fused.get_weights()
     np.testing.assert_allclose(fused(inputs, training=False), stock(inputs, training=False), atol=1e-5)
     np.testing.assert_allclose(fused(inputs), stock(inputs), atol=1e-5)
@@ -149,7 +150,7 @@ def test_fuse_leaves_a_layer_it_cannot_stand_for_alone(layer):
 
 
 def _network():
-    inputs = keras.Input((6, 6, 2))
+    inputs = keras.Input((6, 6, 2), name="pixels")
     features = keras.layers.Conv2D(3, 3, name="conv")(inputs)
     features = batch_norm.stock("bn")(features)
     features = keras.layers.BatchNormalization(scale=False, name="unsuitable")(features)

@@ -6,8 +6,7 @@ import warnings
 
 import pytest
 
-from okd_tf import errors
-from okd_tf.export import quiet
+from okd_tf import errors, quiet
 
 
 def write_everywhere():
