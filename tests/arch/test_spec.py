@@ -81,8 +81,8 @@ _MISSING = object()
     [
         (("format_version",), 2, "format_version 2"),
         (("format_version",), _MISSING, "format_version None"),
-        (("backbone",), _MISSING, "missing field backbone"),
-        (("surplus",), 1, "unknown field surplus"),
+        (("backbone",), _MISSING, "the whole file: missing field backbone"),
+        (("surplus",), 1, "the whole file: unknown field surplus"),
         (("backbone",), 20, "backbone: expected str"),
         (("width",), 0, "width: expected a positive integer"),
         (("width",), 4.0, "width: expected a positive integer"),
