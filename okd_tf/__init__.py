@@ -7,9 +7,9 @@ processors) and TensorFlow as the Keras backend. A value the user has set is lef
 
 import os
 
-from okd_tf.version import VERSION as __version__
+from okd_tf import version
+
+__version__ = version.VERSION
 
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-
-__all__ = ["__version__"]

@@ -1,4 +1,4 @@
-"""The command line: one flag for each setting, flagfiles, workdirs that remember their flags, one-line errors.
+"""The command line: a flag for each setting, flagfiles, workdirs that remember their flags, one-line errors.
 
 A tool is `cli.main(stages)`; what it does is in `okd_tf.pipeline`.
 """
@@ -9,7 +9,7 @@ import sys
 
 from absl import app, flags, logging
 
-from okd_tf import errors, files, quiet, settings
+from okd_tf import errors, quiet, settings
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
@@ -72,19 +72,12 @@ def _parse(argv):
 
 
 def _settings():
-    """The settings that flags and the workdir's own flags.cfg say; keeps them in the workdir."""
+    """The settings that the flags given now and, for the others, the workdir's own flags.cfg say."""
     workdir = flags.FLAGS["workdir"].value
-    path = pathlib.Path(workdir) / "flags.cfg"
+    path = pathlib.Path(workdir) / settings.FLAGFILE
     if workdir and path.exists():
         _adopt(path)
-    chosen = settings.Settings(**{name: _value(name) for name in settings.FIELDS})
-    lines = ["# The flags of this run: --flagfile with this file repeats it."]
-    for name, field in settings.FIELDS.items():
-        value = getattr(chosen, name)
-        if field.metadata["kind"] != settings.ONCE and value != settings.default(field):
-            lines.append(f"--{name}={settings.text(value)}")
-    files.write_text(path, "\n".join(lines) + "\n")
-    return chosen
+    return settings.Settings(**{name: _value(name) for name in settings.FIELDS})
 
 
 def _adopt(path):

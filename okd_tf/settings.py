@@ -12,6 +12,8 @@ from okd_tf import errors
 STAGES = ("teachers", "bank", "search", "student", "baseline", "evaluate", "export", "report")
 
 
+FLAGFILE = "flags.cfg"  # in the workdir
+
 RESULT = "result"  # decides what the run gives; kept in its workdir and compared with it
 MANNER = "manner"  # changes how the run goes but not what it gives; kept, and free to change
 ONCE = "once"  # says what this call is to do; not kept
@@ -116,3 +118,13 @@ def text(value: Any) -> str:
     if isinstance(value, tuple):
         return ",".join(value)
     return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def flagfile(settings: Settings) -> str:
+    """The text of a flagfile that says these settings; what only one call is told is left out."""
+    lines = ["# The flags of this run: --flagfile with this file repeats it."]
+    for name, field in FIELDS.items():
+        value = getattr(settings, name)
+        if field.metadata["kind"] != ONCE and value != default(field):
+            lines.append(f"--{name}={text(value)}")
+    return "\n".join(lines) + "\n"

@@ -1,1 +1,1 @@
-"""Architectures: what one is (spec), which there are (space), what one costs (cost), how it is built (build)."""
+"""Architectures: what one is (spec), which there are (space), what they cost (cost), how to build one (build)."""

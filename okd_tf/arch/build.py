@@ -11,8 +11,8 @@ from okd_tf.ops import OPS
 
 def insert(
     backbone: backbones.Backbone,
-    make: Callable,  # type: ignore[type-arg]
-    clone_function: Callable = lambda layer: layer.__class__.from_config(layer.get_config()),  # type: ignore[type-arg]
+    make: Callable,
+    clone_function: Callable = lambda layer: layer.__class__.from_config(layer.get_config()),
 ) -> keras.Model:
     """Rebuilds a backbone, freshly initialised, with something after each attach point.
 

@@ -98,7 +98,7 @@ class ArchSpec:
                 f"{path}: format_version {version!r}, this version reads {FORMAT_VERSION}; search again"
             )
         _same_fields(record, fields | {"format_version"}, path, "the whole file")
-        add_ons = []
+        add_ons: list[AddOn] = []
         for index, entry in enumerate(_typed(record["add_ons"], list, path, "add_ons")):
             where = f"add_ons[{index}]"
             entry = _typed(entry, dict, path, where)

@@ -3,11 +3,13 @@
 A dataset is one function (data_dir, download) -> Source and one line below.
 """
 
+from collections.abc import Callable
+
 from okd_tf import errors
 from okd_tf.data import cifar, digits
 from okd_tf.data.examples import Source
 
-DATASETS = {
+DATASETS: dict[str, Callable[[str, bool], Source]] = {
     "digits": digits.load,
     "cifar10": cifar.load_cifar10,
     "cifar100": cifar.load_cifar100,

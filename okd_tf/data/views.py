@@ -16,7 +16,7 @@ from okd_tf.data import hashing
 
 @dataclasses.dataclass(frozen=True)
 class CropFlip:
-    """Zero-padding by `padding` pixels, a crop back to size at some offset; with `flip`, a mirror image too."""
+    """Zero-padding by `padding` pixels, a crop back to size somewhere; with `flip`, a mirror image too."""
 
     padding: int
     flip: bool

@@ -6,7 +6,7 @@ supernets, students, costs and the conformance tests pick it up from here.
 
 from okd_tf.ops import conv, identity, pooling, separable_conv
 
-OPS = {
+OPS: dict[str, type] = {
     "identity": identity.Identity,
     "conv_3x3": conv.Conv3x3,
     "conv_5x5": conv.Conv5x5,

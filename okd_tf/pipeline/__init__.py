@@ -5,7 +5,7 @@ again; one that was killed goes on where it stopped; one whose inputs changed is
 """
 
 from okd_tf import settings
-from okd_tf.pipeline import record, shared, stages
+from okd_tf.pipeline import check, record, shared, stages
 from okd_tf.report import page
 from okd_tf.training import progress
 
@@ -21,7 +21,7 @@ def run(chosen: settings.Settings, names):
         UserError: whatever in settings or files cannot be used, before any work where it can be known.
     """
     context = shared.Context(chosen)
-    stages.check(context, names)
+    check.check(context, names)
     record.describe(context)
     for name in settings.STAGES:
         if name in names:

@@ -1,5 +1,7 @@
-"""What a workdir records of its run: which stages are complete and for which inputs (stages.json), and where
-and with what the run was made (run.json).
+"""What a workdir records of its run.
+
+Which stages are complete, and for which inputs (stages.json); what the run was told (flags.cfg); where and
+with what it was made (run.json).
 """
 
 import json
@@ -44,8 +46,9 @@ def complete(context, stage):
 
 
 def describe(context):
-    """Writes run.json: versions, seed, splits, host, and the command."""
+    """Writes flags.cfg, and run.json: versions, seed, splits, host, and the command."""
     chosen = context.settings
+    files.write_text(context.workdir / all_settings.FLAGFILE, all_settings.flagfile(chosen))
     files.write_json(
         context.workdir / "run.json",
         {

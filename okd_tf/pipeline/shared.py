@@ -1,4 +1,4 @@
-"""What the stages of one run share: its settings and workdir, and what is made of them when first asked for."""
+"""What the stages of one run share: settings, workdir, and what is made of them when first asked for."""
 
 import functools
 import pathlib
@@ -130,7 +130,7 @@ class Context:
         )
 
     def training_batches(self, loss, purpose):
-        """Batches of the training split in the views of this run, with stored logits if the loss wants them."""
+        """Batches of the training split in this run's views, with stored logits if the loss wants them."""
         chosen = self.settings
         return batches.Batches(
             self.data.train,

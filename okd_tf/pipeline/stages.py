@@ -4,16 +4,15 @@ import dataclasses
 import shutil
 from collections.abc import Callable
 
-from okd_tf import backbones, data, errors, files, losses, search, seeds
-from okd_tf.arch import space
+from okd_tf import errors, files, losses, seeds, settings
 from okd_tf.export import student as exporting
 from okd_tf.pipeline.shared import Context
 from okd_tf.report import page
-from okd_tf.search import derive, loop, options
+from okd_tf.search import loop, options
 from okd_tf.student import distill
 from okd_tf.teachers import bank, diagnosis, ensemble
 from okd_tf.teachers import train as teacher_training
-from okd_tf.training import inference, optimizers, progress
+from okd_tf.training import inference, progress, scalars
 
 _RECIPE = ("seed", "batch_size", "learning_rate", "schedule", "weight_decay")
 _LOSS = ("temperature", "ce_weight", "views")
@@ -40,43 +39,6 @@ class Stage:
     reads: Callable[[Context], list]
     leaves: Callable[[Context], bool]
     needless: Callable[[Context], str] = lambda context: ""
-
-
-def check(context, names):
-    """Refuses, before any work, what can be known to be unusable.
-
-    Raises:
-        UserError: one line naming the flag or file.
-    """
-    chosen = context.settings
-    for flag, name, valid in (
-        ("--dataset", chosen.dataset, data.DATASETS),
-        ("--backbone", chosen.backbone, backbones.BACKBONES),
-        ("--teacher_backbone", chosen.teacher_backbone, backbones.BACKBONES),
-        ("--strategy", chosen.strategy, search.STRATEGIES),
-        ("--search_loss", chosen.search_loss, losses.KD_LOSSES),
-        ("--train_loss", chosen.train_loss, losses.KD_LOSSES),
-        ("--schedule", chosen.schedule, optimizers.SCHEDULES),
-    ):
-        if name not in valid:
-            raise errors.unknown(flag, name, valid)
-    given = ensemble.paths(chosen.teachers)
-    _ = context.data, context.recipe
-    bank.check_views(chosen.views, context.data)
-    if chosen.batch_size > len(context.data.train):
-        raise errors.UserError(
-            f"--batch_size: {chosen.batch_size} is more than the {len(context.data.train)} training examples; "
-            "use a smaller one"
-        )
-    if "teachers" in names:
-        for path in given:
-            ensemble.read_network(path, context.data.image_shape, context.data.classes)
-    if "search" in names and not chosen.arch:
-        derive.check_budget(space.SearchSpace.around(context.backbone), context.template.budget)
-    if chosen.arch:
-        context.architecture()
-    if chosen.student:
-        ensemble.read_network(context.student_path, context.data.image_shape, context.data.classes)
 
 
 def _no_settings(context):
@@ -107,6 +69,10 @@ def _work_teachers(context):
         split = getattr(context.data, name)
         progress.say(f"teachers: diagnosis on {name}, {len(split):,} images")
         found[name] = diagnosis.diagnose(context.ensemble.logits(split.images), split.labels)
+        scalars.write(
+            context.workdir / "logs" / "teachers" / "ensemble",
+            {f"{name}_{who}": found[name][who] for who in ("mean", "vote", "oracle")},
+        )
     found["teachers"] = [
         {"file": path.name, "sha256": files.sha256(path), "params": params}
         for path, params in zip(context.teacher_paths(), context.ensemble.params(), strict=True)
@@ -197,6 +163,10 @@ def _work_evaluate(context):
         own = metrics_path.exists() and not context.settings.student
         metrics = files.read_json(metrics_path) if own else {"params": network.count_params()}
         files.write_json(metrics_path, {"test": test, **metrics})
+        scalars.write(
+            context.workdir / "logs" / "evaluate" / metrics_path.parent.name,
+            {f"test_{name}": value for name, value in test.items()},
+        )
         progress.say(f"evaluate: {path}: test accuracy {test['accuracy']:.4f}, loss {test['loss']:.4f}")
 
 
@@ -211,7 +181,7 @@ def _work_export(context):
 
 
 def _work_report(context):
-    text = (context.workdir / "flags.cfg").read_text(encoding="utf-8")
+    text = (context.workdir / settings.FLAGFILE).read_text(encoding="utf-8")
     files.write_text(
         context.workdir / "report.md", page.markdown(context.workdir, context.split_record, text)
     )
@@ -326,7 +296,8 @@ def _required_teachers(context):
     found = context.teacher_paths()
     if not found:
         raise errors.UserError(
-            f"{context.workdir / 'teachers'}: no teachers; run tools/train_teachers.py first, or give --teachers"
+            f"{context.workdir / 'teachers'}: no teachers; run tools/train_teachers.py first, "
+            "or give --teachers"
         )
     return found
 

@@ -58,8 +58,9 @@ def markdown(workdir, split, settings_text):
     if metrics and "val" in metrics:
         last, best = metrics["val"]["last"], metrics["val"]["best"]
         lines += [
-            f"Student after {metrics['epochs']} epochs: validation accuracy {_percent(last['accuracy'])} at the "
-            f"last epoch, which is the one kept; best {_percent(best['accuracy'])} at epoch {best['epoch']}.",
+            f"Student after {metrics['epochs']} epochs: validation accuracy {_percent(last['accuracy'])} at "
+            f"the last epoch, which is the one kept; best {_percent(best['accuracy'])} at epoch "
+            f"{best['epoch']}.",
             "",
         ]
     diagnosis = _read(workdir / "teachers" / "diagnosis.json")
@@ -88,8 +89,8 @@ def _architecture(architecture):
         "## Architecture",
         "",
         f"{architecture['backbone']}, width {architecture['width']}, with "
-        f"{len(architecture['add_ons'])} add-on layers: {cost['params']:,} parameters, {cost['flops']:,} FLOPs "
-        f"an image. Budget: {', '.join(bounds) or 'none'}. "
+        f"{len(architecture['add_ons'])} add-on layers: {cost['params']:,} parameters, {cost['flops']:,} "
+        f"FLOPs an image. Budget: {', '.join(bounds) or 'none'}. "
         f"Strategy: {provenance.get('strategy', 'not recorded')}.",
         "",
         "| after | operation | reads the previous add-on | feeds back |",

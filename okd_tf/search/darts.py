@@ -68,7 +68,7 @@ class DartsSearch(base.SearchModel):
         return params, flops
 
     def overrun(self):
-        """By how much the expected cost exceeds what the budget leaves beside the backbone, as a share of it."""
+        """By how much the expected cost exceeds what the budget leaves beside the backbone, as a ratio."""
         params, flops = self.expected_cost()
         total = tf.zeros([])
         for expected, limit, backbone in (

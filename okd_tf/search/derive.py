@@ -17,7 +17,7 @@ Distribution = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 @dataclasses.dataclass(frozen=True)
 class _Partial:
-    """The layers from some layer to the last, chosen: log-probability, cost, and choices from last to first."""
+    """The layers from some layer on, chosen: log-probability, cost, and choices from last to first."""
 
     score: float
     cost: tuple[int, int]

@@ -66,7 +66,7 @@ class MixedCell(keras.layers.Layer):
 
 
 class PathCell(keras.layers.Layer):
-    """An add-on layer of which one candidate at most runs; see `choose`. Inputs and outputs as `MixedCell`."""
+    """An add-on layer of which one candidate at most runs; inputs and outputs as those of `MixedCell`."""
 
     def __init__(self, ops, chainable, synchronized=False, **kwargs):
         """Takes the names of the candidates and whether there is a previous add-on layer to read."""

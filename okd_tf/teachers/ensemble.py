@@ -8,7 +8,7 @@ import tensorflow as tf
 
 from okd_tf import errors
 from okd_tf.ops import batch_norm
-from okd_tf.training import inference, progress
+from okd_tf.training import inference
 
 
 def paths(given):
@@ -48,8 +48,12 @@ def read_network(path, image_shape, classes):
         raise errors.UserError(
             f"{path}: not a readable .keras file ({reason}); is it cut short? save it again"
         ) from None
-    if len(network.inputs) != 1 or len(network.outputs) != 1:
-        raise errors.UserError(f"{path}: expected one input and one output, got {network.inputs}")
+    inputs, outputs = (getattr(network, side, None) or () for side in ("inputs", "outputs"))
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise errors.UserError(
+            f"{path}: expected a network of one input and one output, got {len(inputs)} and {len(outputs)}; "
+            "save a Functional or Sequential model that goes from an image to logits"
+        )
     takes, gives = tuple(network.inputs[0].shape[1:]), tuple(network.outputs[0].shape[1:])
     if len(takes) != 3 or any(
         size not in (None, want) for size, want in zip(takes, image_shape, strict=True)
@@ -95,18 +99,16 @@ class Ensemble:
         """Parameter counts, one a teacher."""
         return [network.count_params() for network in self._networks]
 
-    def logits(self, images, title=""):
+    def logits(self, images):
         """Images uint8 [examples, height, width, channels] -> logits [teachers, examples, classes]."""
-        return np.stack([self.one(index, images, title) for index in range(len(self))])
+        return np.stack([self.one(index, images) for index in range(len(self))])
 
-    def one(self, index, images, title=""):
-        """One teacher's logits [examples, classes]; `title` is said first, if there is one."""
-        if title:
-            progress.say(f"{title}: teacher {index + 1} of {len(self)} on {len(images)} images")
+    def one(self, index, images):
+        """One teacher's logits [examples, classes] for images uint8 [examples, height, width, channels]."""
         return self._predictors[index].logits(images)
 
     def live(self, pixels):
-        """Pixels float32 [batch, height, width, channels] -> logits [batch, teachers, classes], in a graph."""
+        """Pixels float32 [batch, height, width, channels] -> logits [batch, teachers, classes], traceable."""
         return tf.stack([network(pixels, training=False) for network in self._networks], axis=1)
 
 

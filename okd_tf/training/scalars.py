@@ -26,3 +26,10 @@ class ScalarWriter(keras.callbacks.Callback):
         """Closes the file."""
         if self._writer is not None:
             self._writer.close()
+
+
+def write(folder, values):
+    """Writes the figures of a stage that has no epochs: a dict of numbers."""
+    with tf.summary.create_file_writer(str(folder)).as_default(step=0):
+        for name, value in values.items():
+            tf.summary.scalar(name, value)

@@ -154,7 +154,7 @@ def _between(model, start, end):
 
 
 def _features(model, pixels, point):
-    return keras.Model(model.inputs, model.get_layer(point).output)(pixels).numpy()
+    return keras.Model(model.input, model.get_layer(point).output)(pixels).numpy()
 
 
 def _max_pool(features):

@@ -1,0 +1,44 @@
+"""What can be known to be unusable before any work is done, and is refused then."""
+
+from okd_tf import backbones, data, errors, losses, search
+from okd_tf.arch import space
+from okd_tf.search import derive
+from okd_tf.teachers import bank, ensemble
+from okd_tf.training import optimizers
+
+
+def check(context, names):
+    """Refuses, before any work, what can be known to be unusable.
+
+    Raises:
+        UserError: one line naming the flag or file.
+    """
+    chosen = context.settings
+    for flag, name, valid in (
+        ("--dataset", chosen.dataset, data.DATASETS),
+        ("--backbone", chosen.backbone, backbones.BACKBONES),
+        ("--teacher_backbone", chosen.teacher_backbone, backbones.BACKBONES),
+        ("--strategy", chosen.strategy, search.STRATEGIES),
+        ("--search_loss", chosen.search_loss, losses.KD_LOSSES),
+        ("--train_loss", chosen.train_loss, losses.KD_LOSSES),
+        ("--schedule", chosen.schedule, optimizers.SCHEDULES),
+    ):
+        if name not in valid:
+            raise errors.unknown(flag, name, valid)
+    given = ensemble.paths(chosen.teachers)
+    _ = context.data, context.recipe
+    bank.check_views(chosen.views, context.data)
+    if chosen.batch_size > len(context.data.train):
+        raise errors.UserError(
+            f"--batch_size: {chosen.batch_size} is more than the {len(context.data.train)} training "
+            "examples; use a smaller one"
+        )
+    if "teachers" in names:
+        for path in given:
+            ensemble.read_network(path, context.data.image_shape, context.data.classes)
+    if "search" in names and not chosen.arch:
+        derive.check_budget(space.SearchSpace.around(context.backbone), context.template.budget)
+    if chosen.arch:
+        context.architecture()
+    if chosen.student:
+        ensemble.read_network(context.student_path, context.data.image_shape, context.data.classes)

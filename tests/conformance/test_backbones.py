@@ -1,0 +1,57 @@
+"""What every backbone must do."""
+
+import functools
+
+import keras
+import numpy as np
+import pytest
+
+from okd_tf import backbones
+
+pytestmark = pytest.mark.parametrize("name", backbones.BACKBONES)
+
+WIDTH, SHAPE, CLASSES = 2, (8, 8, 1), 3
+
+
+@functools.cache
+def _backbone(name):
+    return backbones.build(name, WIDTH, SHAPE, CLASSES, (100.0,), (50.0,))
+
+
+def test_takes_pixels_and_gives_finite_logits_of_every_class(name):
+    model = _backbone(name).model
+    assert model.input_shape == (None, *SHAPE)
+    assert model.output_shape == (None, CLASSES)
+    assert model.output.dtype == "float32"
+    pixels = np.random.default_rng(0).integers(0, 256, (2, *SHAPE)).astype(np.float32)
+    logits = model(pixels).numpy()
+    assert logits.shape == (2, CLASSES)
+    assert np.all(np.isfinite(logits))
+    assert np.any(logits[0] != logits[1])
+
+
+def test_first_layer_is_the_normalisation(name):
+    first = _backbone(name).model.layers[1]
+    assert type(first) is keras.layers.Rescaling
+    np.testing.assert_allclose(
+        first(np.array([[[[100.0]], [[150.0]]]])).numpy().ravel(), [0.0, 1.0], atol=1e-6
+    )
+
+
+def test_attach_points_are_different_layers_in_the_order_of_the_network(name):
+    backbone = _backbone(name)
+    names = [layer.name for layer in backbone.model.layers]
+    places = [names.index(point) for point in backbone.attach_points]
+    assert places
+    assert places == sorted(set(places))
+    assert all(len(backbone.model.get_layer(point).output.shape) == 4 for point in backbone.attach_points)
+
+
+def test_is_made_of_stock_layers(name):
+    for layer in _backbone(name).model.layers:
+        assert type(layer) is getattr(keras.layers, type(layer).__name__)
+
+
+def test_every_trainable_weight_belongs_to_a_layer_named_once(name):
+    paths = [weight.path for weight in _backbone(name).model.trainable_weights]
+    assert len(set(paths)) == len(paths) > 0

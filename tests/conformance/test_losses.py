@@ -1,0 +1,100 @@
+"""What every distillation loss must do."""
+
+import inspect
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from okd_tf.losses import KD_LOSSES, NEEDS_TEACHERS, ce
+
+pytestmark = pytest.mark.parametrize("name", KD_LOSSES)
+
+BATCH, TEACHERS, CLASSES = 40, 3, 4
+
+
+@pytest.fixture
+def batch(rng):
+    """Labels, student and teachers; on some examples no teacher is right, on some all are."""
+    labels = rng.integers(0, CLASSES, BATCH).astype(np.int32)
+    teachers = rng.normal(size=(BATCH, TEACHERS, CLASSES)).astype(np.float32)
+    teachers[np.arange(BATCH // 4), :, labels[: BATCH // 4]] += 10
+    student = rng.normal(size=(BATCH, CLASSES)).astype(np.float32)
+    num_right = (teachers.argmax(axis=-1) == labels[:, np.newaxis]).sum(axis=1)
+    assert set(num_right) == {0, 1, 2, 3}
+    return tf.constant(labels), tf.constant(student), tf.constant(teachers)
+
+
+def test_has_the_arguments_of_the_common_interface(name):
+    parameters = inspect.signature(KD_LOSSES[name]).parameters
+    assert list(parameters) == ["labels", "student_logits", "teacher_logits", "temperature", "ce_weight"]
+
+
+@pytest.mark.parametrize("temperature", [1.0, 4.0])
+def test_is_one_finite_number_per_example_never_negative(name, batch, temperature):
+    value = KD_LOSSES[name](*batch, temperature)
+    assert value.shape == (BATCH,)
+    assert value.dtype == tf.float32
+    assert np.all(np.isfinite(value))
+    # Divergences are differences of nearly equal numbers, in float32.
+    assert np.min(value) > -1e-5
+    assert np.max(value) > 0.1
+
+
+def test_gradient_is_finite_sums_to_zero_over_classes_and_leaves_the_teachers(name, batch):
+    labels, student, teachers = batch
+    with tf.GradientTape() as tape:
+        tape.watch(student)
+        loss = KD_LOSSES[name](labels, student, teachers, 2.0, 0.3)
+    gradient = tape.gradient(loss, student).numpy()
+    assert np.all(np.isfinite(gradient))
+    assert np.all(np.any(gradient != 0, axis=1))
+    # Adding a constant to all logits of the student changes no probability.
+    np.testing.assert_allclose(gradient.sum(axis=1), np.zeros(BATCH), atol=1e-5)
+
+
+def test_each_example_s_loss_depends_on_that_example_alone(name, batch):
+    whole = KD_LOSSES[name](*batch, 2.0, 0.3)
+    parts = [KD_LOSSES[name](*(part[i : i + 1] for part in batch), 2.0, 0.3)[0] for i in range(5)]
+    np.testing.assert_allclose(parts, whole[:5], rtol=1e-5, atol=1e-6)
+
+
+def test_the_order_of_teachers_does_not_matter(name, batch):
+    labels, student, teachers = batch
+    value = KD_LOSSES[name](labels, student, teachers, 2.0, 0.3)
+    turned = KD_LOSSES[name](labels, student, tf.gather(teachers, [2, 0, 1], axis=1), 2.0, 0.3)
+    np.testing.assert_allclose(turned, value, rtol=1e-5, atol=1e-5)
+
+
+def test_constants_added_to_a_teacher_s_logits_do_not_matter(name, batch):
+    labels, student, teachers = batch
+    shift = tf.constant([1.0, -2.0, 3.0])[tf.newaxis, :, tf.newaxis]
+    value = KD_LOSSES[name](labels, student, teachers, 2.0)
+    shifted = KD_LOSSES[name](labels, student, teachers + shift, 2.0)
+    np.testing.assert_allclose(shifted, value, rtol=1e-4, atol=1e-4)
+
+
+def test_full_ce_weight_is_the_cross_entropy(name, batch):
+    labels, student, _ = batch
+    value = KD_LOSSES[name](*batch, 4.0, 1.0)
+    np.testing.assert_allclose(value, ce.loss(labels, student), rtol=1e-5, atol=1e-6)
+
+
+def test_a_graph_gives_what_eager_execution_gives(name, batch):
+    @tf.function
+    def compute(labels, student, teachers):
+        return KD_LOSSES[name](labels, student, teachers, 2.0, 0.3)
+
+    np.testing.assert_allclose(compute(*batch), KD_LOSSES[name](*batch, 2.0, 0.3), rtol=1e-5, atol=1e-6)
+
+
+def test_does_without_teachers_unless_it_says_that_it_needs_them(name, batch):
+    labels, student, teachers = batch
+    if name in NEEDS_TEACHERS:
+        value = KD_LOSSES[name](labels, student, teachers)
+        others = KD_LOSSES[name](labels, student, -teachers)
+        assert np.any(np.abs(value - others) > 0.1)
+    else:
+        np.testing.assert_array_equal(
+            KD_LOSSES[name](labels, student, None), KD_LOSSES[name](labels, student, teachers)
+        )
