@@ -1,1 +1,1 @@
-"""Architectures: what one is (spec), which there are (space), what they cost (cost), how to build one (build)."""
+"""Architectures: what they are (spec), how many there are (space), what they cost (cost), and build."""

@@ -4,9 +4,9 @@ Each keeps the shape of its input. A new one is a class with `stock_layers` in o
 supernets, students, costs and the conformance tests pick it up from here.
 """
 
-from okd_tf.ops import conv, identity, pooling, separable_conv
+from okd_tf.ops import base, conv, identity, pooling, separable_conv
 
-OPS: dict[str, type] = {
+OPS: dict[str, type[base.Operation]] = {
     "identity": identity.Identity,
     "conv_3x3": conv.Conv3x3,
     "conv_5x5": conv.Conv5x5,

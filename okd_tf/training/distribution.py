@@ -1,5 +1,7 @@
 """Over which devices a training is spread."""
 
+import functools
+
 import tensorflow as tf
 
 from okd_tf import errors
@@ -23,4 +25,11 @@ def make(name, batch_size):
         raise errors.UserError(
             f"--batch_size: {batch_size} does not split over {len(devices)} devices; use a multiple"
         )
-    return tf.distribute.MirroredStrategy([device.name for device in devices])
+    return _mirrored(tuple(device.name for device in devices))
+
+
+@functools.cache
+def _mirrored(devices):
+    # One a process: a second one would number its collective operations from the start again, and the runtime
+    # takes them for those of the first.
+    return tf.distribute.MirroredStrategy(devices)

@@ -229,6 +229,13 @@ def test_a_spec_that_cannot_be_built_is_refused_in_one_line(of, add_ons, message
     assert "\n" not in str(refusal.value)
 
 
+def test_a_chain_does_not_reach_over_a_missing_layer_of_the_same_shape():
+    add_ons = (_add_on(after="stage1_block1_out"), _add_on(after="stage1_block3_out", chain=True))
+    record = dataclasses.replace(_spec(*add_ons, built_cost=spec.Cost(0, 0)), backbone="resnet20")
+    with pytest.raises(errors.UserError, match="after stage1_block3_out: chain asks for"):
+        build.student(record)
+
+
 @pytest.mark.parametrize("wrong", [{"params": 1}, {"flops": 1}])
 def test_a_spec_whose_cost_is_not_the_built_network_s_is_refused(of, wrong):
     with pytest.raises(errors.UserError, match="cost says"):

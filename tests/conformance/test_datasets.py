@@ -38,9 +38,10 @@ def test_is_augmented_within_its_own_size(name, load_source):
     assert source.augmentation.padding < min(source.train.images.shape[1:3])
 
 
-def test_splits_with_the_default_sizes(name, load_source):
+def test_is_carved_into_splits_that_share_no_example(name, load_source):
     source = load_source(name)
-    carved = splits.carve(source, seed=0)
+    carved = splits.carve(source, seed=0, train_examples=1000)
     assert len(carved.val) == len(source.train) // 10
-    assert len(carved.train) + len(carved.val) == len(source.train)
+    assert len(carved.train) == 1000
+    assert not set(carved.train.ids) & set(carved.val.ids)
     assert carved.image_shape == source.train.images.shape[1:]

@@ -1,0 +1,226 @@
+"""The tools as a user runs them, on digits: one small run of the whole spine, and what can happen to it."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import ai_edge_litert.interpreter
+import numpy as np
+import pytest
+
+from okd_tf import data
+from okd_tf.data import splits
+
+ROOT = pathlib.Path(__file__).parents[2]
+SMALL = (
+    *("--dataset=digits", "--train_examples=256", "--val_examples=64", "--batch_size=64"),
+    *("--num_teachers=2", "--teacher_backbone=resnet8", "--teacher_width=4", "--teacher_epochs=3"),
+    *("--views=2", "--backbone=resnet8", "--backbone_width=4", "--search_epochs=2", "--candidates=3"),
+    *("--max_params=7000", "--student_epochs=3", "--steps_per_execution=2", "--checkpoint_seconds=0"),
+)
+
+
+def run(tool, *flags):
+    """Runs a tool to its end and gives what it said."""
+    return subprocess.run(
+        [sys.executable, ROOT / "tools" / tool, *map(str, flags)], capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """(workdir, what was printed) of one complete run."""
+    workdir = tmp_path_factory.mktemp("spine") / "run"
+    done = run("search.py", f"--workdir={workdir}", *SMALL)
+    assert done.returncode == 0, done.stderr
+    return workdir, done.stdout
+
+
+def test_the_spine_leaves_every_file_that_others_read(finished):
+    workdir, _ = finished
+    for name in (
+        "flags.cfg",
+        "run.json",
+        "teachers/teacher_00.keras",
+        "teachers/teacher_01.keras",
+        "teachers/diagnosis.json",
+        "bank/train_00.npy",
+        "search/history.csv",
+        "search/candidates.json",
+        "search/arch.json",
+        "student/student.keras",
+        "student/metrics.json",
+        "baseline/baseline.keras",
+        "export/saved_model/saved_model.pb",
+        "export/student_float32.tflite",
+        "export/student_int8.tflite",
+        "export/labels.txt",
+        "export/report.json",
+        "report.md",
+    ):
+        assert (workdir / name).exists(), name
+    assert not list(workdir.rglob(".partial-*"))
+
+
+def test_the_student_fits_its_budget_and_arch_json_says_what_was_built(finished):
+    workdir, _ = finished
+    arch = json.loads((workdir / "search" / "arch.json").read_text())
+    metrics = json.loads((workdir / "student" / "metrics.json").read_text())
+    assert arch["cost"]["params"] == metrics["params"] <= 7000
+    candidates = json.loads((workdir / "search" / "candidates.json").read_text())
+    assert all(candidate["params"] <= 7000 for candidate in candidates)
+    assert [candidate["chosen"] for candidate in candidates] == [True, False, False]
+    assert metrics["epochs"] == 3
+    assert set(metrics) == {"test", "val", "params", "epochs"}
+
+
+def test_exports_agree_with_the_student(finished):
+    workdir, _ = finished
+    files = json.loads((workdir / "export" / "report.json").read_text())["files"]
+    assert files["student_float32.tflite"]["agreement"] == 1.0
+    assert files["saved_model"]["agreement"] == 1.0
+    assert files["student_int8.tflite"]["agreement"] > 0.9
+
+
+def test_reported_test_accuracy_is_that_of_the_exported_file(finished):
+    workdir, _ = finished
+    test = splits.carve(data.load("digits"), seed=0).test
+    interpreter = ai_edge_litert.interpreter.Interpreter(str(workdir / "export" / "student_float32.tflite"))
+    interpreter.allocate_tensors()
+    right = 0
+    for image, label in zip(test.images, test.labels, strict=True):
+        interpreter.set_tensor(
+            interpreter.get_input_details()[0]["index"], image[np.newaxis].astype(np.float32)
+        )
+        interpreter.invoke()
+        right += interpreter.get_tensor(interpreter.get_output_details()[0]["index"]).argmax() == label
+    metrics = json.loads((workdir / "student" / "metrics.json").read_text())
+    assert metrics["test"]["accuracy"] == pytest.approx(right / len(test))
+
+
+def test_the_table_names_all_that_was_compared(finished):
+    _, printed = finished
+    for row in ("teacher 1", "teachers, mean", "vote", "oracle", "bare backbone", "student", "student_int8"):
+        assert row in printed
+
+
+def test_tensorboard_has_scalars_of_every_training_stage(finished):
+    workdir, _ = finished
+    from tensorboard.backend.event_processing import event_accumulator
+
+    for folder, tags in (
+        ("teachers/teacher_00", {"loss", "accuracy", "val_accuracy", "learning_rate"}),
+        ("search", {"loss", "alpha_loss", "expected_params", "addon1/conv_3x3", "addon2/feed_back"}),
+        ("student", {"loss", "val_loss"}),
+        ("baseline", {"loss", "val_loss"}),
+    ):
+        accumulator = event_accumulator.EventAccumulator(
+            str(workdir / "logs" / folder), size_guidance={"tensors": 0}
+        )
+        accumulator.Reload()
+        assert tags <= set(accumulator.Tags()["tensors"]), folder
+        assert len(accumulator.Tensors("loss")) >= 2, folder
+
+
+def test_a_complete_run_repeated_by_its_own_flags_trains_nothing(finished):
+    workdir, _ = finished
+    before = (workdir / "student" / "student.keras").stat().st_mtime_ns
+    again = run("search.py", f"--flagfile={workdir / 'flags.cfg'}")
+    assert again.returncode == 0, again.stderr
+    for stage in ("teachers", "bank", "search", "student", "baseline", "evaluate", "export"):
+        assert f"{stage}: complete, not run again" in again.stdout
+    assert (workdir / "student" / "student.keras").stat().st_mtime_ns == before
+
+
+def test_another_flag_is_refused_in_a_used_workdir(finished):
+    workdir, _ = finished
+    refused = run("distill.py", f"--workdir={workdir}", "--student_epochs=4")
+    assert refused.returncode == 2
+    assert refused.stderr.count("\n") == 1
+    assert "--student_epochs is 3 there, 4 here" in refused.stderr
+
+
+def test_tools_work_on_files_from_elsewhere(finished, tmp_path):
+    workdir, _ = finished
+    flags = [
+        flag for flag in SMALL if "teachers" not in flag and "backbone" not in flag and "search" not in flag
+    ]
+    distilled = run(
+        "distill.py",
+        f"--workdir={tmp_path / 'other'}",
+        f"--arch={workdir / 'search' / 'arch.json'}",
+        f"--teachers={workdir / 'teachers'}",
+        "--nobaseline",
+        *flags,
+    )
+    assert distilled.returncode == 0, distilled.stderr
+    exported = run(
+        "export.py", f"--workdir={tmp_path / 'out'}", f"--student={tmp_path / 'other/student/student.keras'}"
+    )
+    assert exported.returncode == 0, exported.stderr
+    assert (tmp_path / "out" / "export" / "student_int8.tflite").exists()
+
+
+def test_a_run_killed_in_training_goes_on_to_the_same_student(finished, tmp_path):
+    workdir, _ = finished
+    # The same teachers and bank, so that the kill strikes the student's training soon.
+    command = [
+        *(sys.executable, ROOT / "tools" / "distill.py", f"--workdir={tmp_path / 'run'}", "--nobaseline"),
+        *(f"--arch={workdir / 'search' / 'arch.json'}", f"--teachers={workdir / 'teachers'}"),
+        *(
+            flag
+            for flag in SMALL
+            if flag.startswith(("--dataset", "--train_e", "--val", "--batch", "--views"))
+        ),
+        *("--student_epochs=40", "--checkpoint_seconds=0"),
+    ]
+    checkpoints = tmp_path / "run" / "student" / "checkpoints"
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline and not (checkpoints.exists() and list(checkpoints.glob("*.index"))):
+        time.sleep(0.05)
+    assert process.poll() is None, "the training ended before it could be killed"
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    killed_at = max(int(path.stem.rsplit("-", 1)[1]) for path in checkpoints.glob("*.index"))
+    assert 0 < killed_at < 160
+    resumed = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert resumed.returncode == 0, resumed.stderr
+    assert "going on from step" in resumed.stdout
+    uninterrupted = subprocess.run(
+        [flag if "workdir" not in str(flag) else f"--workdir={tmp_path / 'whole'}" for flag in command],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert uninterrupted.returncode == 0, uninterrupted.stderr
+    first, second = (
+        json.loads((tmp_path / name / "student" / "metrics.json").read_text()) for name in ("run", "whole")
+    )
+    assert first == second
+
+
+@pytest.mark.parametrize(
+    ("flags", "names"),
+    [
+        (("--dataset=digts",), ("--dataset", "digits")),
+        (("--strategy=dart",), ("--strategy", "darts")),
+        (("--train_loss=orcle",), ("--train_loss", "oracle")),
+        (("--max_params=100",), ("--max_params", "backbone")),
+        (("--dataset=cifar100", "--data_dir=/nowhere"), ("--data_dir", "--download")),
+        (("--teachers=missing.keras",), ("--teachers", "missing.keras")),
+        (("lr=0.7",), ("lr=0.7", "two dashes")),
+        (("--no_such_flag=1",), ("no_such_flag",)),
+    ],
+)
+def test_bad_input_ends_in_one_line_and_leaves_nothing(tmp_path, flags, names):
+    failed = run("search.py", f"--workdir={tmp_path / 'run'}", *flags)
+    assert failed.returncode == 2
+    assert failed.stderr.strip().count("\n") == 0, failed.stderr
+    for name in names:
+        assert name in failed.stderr
+    assert not (tmp_path / "run").exists()

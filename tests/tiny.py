@@ -1,0 +1,119 @@
+"""A dataset, a backbone and a recipe so small that a test can train with them in a second."""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from okd_tf import backbones
+from okd_tf.arch import cost, space, spec
+from okd_tf.data import batches, examples, splits, views
+from okd_tf.ops import batch_norm
+from okd_tf.search import options
+from okd_tf.training import recipe
+
+SHAPE, CLASSES = (4, 4, 1), 3
+OPS = ("identity", "conv_3x3", "sep_conv_3x3", "max_pool_3x3")
+
+
+def make_examples(count, seed):
+    """Noise on images that are brighter the higher their class."""
+    generator = np.random.default_rng(seed)
+    labels = (np.arange(count) % CLASSES).astype(np.int32)
+    noise = generator.integers(0, 100, (count, *SHAPE))
+    return examples.Examples(
+        np.arange(count), (noise + 60 * labels[:, None, None, None]).astype(np.uint8), labels
+    )
+
+
+def make_splits(train=36, val=18, test=9):
+    return splits.Splits(
+        name="tiny",
+        class_names=("dark", "grey", "bright"),
+        train=make_examples(train, 1),
+        val=make_examples(val, 2),
+        test=make_examples(test, 3),
+        augmentation=views.CropFlip(padding=1, flip=True),
+        mean=(100.0,),
+        std=(50.0,),
+    )
+
+
+def make_batches(split, batch_size=8, seed=0, **arguments):
+    return batches.Batches(split, batch_size, seed, **arguments)
+
+
+def make_backbone(width=2):
+    """Two convolutions with an attach point after each; the second can chain."""
+    inputs = keras.Input(SHAPE)
+    features = keras.layers.Rescaling(1 / 50, -2.0)(inputs)
+    for index in (1, 2):
+        features = keras.layers.Conv2D(width, 3, padding="same", use_bias=False, name=f"conv{index}")(
+            features
+        )
+        features = batch_norm.stock(f"bn{index}")(features)
+        features = keras.layers.ReLU(name=f"out{index}")(features)
+    features = keras.layers.Flatten()(features)
+    logits = keras.layers.Dense(CLASSES, name="logits")(features)
+    return backbones.Backbone(keras.Model(inputs, logits), ("out1", "out2"))
+
+
+def make_space(backbone):
+    return space.SearchSpace.around(backbone, OPS)
+
+
+def make_template(backbone, budget):
+    """The bare backbone as a spec."""
+    return spec.ArchSpec(
+        "tiny", 2, SHAPE, CLASSES, (100.0,), (50.0,), (), cost.of_model(backbone.model), budget
+    )
+
+
+def make_options(**changes):
+    return options.SearchOptions(
+        **{
+            "weight_decay": 1e-3,
+            "alpha_learning_rate": 0.1,
+            "warmup_steps": 0,
+            "budget_weight": 1.0,
+            "seed": 3,
+            **changes,
+        }
+    )
+
+
+def make_recipe(strategy=None):
+    return recipe.Recipe(
+        learning_rate=0.1,
+        schedule="cosine",
+        weight_decay=1e-3,
+        steps_per_execution=2,
+        checkpoint_seconds=60.0,
+        strategy=strategy or tf.distribute.get_strategy(),
+    )
+
+
+def same_state(model, other):
+    """Asserts that two trainings are in the same state, to the bit."""
+    for mine, theirs in zip(state(model), state(other), strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+
+
+def state(model):
+    """Every variable of a training: model, metrics, optimizers."""
+    metrics = [variable for metric in model.metrics for variable in metric.variables]
+    return [variable.numpy() for variable in [*model.variables, *metrics, *model.optimizer_variables()]]
+
+
+class KilledError(Exception):
+    """What stands for the end of a process."""
+
+
+class KilledBatches:
+    """Batches whose reader dies after a number of steps."""
+
+    def __init__(self, inner, after):
+        self._inner, self._after = inner, after
+        self.steps_per_epoch, self.batch_size = inner.steps_per_epoch, inner.batch_size
+
+    def dataset(self, start, stop):
+        return self._inner.dataset(start, stop)
