@@ -62,6 +62,9 @@ class Settings:
     search_loss: str = _option("oracle", "loss of the search")
     search_epochs: int = _option(10, "epochs of the search", minimum=1)
     search_warmup_epochs: int = _option(1, "epochs in which only the weights learn", minimum=0)
+    search_sharpness: float = _option(
+        5.0, "darts: alphas are multiplied by up to this at the end of the search; 1: not", minimum=1
+    )
     alpha_learning_rate: float = _option(0.01, "Adam's rate for the alphas", minimum=0)
     budget_weight: float = _option(1.0, "factor of the differentiable budget term", minimum=0)
     candidates: int = _option(8, "architectures to rank on validation", minimum=1)

@@ -5,11 +5,10 @@ in the "id" feature, never its position.
 """
 
 import functools
-import logging
 
 import numpy as np
 
-from okd_tf import errors
+from okd_tf import errors, quiet
 from okd_tf.data import examples, views
 
 
@@ -18,9 +17,11 @@ def load(name: str, data_dir: str, download: bool) -> examples.Source:
     # Here and not above: importing TFDS takes seconds.
     import tensorflow_datasets as tfds
 
-    logging.getLogger("absl").setLevel(logging.WARNING)
-    builder = tfds.builder(name, data_dir=data_dir or None)
-    if not builder.is_prepared():
+    # TFDS warns of a folder that is not there, which is said better below.
+    with quiet.output_held_back():
+        builder = tfds.builder(name, data_dir=data_dir or None)
+        prepared = builder.is_prepared()
+    if not prepared:
         if not download:
             raise errors.UserError(
                 f"--data_dir: no prepared '{name}' in {builder.data_dir}; "

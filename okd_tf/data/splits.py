@@ -89,8 +89,7 @@ def carve(source: examples.Source, seed: int, val_examples: int = 0, train_examp
             f"--train_examples: {len(train)} training images leave {len(missing)} of {classes} classes "
             f"without one (first: {source.class_names[missing[0]]}); ask for more"
         )
-    pixels = train.images.reshape(-1, train.images.shape[-1])
-    mean, std = pixels.mean(axis=0, dtype=np.float64), pixels.std(axis=0, dtype=np.float64)
+    mean, std = _statistics(train.images)
     return Splits(
         name=source.name,
         class_names=source.class_names,
@@ -98,6 +97,21 @@ def carve(source: examples.Source, seed: int, val_examples: int = 0, train_examp
         val=source.train.take(ranked[:val_examples]),
         test=source.test,
         augmentation=source.augmentation,
-        mean=tuple(round(float(value), 4) for value in mean),
-        std=tuple(round(max(float(value), 1.0), 4) for value in std),
+        mean=mean,
+        std=std,
+    )
+
+
+def _statistics(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel of uint8 images, exactly, by counting values."""
+    values = np.arange(256)
+    moments = []
+    for channel in range(images.shape[-1]):
+        shares = np.bincount(images[..., channel].ravel(), minlength=256) / (images.size // images.shape[-1])
+        mean = shares @ values
+        moments.append((mean, np.sqrt(shares @ (values - mean) ** 2)))
+    # A channel of one value has no scale to divide by; 1 leaves it as it is.
+    return (
+        tuple(round(float(mean), 4) for mean, _ in moments),
+        tuple(round(max(float(std), 1.0), 4) for _, std in moments),
     )

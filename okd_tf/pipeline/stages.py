@@ -107,7 +107,9 @@ def _work_search(context):
         options=options.SearchOptions(
             weight_decay=chosen.weight_decay,
             alpha_learning_rate=chosen.alpha_learning_rate,
+            steps=chosen.search_epochs * training.steps_per_epoch,
             warmup_steps=chosen.search_warmup_epochs * training.steps_per_epoch,
+            sharpness=chosen.search_sharpness,
             budget_weight=chosen.budget_weight,
             seed=chosen.seed,
         ),
@@ -162,7 +164,7 @@ def _work_evaluate(context):
         test = inference.Predictor(network).evaluate(context.data.test)
         own = metrics_path.exists() and not context.settings.student
         metrics = files.read_json(metrics_path) if own else {"params": network.count_params()}
-        files.write_json(metrics_path, {"test": test, **metrics})
+        files.write_json(metrics_path, {**metrics, "test": test})
         scalars.write(
             context.workdir / "logs" / "evaluate" / metrics_path.parent.name,
             {f"test_{name}": value for name, value in test.items()},
@@ -225,7 +227,14 @@ STAGES = {
                 *_RECIPE,
                 *_LOSS,
                 *("backbone", "backbone_width", "strategy", "search_loss", "search_epochs", "candidates"),
-                *("search_warmup_epochs", "alpha_learning_rate", "budget_weight", "max_params", "max_flops"),
+                *(
+                    "search_warmup_epochs",
+                    "search_sharpness",
+                    "alpha_learning_rate",
+                    "budget_weight",
+                    "max_params",
+                    "max_flops",
+                ),
             ),
             reads=lambda context: _teachers_of(context, context.settings.search_loss),
             leaves=_there("search/arch.json", "search/candidates.json"),

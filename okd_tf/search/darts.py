@@ -22,9 +22,9 @@ class DartsSearch(base.SearchModel):
         """Takes what `SearchModel` takes."""
         super().__init__(*args, **kwargs)
         options = self.options
-        # A rate of zero while only the weights learn.
+        # A rate of zero while only the weights learn; a boundary is the last step of what is before it.
         rate = keras.optimizers.schedules.PiecewiseConstantDecay(
-            [options.warmup_steps],
+            [options.warmup_steps - 1],
             [0.0 if options.warmup_steps else options.alpha_learning_rate, options.alpha_learning_rate],
         )
         self.alpha_optimizer = keras.optimizers.Adam(rate, beta_1=0.5)
@@ -34,9 +34,23 @@ class DartsSearch(base.SearchModel):
     def train_step(self, data):
         """One step of the alphas on the validation batch, then one of the weights on the training batch."""
         training_batch, validation_batch = data
+        self.sharpen()
         self.alpha_step(validation_batch)
         self.weight_step(training_batch)
         return self.get_metrics_result()
+
+    def sharpen(self):
+        """Makes the mixture more discrete step by step, from plain after the warm-up to `sharpness` at last.
+
+        The weights then learn in networks ever closer to the one that is kept (annealing as in Xie et al.,
+        "SNAS", 2019), in place of losing the other operations' outputs all at once when it is derived.
+        """
+        options = self.options
+        step = tf.cast(tf.convert_to_tensor(self.weight_optimizer.iterations), tf.float32)
+        searching = max(1, options.steps - options.warmup_steps)
+        done = tf.clip_by_value((step - options.warmup_steps) / searching, 0.0, 1.0)
+        for cell in self.supernet.cells:
+            cell.sharpness.assign(options.sharpness**done)
 
     def alpha_step(self, batch):
         """Alpha <- alpha - rate * Adam(grad_alpha [L_val(w, alpha) + budget term]); first order."""

@@ -40,11 +40,15 @@ class MixedCell(keras.layers.Layer):
         self.alpha_op = self.add_weight((len(self.candidates),), noise, "float32", name="alpha_op")
         self.alpha_chain = self.add_weight((), "zeros", "float32", name="alpha_chain")
         self.alpha_feed_back = self.add_weight((), "zeros", "float32", name="alpha_feed_back")
+        self.sharpness = self.add_weight(
+            (), "ones", "float32", trainable=False, aggregation="only_first_replica", name="sharpness"
+        )
 
     def probabilities(self):
         """(of each operation [ops], of chain [], of feed back []), differentiable in the alphas."""
-        chain = tf.sigmoid(self.alpha_chain) if self.chainable else tf.zeros([])
-        return tf.nn.softmax(self.alpha_op), chain, tf.sigmoid(self.alpha_feed_back)
+        sharpness = tf.convert_to_tensor(self.sharpness)
+        chain = tf.sigmoid(sharpness * self.alpha_chain) if self.chainable else tf.zeros([])
+        return tf.nn.softmax(sharpness * self.alpha_op), chain, tf.sigmoid(sharpness * self.alpha_feed_back)
 
     def call(self, inputs, training=None):
         """See the class."""
@@ -141,7 +145,7 @@ class Supernet:
         return [
             variable
             for variable in self.network.variables
-            if not _is_alpha(variable) and variable.name != "choice"
+            if not _is_alpha(variable) and variable.name not in ("choice", "sharpness")
         ]
 
     def batch_norms(self):

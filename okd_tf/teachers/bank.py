@@ -30,8 +30,14 @@ def write(folder, teachers: ensemble.Ensemble, data: splits.Splits, num_views, v
     """
     folder = pathlib.Path(folder)
     check_views(num_views, data)
-    rows = num_views * len(data.train) + len(data.val)
-    files.require_space(folder, 2 * data.classes * rows * len(teachers), "the view bank")
+    rows = {"train": num_views * len(data.train), "val": len(data.val)}
+    missing = sum(
+        rows[part]
+        for part in rows
+        for index in range(len(teachers))
+        if not _path(folder, part, index).exists()
+    )
+    files.require_space(folder, 2 * data.classes * missing, "the view bank")
     for index in range(len(teachers)):
         _write_one(_path(folder, "train", index), teachers, index, data, data.train, num_views, view_seed)
         _write_one(_path(folder, "val", index), teachers, index, data, data.val, 0, view_seed)

@@ -25,8 +25,8 @@ class Checkpointer:
         for path in reversed(self._manager.checkpoints):
             try:
                 self._checkpoint.restore(path).assert_consumed()
-            except (tf.errors.OpError, ValueError, AssertionError) as error:
-                reason = str(error).splitlines()[0]
+            except Exception as error:  # TensorFlow raises many types for a damaged file
+                reason = (str(error).splitlines() or [type(error).__name__])[0]
                 logging.warning("checkpoint %s is damaged (%s); trying the one before", path, reason)
                 continue
             return int(self._step)

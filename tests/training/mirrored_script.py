@@ -1,6 +1,7 @@
-"""Trains each kind of model on one device and on two logical ones; prints by how much their weights differ."""
+"""Trains each kind of model on one device and on two logical ones; prints as JSON by how much they differ."""
 
 import json
+import pathlib
 import sys
 import tempfile
 
@@ -8,40 +9,48 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from okd_tf import errors
+from okd_tf.arch import space, spec
+from okd_tf.ops import batch_norm
+from okd_tf.search import STRATEGIES, supernet
+from okd_tf.search import loop as search_loop
+from okd_tf.training import classifier, distribution, loop, objective, optimizers
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
+
+import tiny
+
+# Before the first tensor is made.
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
 
-import tiny  # noqa: E402 - devices are configured before anything is computed
-from okd_tf.arch import spec  # noqa: E402
-from okd_tf.ops import batch_norm  # noqa: E402
-from okd_tf.search import STRATEGIES, loop as search_loop, supernet  # noqa: E402
-from okd_tf.training import classifier, distribution, loop, objective, optimizers  # noqa: E402
-
 DATA = tiny.make_splits()
-STEPS = 6
+BATCH, STEPS = 12, 6
+OPS = ("conv_3x3", "max_pool_3x3")
 
 
 def make_classifier(strategy):
+    """A classifier from a fixed seed, under a strategy."""
     with strategy.scope():
         keras.utils.set_random_seed(0)
         network = batch_norm.fused_copy(tiny.make_backbone().model, strategy.num_replicas_in_sync > 1)
-        return classifier.Classifier(
-            network, objective.Objective("ce"), optimizers.sgd(0.1, "cosine", STEPS), 1e-2
-        )
+        optimizer = optimizers.sgd(0.1, "cosine", STEPS)
+        return classifier.Classifier(network, objective.Objective("ce"), optimizer, weight_decay=1e-2)
 
 
 def make_search(name, strategy):
+    """A search from a fixed seed, under a strategy."""
     with strategy.scope():
         keras.utils.set_random_seed(0)
         backbone = tiny.make_backbone()
-        space = tiny.make_space(backbone)
+        of = space.SearchSpace.around(backbone, OPS)
         chosen = STRATEGIES[name]
-        net = supernet.make(backbone, space, chosen.cell, strategy.num_replicas_in_sync > 1)
         return chosen(
-            net,
-            space,
-            spec.Budget(space.base.params + 30),
+            supernet.make(backbone, of, chosen.cell, strategy.num_replicas_in_sync > 1),
+            of,
+            # So tight that the budget term has a gradient.
+            spec.Budget(of.base.params + 50),
             objective.Objective("ce"),
             optimizers.sgd(0.1, "cosine", STEPS),
             tiny.make_options(),
@@ -49,45 +58,49 @@ def make_search(name, strategy):
 
 
 def train(make, bilevel, strategy):
+    """(model, last row of the history) of a training."""
     model = make(strategy)
-    batches = tiny.make_batches(DATA.train, 12, augmentation=DATA.augmentation)
+    batches = tiny.make_batches(DATA.train, BATCH, augmentation=DATA.augmentation)
     if bilevel:
-        batches = search_loop.Bilevel(batches, tiny.make_batches(DATA.val, 12))
+        batches = search_loop.Bilevel(batches, tiny.make_batches(DATA.val, BATCH))
+    epochs = STEPS // batches.steps_per_epoch
     with tempfile.TemporaryDirectory() as folder:
         rows = loop.fit(
-            model,
-            batches,
-            epochs=STEPS // batches.steps_per_epoch,
-            folder=folder,
-            title="",
-            strategy=strategy,
-            steps_per_execution=2,
+            model, batches, epochs=epochs, folder=folder, title="", strategy=strategy, steps_per_execution=2
         )
-    return model, rows
+    return model, rows[-1]
+
+
+def largest(ones, others):
+    """The largest difference between two lists of variables."""
+    pairs = zip(ones, others, strict=True)
+    return max(float(np.max(np.abs(one.numpy() - other.numpy()))) for one, other in pairs)
 
 
 def differences(make, bilevel=False):
-    one, rows = train(make, bilevel, distribution.make("none", 12))
-    two, mirrored_rows = train(make, bilevel, distribution.make("mirrored", 12))
-    found = {
-        name: max(
-            float(np.max(np.abs(mine.numpy() - theirs.numpy())))
-            for mine, theirs in zip(getattr(one, name), getattr(two, name), strict=True)
-        )
-        for name in ("trainable_variables", "non_trainable_variables")
+    """By how much two devices differ from one, and one from its beginning."""
+    start = make(distribution.make("none", BATCH))
+    one, row = train(make, bilevel, distribution.make("none", BATCH))
+    two, mirrored_row = train(make, bilevel, distribution.make("mirrored", BATCH))
+    return {
+        "learnt": largest(start.trainable_variables, one.trainable_variables),
+        "weights": largest(one.trainable_variables, two.trainable_variables),
+        "statistics": largest(one.non_trainable_variables, two.non_trainable_variables),
+        "history": max(abs(row[name] - mirrored_row[name]) for name in row if name != "seconds"),
     }
-    metrics = [name for name in rows[-1] if name != "seconds"]
-    found["history"] = max(abs(rows[-1][name] - mirrored_rows[-1][name]) for name in metrics)
-    start = make(distribution.make("none", 12)).trainable_variables
-    found["learnt"] = max(
-        float(np.max(np.abs(mine.numpy() - theirs.numpy())))
-        for mine, theirs in zip(one.trainable_variables, start, strict=True)
-    )
-    return found
+
+
+def refusal():
+    """What is said of a batch of odd size."""
+    try:
+        distribution.make("mirrored", BATCH + 1)
+    except errors.UserError as error:
+        return str(error)
+    return "none"
 
 
 if __name__ == "__main__":
-    report = {"classifier": differences(make_classifier)}
+    report = {"refusal": refusal(), "classifier": differences(make_classifier)}
     for name, chosen in STRATEGIES.items():
         report[name] = differences(lambda strategy, name=name: make_search(name, strategy), chosen.bilevel)
-    json.dump(report, sys.stdout)
+    print(json.dumps(report))

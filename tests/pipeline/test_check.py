@@ -1,0 +1,179 @@
+"""What cannot be used is refused before any work, in one line that names the flag or the file."""
+
+import dataclasses
+import functools
+
+import keras
+import pytest
+
+from okd_tf import backbones, errors, pipeline, settings
+from okd_tf.arch import space, spec
+from okd_tf.pipeline import check, shared
+
+ALL = settings.STAGES
+
+
+@pytest.fixture(scope="module")
+def digits_splits(splits):
+    return splits
+
+
+@pytest.fixture
+def run(tmp_path, splits):
+    """Checks settings against the digits, split once for all tests."""
+
+    def checked(names=ALL, splits_given=True, **changes):
+        context = shared.Context(settings.Settings(workdir=str(tmp_path / "run"), **changes))
+        if splits_given:
+            context.data = splits
+        check.check(context, names)
+
+    return checked
+
+
+def _refusal(run, **changes):
+    with pytest.raises(errors.UserError) as refusal:
+        run(**changes)
+    message = str(refusal.value)
+    assert "\n" not in message
+    return message
+
+
+def test_defaults_pass(run):
+    run()
+
+
+@pytest.mark.parametrize(
+    ("flag", "given", "nearest"),
+    [
+        ("dataset", "cifar101", "cifar10"),
+        ("backbone", "resnet9", "resnet8"),
+        ("teacher_backbone", "resnt14", "resnet14"),
+        ("strategy", "drats", "darts"),
+        ("search_loss", "orcale", "oracle"),
+        ("train_loss", "oracel", "oracle"),
+        ("schedule", "cosin", "cosine"),
+    ],
+)
+def test_an_unknown_name_is_refused_with_the_nearest_ones(run, flag, given, nearest):
+    message = _refusal(run, **{flag: given})
+    assert message.startswith(f"--{flag}: unknown name '{given}'; did you mean ")
+    assert nearest in message.split("valid:")[0]
+
+
+@pytest.mark.parametrize("flag", ["max_params", "max_flops"])
+def test_a_budget_below_the_backbone_is_refused_unless_nothing_is_searched(run, flag):
+    assert _refusal(run, **{flag: 10}).startswith(f"--{flag}: 10 is below the bare backbone's own ")
+    run(names=("student",), **{flag: 10})
+
+
+def test_data_that_is_not_there_is_refused(run, tmp_path):
+    message = _refusal(run, splits_given=False, dataset="cifar100", data_dir=str(tmp_path))
+    assert message.startswith("--data_dir: no prepared 'cifar100'")
+
+
+def test_more_views_than_there_are_is_refused(run):
+    assert _refusal(run, views=10).startswith("--views: 10 asked, an image of 'digits' has 9 views")
+
+
+def test_a_batch_larger_than_the_training_split_is_refused(run):
+    assert _refusal(run, batch_size=5000).startswith("--batch_size: 5000 is more than the ")
+
+
+def test_an_unknown_distribution_is_refused(run):
+    assert _refusal(run, distribution="miror").startswith(
+        "--distribution: unknown name 'miror'; did you mean mirrored"
+    )
+
+
+def test_a_teacher_that_is_not_there_is_refused(run, tmp_path):
+    message = _refusal(run, teachers=(str(tmp_path / "mine.keras"),))
+    assert message.startswith(f"--teachers: {tmp_path / 'mine.keras'}: no such file")
+
+
+@functools.cache
+def _network(shape, classes):
+    inputs = keras.Input(shape)
+    return keras.Model(inputs, keras.layers.Dense(classes)(keras.layers.Flatten()(inputs)))
+
+
+@pytest.mark.parametrize("flag", ["teachers", "student"])
+@pytest.mark.parametrize(("shape", "classes"), [((8, 8, 1), 7), ((9, 8, 1), 10)])
+def test_a_network_made_for_other_data_is_refused_by_its_file(run, tmp_path, flag, shape, classes):
+    path = tmp_path / "mine.keras"
+    _network(shape, classes).save(path)
+    message = _refusal(run, **{flag: (str(path),) if flag == "teachers" else str(path)})
+    assert message.startswith(f"{path}: ")
+
+
+def test_networks_made_for_the_data_pass(run, tmp_path):
+    path = tmp_path / "mine.keras"
+    _network((8, 8, 1), 10).save(path)
+    run(teachers=(str(path),), student=str(path))
+
+
+@pytest.fixture
+def arch(tmp_path, splits):
+    """(path, spec) of an arch.json for the digits."""
+    arguments = ("resnet8", 2, splits.image_shape, splits.classes, splits.mean, splits.std)
+    of = space.SearchSpace.around(backbones.build(*arguments))
+    found = spec.ArchSpec(*arguments, (), of.base)
+    spec.write(tmp_path / "arch.json", found)
+    return tmp_path / "arch.json", found
+
+
+def test_an_architecture_for_the_data_passes_whatever_the_budget(run, arch):
+    run(arch=str(arch[0]), max_params=10)
+
+
+def test_an_architecture_of_other_classes_is_refused_by_its_file(run, arch):
+    path, found = arch
+    spec.write(path, dataclasses.replace(found, classes=7))
+    assert _refusal(run, arch=str(path)).startswith(f"{path}: classes is 7, 'digits' has 10")
+
+
+def test_an_architecture_for_other_images_is_refused_by_its_file(run, arch):
+    path, found = arch
+    spec.write(path, dataclasses.replace(found, input_shape=(9, 8, 1)))
+    assert _refusal(run, arch=str(path)).startswith(
+        f"{path}: input_shape is (9, 8, 1), 'digits' has (8, 8, 1)"
+    )
+
+
+def test_an_architecture_cut_short_is_refused_by_its_file(run, arch):
+    path, _ = arch
+    path.write_text(path.read_text()[:100])
+    message = _refusal(run, arch=str(path))
+    assert message.startswith(f"{path}: not valid JSON")
+    assert "cut short" in message
+
+
+def test_a_missing_architecture_is_refused_by_its_file(run, tmp_path):
+    path = tmp_path / "none.json"
+    assert _refusal(run, arch=str(path)) == f"{path}: no such file"
+
+
+def test_a_refused_run_leaves_no_workdir(tmp_path):
+    chosen = settings.Settings(workdir=str(tmp_path / "run"), strategy="drats")
+    with pytest.raises(errors.UserError, match="--strategy"):
+        pipeline.run(chosen, ALL)
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("stage", "needed", "flag"),
+    [
+        ("bank", "teachers", "--teachers"),
+        ("student", "search", "--arch"),
+        ("baseline", "search", "--arch"),
+        ("evaluate", "student", "--student"),
+        ("export", "student", "--student"),
+    ],
+)
+def test_a_stage_whose_inputs_are_not_there_names_the_one_to_run_first(tmp_path, splits, stage, needed, flag):
+    context = shared.Context(settings.Settings(workdir=str(tmp_path)))
+    context.data = splits
+    with pytest.raises(errors.UserError) as refusal:
+        pipeline.record.complete(context, pipeline.stages.STAGES[stage])
+    assert str(tmp_path / needed) in str(refusal.value)
+    assert flag in str(refusal.value)

@@ -1,0 +1,66 @@
+"""The evaluation: the figures of the network that is there now, and of no other."""
+
+import keras
+import numpy as np
+import pytest
+import tiny
+
+from okd_tf import files, settings
+from okd_tf.pipeline import shared, stages
+from okd_tf.training import inference
+
+DATA = tiny.make_splits(test=30)
+VAL = {"last": {"accuracy": 0.5, "loss": 1.0, "epoch": 2}, "best": {"accuracy": 0.5, "loss": 1.0, "epoch": 2}}
+
+
+def _network(path, known):
+    """A network that says one class of everything; gives what evaluating it must say."""
+    inputs = keras.Input(tiny.SHAPE)
+    model = keras.Model(inputs, keras.layers.Dense(tiny.CLASSES)(keras.layers.Flatten()(inputs)))
+    model.set_weights([np.zeros((16, tiny.CLASSES)), 9.0 * np.eye(tiny.CLASSES)[known] * (known + 1)])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    model.save(path)
+    return inference.Predictor(model).evaluate(DATA.test)
+
+
+def _evaluate(workdir, **changes):
+    context = shared.Context(settings.Settings(workdir=str(workdir), **changes))
+    context.data = DATA
+    stages.STAGES["evaluate"].work(context)
+    return files.read_json(workdir / "student" / "metrics.json")
+
+
+@pytest.fixture
+def workdir(tmp_path):
+    return tmp_path / "run"
+
+
+@pytest.fixture
+def expected(workdir):
+    """What evaluating the workdir's own student must say."""
+    test = _network(workdir / "student" / "student.keras", 0)
+    files.write_json(workdir / "student" / "metrics.json", {"val": VAL, "epochs": 2, "params": 51})
+    return {"test": test, "val": VAL, "epochs": 2, "params": 51}
+
+
+def test_it_adds_the_test_figures_to_what_training_recorded(workdir, expected):
+    assert _evaluate(workdir) == expected
+
+
+def test_a_second_evaluation_is_of_the_network_there_is_now(workdir, expected):
+    _evaluate(workdir)
+    replaced = _network(workdir / "student" / "student.keras", 1)
+    assert replaced["loss"] != expected["test"]["loss"]
+    assert _evaluate(workdir) == {**expected, "test": replaced}
+
+
+def test_the_baseline_is_evaluated_beside_the_student(workdir, expected):
+    baseline = _network(workdir / "baseline" / "baseline.keras", 2)
+    files.write_json(workdir / "baseline" / "metrics.json", {"params": 51})
+    assert _evaluate(workdir) == expected
+    assert files.read_json(workdir / "baseline" / "metrics.json") == {"test": baseline, "params": 51}
+
+
+def test_a_network_of_the_user_is_evaluated_without_a_training(workdir, tmp_path):
+    other = _network(tmp_path / "other.keras", 1)
+    assert _evaluate(workdir, student=str(tmp_path / "other.keras")) == {"test": other, "params": 51}

@@ -1,0 +1,98 @@
+"""A distilled student and its baseline leave files that anyone can read."""
+
+import json
+
+import keras
+import numpy as np
+import pytest
+import tiny
+
+from okd_tf import backbones
+from okd_tf.arch import cost, space, spec
+from okd_tf.student import distill
+from okd_tf.training import history, objective
+
+DATA = tiny.make_splits()
+ARGUMENTS = ("resnet8", 2, tiny.SHAPE, tiny.CLASSES, DATA.mean, DATA.std)
+EPOCHS = 2
+
+
+@pytest.fixture(scope="module")
+def architecture():
+    of = space.SearchSpace.around(backbones.build(*ARGUMENTS))
+    choices = ((1, 0, 1), (4, 0, 1), space.DEAD)
+    return spec.ArchSpec(*ARGUMENTS, of.add_ons(choices), of.cost(choices))
+
+
+def _teachers(rows, views):
+    """Two teachers, the second of which is always wrong."""
+    labels = DATA.train.labels[rows]
+    return np.stack([4 * np.eye(3)[labels], 4 * np.eye(3)[(labels + 1) % 3]], axis=1).astype(np.float32)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, architecture):
+    found = tmp_path_factory.mktemp("run")
+    arguments = {"epochs": EPOCHS, "seed": 0, "how": tiny.make_recipe()}
+    stored = tiny.make_batches(DATA.train, 9, teacher_logits=_teachers)
+    distill.distill(
+        architecture,
+        objective.Objective("oracle"),
+        DATA,
+        stored,
+        folder=found / "student",
+        logs=found / "logs",
+        **arguments,
+    )
+    distill.train_baseline(
+        architecture,
+        DATA,
+        tiny.make_batches(DATA.train, 9),
+        folder=found / "baseline",
+        logs=found / "logs",
+        **arguments,
+    )
+    return found
+
+
+def _metrics(folder, name):
+    return json.loads((folder / name / "metrics.json").read_text())
+
+
+def test_the_student_s_file_holds_stock_layers_only_and_the_architecture(folder, architecture):
+    model = keras.saving.load_model(folder / "student" / "student.keras")
+    assert all(type(layer) is getattr(keras.layers, type(layer).__name__) for layer in model.layers)
+    assert model.count_params() == architecture.cost.params == _metrics(folder, "student")["params"]
+    assert {"addon1_conv_3x3_conv", "addon2_sep_conv_5x5_depthwise"} <= {layer.name for layer in model.layers}
+
+
+def test_the_baseline_is_the_bare_backbone(folder, architecture):
+    model = keras.saving.load_model(folder / "baseline" / "baseline.keras")
+    assert cost.of_model(model) == cost.of_model(backbones.build(*ARGUMENTS).model)
+    assert model.count_params() < architecture.cost.params
+
+
+@pytest.mark.parametrize("name", ["student", "baseline"])
+def test_metrics_are_the_last_and_the_best_epoch_of_the_history(folder, name):
+    rows, metrics = history.read(folder / name / "history.csv", EPOCHS), _metrics(folder, name)
+    assert metrics["epochs"] == len(rows) == EPOCHS
+    best = max(rows, key=lambda row: row["val_accuracy"])
+    for which, row in (("last", rows[-1]), ("best", best)):
+        assert metrics["val"][which] == {
+            "accuracy": row["val_accuracy"],
+            "loss": row["val_loss"],
+            "epoch": row["epoch"],
+        }
+    assert "test" not in metrics
+
+
+def test_the_last_epoch_is_the_one_that_is_kept(folder):
+    model = keras.saving.load_model(folder / "student" / "student.keras")
+    logits = model(DATA.val.images.astype(np.float32), training=False).numpy()
+    accuracy = np.mean(logits.argmax(axis=1) == DATA.val.labels)
+    assert _metrics(folder, "student")["val"]["last"]["accuracy"] == pytest.approx(accuracy, abs=1e-6)
+
+
+def test_checkpoints_are_gone_when_the_file_is_there(folder):
+    names = {path.name for path in (folder / "student").iterdir()}
+    assert names == {"history.csv", "metrics.json", "student.keras"}

@@ -1,0 +1,60 @@
+"""Training an ensemble of one backbone."""
+
+import os
+
+import keras
+import numpy as np
+import pytest
+import tiny
+
+from okd_tf.teachers import train
+
+
+def _train(folder, data, count):
+    train.train(
+        data,
+        count=count,
+        backbone="resnet8",
+        width=2,
+        epochs=1,
+        batch_size=9,
+        seed=0,
+        recipe=tiny.make_recipe(),
+        folder=folder / "teachers",
+        logs=folder / "logs",
+    )
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, data):
+    found = tmp_path_factory.mktemp("run")
+    _train(found, data, 2)
+    return found
+
+
+def _weights(path):
+    return keras.saving.load_model(path).get_weights()
+
+
+def test_teachers_differ_since_their_seeds_do(folder):
+    first, second = (_weights(train.path(folder / "teachers", index)) for index in (0, 1))
+    assert np.any(first[0] != second[0])
+    assert np.any(first[-2] != second[-2])
+
+
+def test_teachers_are_files_of_stock_layers_beside_their_histories(folder):
+    names = sorted(path.name for path in (folder / "teachers").iterdir())
+    assert names == ["history_00", "history_01", "teacher_00.keras", "teacher_01.keras"]
+    model = keras.saving.load_model(folder / "teachers" / "teacher_00.keras")
+    assert all(type(layer) is getattr(keras.layers, type(layer).__name__) for layer in model.layers)
+
+
+def test_teachers_that_are_there_are_not_trained_again_and_missing_ones_come_out_the_same(folder, data):
+    first, second = (train.path(folder / "teachers", index) for index in (0, 1))
+    before = _weights(second)
+    second.unlink()
+    os.utime(first, (1, 1))
+    _train(folder, data, 2)
+    assert first.stat().st_mtime == 1.0
+    for mine, theirs in zip(_weights(second), before, strict=True):
+        np.testing.assert_array_equal(mine, theirs)

@@ -1,0 +1,236 @@
+"""The command line: flags, flagfiles, workdirs that remember, and errors of one line."""
+
+import pathlib
+import subprocess
+import sys
+
+import pytest
+from absl import flags
+
+from okd_tf import cli, errors, pipeline, settings
+
+ROOT = pathlib.Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _flags_of_a_tool():
+    cli._define_flags()
+    yield
+    for name in settings.FIELDS:
+        delattr(flags.FLAGS, name)
+
+
+@pytest.fixture
+def run(monkeypatch):
+    """Runs a tool in this process; gives the (settings, stages) that reach the pipeline."""
+    monkeypatch.setattr(cli, "_import_tensorflow", lambda: None)
+
+    def tool(*arguments, stages=None, work=lambda chosen: None):
+        reached = []
+
+        def record(chosen, names):
+            reached.append((chosen, names))
+            work(chosen)
+
+        monkeypatch.setattr(pipeline, "run", record)
+        for name in settings.FIELDS:
+            flags.FLAGS[name].unparse()
+        flags.FLAGS.unparse_flags()
+        cli._run(cli._parse(["tool", *map(str, arguments)]), stages)
+        (only,) = reached
+        return only
+
+    return tool
+
+
+@pytest.fixture
+def refused(run, capsys):
+    """The one line that a refused command leaves on standard error."""
+
+    def tool(*arguments, **more):
+        with pytest.raises(SystemExit) as leaving:
+            run(*arguments, **more)
+        assert leaving.value.code == 2
+        printed = capsys.readouterr()
+        assert printed.out == ""
+        assert printed.err.startswith("error: ")
+        assert printed.err.count("\n") == 1
+        return printed.err
+
+    return tool
+
+
+@pytest.fixture
+def workdir(tmp_path):
+    return tmp_path / "run"
+
+
+def _keep(chosen):
+    """Writes the flags of a run as the pipeline does."""
+    folder = pathlib.Path(chosen.workdir)
+    folder.mkdir(exist_ok=True)
+    (folder / settings.FLAGFILE).write_text(settings.flagfile(chosen))
+
+
+def test_flags_are_the_settings_by_name_and_default(run, workdir):
+    chosen, names = run(f"--workdir={workdir}")
+    assert chosen == settings.Settings(workdir=str(workdir))
+    assert names == settings.STAGES
+
+
+def test_flags_of_every_type_reach_the_settings(run, workdir):
+    chosen, names = run(
+        f"--workdir={workdir}",
+        "--seed=3",
+        "--temperature=2.5",
+        "--nobaseline",
+        "--teachers=a.keras,b.keras",
+        "--strategy=random",
+        "--stages=search,student",
+    )
+    assert chosen == settings.Settings(
+        workdir=str(workdir),
+        seed=3,
+        temperature=2.5,
+        baseline=False,
+        teachers=("a.keras", "b.keras"),
+        strategy="random",
+        stages=("search", "student"),
+    )
+    assert names == ("search", "student")
+
+
+def test_a_tool_of_one_stage_says_which_by_its_settings(run, workdir):
+    _, names = run(f"--workdir={workdir}", "--seed=3", stages=lambda chosen: (f"of {chosen.seed}",))
+    assert names == ("of 3",)
+
+
+def test_a_flagfile_gives_back_the_settings_it_was_made_of(run, tmp_path):
+    chosen = settings.Settings(
+        workdir=str(tmp_path / "run"),
+        seed=9,
+        teachers=("a.keras", "b.keras"),
+        baseline=False,
+        weight_decay=1e-05,
+    )
+    path = tmp_path / "flags.cfg"
+    path.write_text(settings.flagfile(chosen))
+    assert run(f"--flagfile={path}")[0] == chosen
+    # A later flag wins.
+    assert run(f"--flagfile={path}", "--seed=1")[0].seed == 1
+
+
+def test_a_workdir_s_own_flags_are_adopted_for_those_not_given(run, workdir):
+    first, _ = run(
+        *(f"--workdir={workdir}", "--seed=7", "--nobaseline", "--teachers=a.keras,b.keras"),
+        *("--learning_rate=0.05", "--steps_per_execution=4"),
+        work=_keep,
+    )
+    assert run(f"--workdir={workdir}")[0] == first
+    assert run(f"--workdir={workdir}", "--learning_rate=5e-2", "--seed=7")[0] == first
+
+
+def test_flags_of_one_call_are_not_adopted(run, workdir):
+    run(f"--workdir={workdir}", "--stages=teachers", "--redo", "--download", "--student=a.keras", work=_keep)
+    chosen, names = run(f"--workdir={workdir}")
+    assert chosen == settings.Settings(workdir=str(workdir))
+    assert names == settings.STAGES
+
+
+def test_a_manner_of_running_may_change(run, workdir):
+    run(f"--workdir={workdir}", "--checkpoint_seconds=5", work=_keep)
+    assert run(f"--workdir={workdir}", "--checkpoint_seconds=9")[0].checkpoint_seconds == 9
+
+
+def test_contradictions_are_refused_with_both_values(run, refused, workdir):
+    run(f"--workdir={workdir}", "--seed=7", "--teachers=a.keras", work=_keep)
+    message = refused(f"--workdir={workdir}", "--seed=8", "--views=4", "--teachers=")
+    assert str(workdir) in message
+    assert "--seed is 7 there, 8 here" in message
+    assert f"--views is {settings.Settings(workdir='a').views} there, 4 here" in message
+    assert "--teachers is a.keras there, empty here" in message
+    assert "--redo" in message
+
+
+def test_redo_accepts_the_contradiction_and_adopts_the_rest(run, workdir):
+    run(f"--workdir={workdir}", "--seed=7", "--views=4", work=_keep)
+    chosen, _ = run(f"--workdir={workdir}", "--seed=8", "--redo")
+    assert (chosen.seed, chosen.views, chosen.redo) == (8, 4, True)
+
+
+def test_a_positional_argument_is_refused(refused, workdir):
+    assert "'lr=0.7' is not a flag" in refused(f"--workdir={workdir}", "lr=0.7")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--sede=3"], "Unknown command line flag 'sede'. Did you mean: seed"),
+        (["--seed=many"], "seed"),
+        (["--baseline=perhaps"], "baseline"),
+        (["--temperature=warm"], "temperature"),
+        (["--seed=-1"], "--seed: -1 is too small; at least 0"),
+        (["--stages=serach"], "--stages: unknown name 'serach'; did you mean search"),
+        (["--flagfile=none.cfg"], "none.cfg"),
+    ],
+)
+def test_a_flag_that_cannot_be_used_is_refused_in_one_line(refused, workdir, arguments, message):
+    assert message in refused(f"--workdir={workdir}", *arguments)
+    assert not workdir.exists()
+
+
+def test_a_missing_workdir_flag_is_refused(refused):
+    assert "--workdir: give the folder" in refused("--seed=3")
+
+
+def test_a_user_error_of_the_pipeline_is_one_line(refused, workdir):
+    def fail(chosen):
+        raise errors.UserError("--dataset: it is not there")
+
+    assert refused(f"--workdir={workdir}", work=fail) == "error: --dataset: it is not there\n"
+
+
+def test_an_error_of_the_program_is_not_taken_for_the_user_s(run, workdir):
+    def fail(chosen):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        run(f"--workdir={workdir}", work=fail)
+
+
+def test_an_interrupted_run_says_how_to_go_on(run, workdir, capsys):
+    def interrupt(chosen):
+        raise KeyboardInterrupt
+
+    with pytest.raises(SystemExit) as leaving:
+        run(f"--workdir={workdir}", work=interrupt)
+    assert leaving.value.code == cli.EXIT_INTERRUPTED == 130
+    assert "the same command goes on" in capsys.readouterr().err
+
+
+def test_every_configuration_is_a_flagfile_that_can_be_used(run):
+    paths = sorted((ROOT / "configs").glob("*.cfg"))
+    assert paths
+    for path in paths:
+        chosen, _ = run(f"--flagfile={path}", "--workdir=somewhere/else")
+        assert chosen.workdir == "somewhere/else"
+
+
+@pytest.mark.parametrize("tool", sorted(path.name for path in (ROOT / "tools").glob("*.py")))
+def test_a_tool_refuses_an_unknown_flag_before_it_imports_tensorflow(tool):
+    script = (
+        "import runpy, sys; sys.argv = [sys.argv[1], '--sede=3']\n"
+        "try: runpy.run_path(sys.argv[0], run_name='__main__')\n"
+        "finally: assert 'tensorflow' not in sys.modules and 'keras' not in sys.modules"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script, str(ROOT / "tools" / tool)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert done.stderr.startswith("error: Unknown command line flag 'sede'.")
+    assert done.stderr.count("\n") == 1

@@ -1,0 +1,142 @@
+"""Files are written whole or not at all, and read with errors that name them."""
+
+import hashlib
+import json
+import shutil
+
+import pytest
+
+from okd_tf import errors, files
+
+
+def test_a_written_file_takes_the_place_of_the_old_one(tmp_path):
+    path = tmp_path / "new" / "folder" / "a.txt"
+    files.write_text(path, "first")
+    files.write_text(path, "second\n")
+    assert path.read_bytes() == b"second\n"
+    assert list(path.parent.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+def test_a_write_that_fails_half_way_leaves_the_old_file_and_nothing_else(tmp_path, error):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+
+    def half():
+        with files.replacing(path) as temporary:
+            temporary.write_text("ne")
+            raise error
+
+    with pytest.raises(error):
+        half()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_temporary_name_keeps_the_suffix_and_the_folder(tmp_path):
+    with files.replacing(tmp_path / "model.keras") as temporary:
+        assert temporary.suffix == ".keras"
+        assert temporary.parent == tmp_path
+        assert temporary.name != "model.keras"
+        temporary.write_text("")
+
+
+def test_what_a_killed_process_left_is_not_in_the_way(tmp_path):
+    with files.replacing(tmp_path / "a") as temporary:
+        name = temporary.name
+        temporary.write_text("x")
+    (tmp_path / name).mkdir()
+    (tmp_path / name / "rest").write_text("")
+    files.write_text(tmp_path / "a", "y")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_folder_is_replaced_with_all_in_it(tmp_path):
+    (tmp_path / "saved").mkdir()
+    (tmp_path / "saved" / "old").write_text("")
+    with files.replacing(tmp_path / "saved") as temporary:
+        temporary.mkdir()
+        (temporary / "new").write_text("")
+    assert [path.name for path in (tmp_path / "saved").iterdir()] == ["new"]
+
+
+def test_a_file_system_that_refuses_is_a_user_s_error_that_names_the_file(tmp_path):
+    path = tmp_path / "a.txt"
+    path.write_text("old")
+
+    def full():
+        with files.replacing(path):
+            raise OSError(28, "No space left on device")
+
+    with pytest.raises(errors.UserError, match=f"cannot write {path}: No space left on device"):
+        full()
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+    with pytest.raises(errors.UserError, match="cannot write"):
+        files.write_text(path / "below a file", "")
+
+
+def test_removing_takes_files_folders_and_nothing(tmp_path):
+    (tmp_path / "folder" / "deep").mkdir(parents=True)
+    (tmp_path / "file").write_text("")
+    for name in ("folder", "file", "not there"):
+        files.remove(tmp_path / name)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_removing_a_link_leaves_what_it_points_to(tmp_path):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "kept").write_text("")
+    (tmp_path / "link").symlink_to(tmp_path / "data")
+    files.remove(tmp_path / "link")
+    assert (tmp_path / "data" / "kept").exists()
+    assert not (tmp_path / "link").exists()
+
+
+def test_json_is_read_back_in_the_order_it_was_given(tmp_path):
+    value = {"b": [1, 2.5, None], "a": {"text": "ä"}}
+    files.write_json(tmp_path / "a.json", value)
+    text = (tmp_path / "a.json").read_text(encoding="utf-8")
+    assert text.endswith("}\n")
+    assert list(json.loads(text)) == ["b", "a"]
+    assert files.read_json(tmp_path / "a.json") == value
+
+
+@pytest.mark.parametrize("content", [b'{"a": [1, 2', b"", b"\xff\xfe\x00"])
+def test_json_that_is_none_is_refused_by_its_file(tmp_path, content):
+    path = tmp_path / "a.json"
+    path.write_bytes(content)
+    with pytest.raises(errors.UserError, match=f"^{path}: not valid JSON"):
+        files.read_json(path)
+
+
+def test_json_that_cannot_be_read_is_refused_by_its_file(tmp_path):
+    with pytest.raises(errors.UserError, match=f"^{tmp_path / 'none.json'}: no such file$"):
+        files.read_json(tmp_path / "none.json")
+    with pytest.raises(errors.UserError, match=f"^{tmp_path}: cannot be read: Is a directory$"):
+        files.read_json(tmp_path)
+
+
+def test_sha256_of_a_file_is_that_of_its_bytes(tmp_path):
+    content = bytes(range(256)) * 5000
+    (tmp_path / "a").write_bytes(content)
+    assert files.sha256(tmp_path / "a") == hashlib.sha256(content).hexdigest()
+
+
+def test_sha256_of_a_folder_depends_on_names_and_contents_of_all_in_it(tmp_path):
+    def folder(name, **contents):
+        for path, text in contents.items():
+            files.write_text(tmp_path / name / "sub" / path, text)
+        return files.sha256(tmp_path / name)
+
+    one = folder("one", a="1", b="2")
+    assert folder("same", b="2", a="1") == one
+    others = [folder("content", a="1", b="3"), folder("name", a="1", c="2"), folder("fewer", a="1")]
+    assert len({one, *others}) == 4
+
+
+def test_too_little_space_is_refused_with_what_is_needed(tmp_path, monkeypatch):
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(10, 7, 3 * 2**20))
+    files.require_space(tmp_path / "new", 3 * 2**20, "it")
+    with pytest.raises(errors.UserError, match="it needs 4 MiB and 3 MiB are free"):
+        files.require_space(tmp_path, 4 * 2**20, "it")

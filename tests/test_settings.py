@@ -1,0 +1,109 @@
+"""The settings of a run, as the library takes them and as a flagfile says them."""
+
+import dataclasses
+
+import pytest
+
+from okd_tf import errors, losses, search, settings
+from okd_tf.backbones import BACKBONES
+from okd_tf.data import DATASETS
+from okd_tf.training import distribution, optimizers
+
+
+def test_defaults_need_a_workdir_and_nothing_else():
+    chosen = settings.Settings(workdir="runs/a")
+    for name, field in settings.FIELDS.items():
+        assert getattr(chosen, name) == ("runs/a" if name == "workdir" else settings.default(field))
+    with pytest.raises(errors.UserError, match=r"^--workdir: "):
+        settings.Settings()
+
+
+def test_default_names_are_registered():
+    chosen = settings.Settings(workdir="a")
+    assert chosen.dataset in DATASETS
+    assert {chosen.backbone, chosen.teacher_backbone} <= set(BACKBONES)
+    assert chosen.strategy in search.STRATEGIES
+    assert {chosen.search_loss, chosen.train_loss} <= set(losses.KD_LOSSES)
+    assert chosen.schedule in optimizers.SCHEDULES
+    assert chosen.distribution in distribution.DISTRIBUTIONS
+
+
+@pytest.mark.parametrize(
+    ("name", "minimum"),
+    [
+        (name, field.metadata["minimum"])
+        for name, field in settings.FIELDS.items()
+        if field.metadata["minimum"] is not None
+    ],
+)
+def test_the_least_value_is_accepted_and_less_is_refused_by_its_flag(name, minimum):
+    # What depends on another setting is given room.
+    room = {"search_warmup_epochs": 0} if name != "search_warmup_epochs" else {}
+    assert getattr(settings.Settings(workdir="a", **{**room, name: minimum}), name) == minimum
+    less = minimum - 1 if isinstance(minimum, int) else minimum / 2
+    with pytest.raises(errors.UserError, match=f"^--{name}: {less} is too small; at least {minimum}$"):
+        settings.Settings(workdir="a", **{**room, name: less})
+
+
+def test_what_is_not_a_number_is_refused():
+    with pytest.raises(errors.UserError, match=r"^--learning_rate: nan"):
+        settings.Settings(workdir="a", learning_rate=float("nan"))
+
+
+def test_every_number_has_a_least_value():
+    for name, field in settings.FIELDS.items():
+        default = settings.default(field)
+        if isinstance(default, int | float) and not isinstance(default, bool):
+            assert field.metadata["minimum"] is not None, name
+
+
+def test_a_share_above_one_is_refused():
+    assert settings.Settings(workdir="a", ce_weight=1.0).ce_weight == 1.0
+    with pytest.raises(errors.UserError, match=r"^--ce_weight: 1\.5 is too large"):
+        settings.Settings(workdir="a", ce_weight=1.5)
+
+
+def test_a_warm_up_that_is_the_whole_search_is_refused_by_both_flags():
+    settings.Settings(workdir="a", search_epochs=3, search_warmup_epochs=2)
+    with pytest.raises(errors.UserError, match=r"^--search_warmup_epochs: 3 .*--search_epochs=3"):
+        settings.Settings(workdir="a", search_epochs=3, search_warmup_epochs=3)
+
+
+def test_an_unknown_stage_is_refused_with_the_nearest_name():
+    with pytest.raises(errors.UserError, match=r"^--stages: unknown name 'serach'; did you mean search"):
+        settings.Settings(workdir="a", stages=("teachers", "serach"))
+
+
+def _parsed(text):
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    assert all(line.startswith("--") for line in lines)
+    return dict(line[2:].split("=", 1) for line in lines)
+
+
+def test_a_flagfile_names_what_is_not_the_default_and_is_kept():
+    chosen = settings.Settings(
+        workdir="runs/a",
+        seed=4,
+        baseline=False,
+        teachers=("a.keras", "b.keras"),
+        learning_rate=0.05,
+        views=8,
+        redo=True,
+        student="mine.keras",
+        stages=("search",),
+        download=True,
+    )
+    assert _parsed(settings.flagfile(chosen)) == {
+        "workdir": "runs/a",
+        "seed": "4",
+        "baseline": "false",
+        "teachers": "a.keras,b.keras",
+        "learning_rate": "0.05",
+    }
+
+
+def test_settings_are_values():
+    chosen = settings.Settings(workdir="a")
+    assert dataclasses.replace(chosen, seed=1) == settings.Settings(workdir="a", seed=1)
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        chosen.seed = 2

@@ -1,0 +1,100 @@
+"""One step of a classifier against the formulas."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from okd_tf.training import classifier, objective, optimizers
+
+RATE, DECAY, MOMENTUM = 0.1, 0.05, 0.9
+
+
+def _linear(weight_decay=DECAY):
+    """Two pixels -> three logits."""
+    inputs = keras.Input((1, 2, 1))
+    logits = keras.layers.Dense(3, name="logits")(keras.layers.Flatten()(inputs))
+    network = keras.Model(inputs, logits)
+    generator = np.random.default_rng(4)
+    network.set_weights([generator.normal(size=weight.shape) for weight in network.get_weights()])
+    # The first half of the "step" schedule is flat.
+    optimizer = optimizers.sgd(RATE, "step", 100)
+    return classifier.Classifier(network, objective.Objective("ce"), optimizer, weight_decay)
+
+
+@pytest.fixture
+def pixels(rng):
+    return rng.normal(size=(5, 2)).astype(np.float32)
+
+
+def _batch(pixels):
+    labels = np.array([0, 1, 2, 2, 1], np.int32)
+    return {"image": tf.constant(pixels.reshape(5, 1, 2, 1)), "label": tf.constant(labels)}
+
+
+def _softmax(logits):
+    exponentials = np.exp(logits - logits.max(axis=1, keepdims=True))
+    return exponentials / exponentials.sum(axis=1, keepdims=True)
+
+
+def _gradients(kernel, bias, pixels, labels):
+    """Of the mean cross-entropy, by the textbook."""
+    error = (_softmax(pixels @ kernel + bias) - np.eye(3)[labels]) / len(labels)
+    return pixels.T @ error, error.sum(axis=0)
+
+
+def test_steps_are_nesterov_s_on_the_cross_entropy_with_l2(pixels):
+    model, batch = _linear(), _batch(pixels)
+    weights = [weight.astype(np.float64) for weight in model.network.get_weights()]
+    velocities = [np.zeros_like(weight) for weight in weights]
+    for _ in range(3):
+        gradients = _gradients(*weights, pixels, batch["label"].numpy())
+        for index in (0, 1):
+            slope = gradients[index] + DECAY * weights[index]
+            velocities[index] = MOMENTUM * velocities[index] - RATE * slope
+            weights[index] = weights[index] + MOMENTUM * velocities[index] - RATE * slope
+        model.train_step(batch)
+    for mine, expected in zip(model.network.get_weights(), weights, strict=True):
+        np.testing.assert_allclose(mine, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_weight_decay_adds_its_multiple_of_the_weight_to_the_gradient(pixels):
+    batch = _batch(pixels)
+    seen = {}
+    for decay in (0.0, DECAY):
+        model = _linear(decay)
+        model.weight_optimizer.apply = lambda gradients, weights, decay=decay: seen.update(
+            {decay: [gradient.numpy() for gradient in gradients]}
+        )
+        model.train_step(batch)
+    for with_decay, without, weight in zip(
+        seen[DECAY], seen[0.0], _linear().network.get_weights(), strict=True
+    ):
+        np.testing.assert_allclose(with_decay - without, DECAY * weight, rtol=1e-4, atol=1e-6)
+
+
+def test_metrics_are_of_the_weights_before_the_step_and_average_over_steps(pixels):
+    model, batch = _linear(), _batch(pixels)
+    losses, accuracies = [], []
+    for _ in range(2):
+        probabilities = _softmax(model.network(batch["image"]).numpy())
+        labels = batch["label"].numpy()
+        losses.append(-np.mean(np.log(probabilities[np.arange(5), labels])))
+        accuracies.append(np.mean(probabilities.argmax(axis=1) == labels))
+        results = model.train_step(batch)
+    assert float(results["loss"]) == pytest.approx(np.mean(losses), rel=1e-5)
+    assert float(results["accuracy"]) == pytest.approx(np.mean(accuracies), rel=1e-6)
+    assert model.scalars() == {"learning_rate": pytest.approx(RATE)}
+
+
+def test_a_distilled_student_learns_from_the_batch_s_teachers(pixels):
+    batch = _batch(pixels)
+    teachers = np.zeros((5, 1, 3), np.float32)
+    teachers[np.arange(5), 0, batch["label"].numpy()] = 2.0
+    ends = []
+    for logits in (teachers, 2 * teachers):
+        model = _linear()
+        model.objective = objective.Objective("oracle", temperature=1.0)
+        model.train_step({**batch, "teacher_logits": tf.constant(logits)})
+        ends.append(model.network.get_weights()[0])
+    assert np.max(np.abs(ends[0] - ends[1])) > 1e-4

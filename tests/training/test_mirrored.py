@@ -1,0 +1,52 @@
+"""Training over two devices is training on one.
+
+Devices are configured before TensorFlow starts, so a process of its own does the work: mirrored_script.py.
+"""
+
+import json
+import pathlib
+import subprocess
+import sys
+
+import pytest
+
+from okd_tf import search
+from okd_tf.training import distribution
+
+SCRIPT = pathlib.Path(__file__).with_name("mirrored_script.py")
+ROUNDING = 1e-5
+
+
+@pytest.fixture(scope="module")
+def report():
+    done = subprocess.run(
+        [sys.executable, str(SCRIPT)], capture_output=True, text=True, timeout=300, check=False
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("name", ["classifier", *search.STRATEGIES])
+def test_two_devices_learn_the_weights_of_one(report, name):
+    assert report[name]["learnt"] > 0.1
+    assert report[name]["weights"] < ROUNDING
+    assert report[name]["history"] < ROUNDING
+
+
+@pytest.mark.parametrize("name", ["classifier", "darts"])
+def test_batch_statistics_are_those_of_the_whole_batch(report, name):
+    # Not of paths: over several devices all operations run, and statistics of those not chosen move too.
+    assert report[name]["statistics"] < ROUNDING
+
+
+def test_a_batch_that_does_not_split_is_refused(report):
+    assert report["refusal"] == "--batch_size: 13 does not split over 2 devices; use a multiple"
+
+
+def test_an_unknown_distribution_is_refused_with_the_nearest_name():
+    with pytest.raises(distribution.errors.UserError, match="did you mean mirrored"):
+        distribution.make("miror", 8)
+
+
+def test_one_device_is_the_default_strategy():
+    assert distribution.make("none", 7).num_replicas_in_sync == 1

@@ -1,0 +1,62 @@
+"""Which loss, and where its teachers come from."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from okd_tf import errors, losses
+from okd_tf.training import objective
+
+LABELS = tf.constant([0, 2])
+STUDENT = tf.constant([[1.0, 0.0, -1.0], [0.5, 0.5, 2.0]])
+STORED = tf.constant([[[3.0, 0.0, 0.0]], [[0.0, 0.0, 2.0]]])
+IMAGES = tf.ones([2, 4, 4, 1])
+
+
+def test_an_unknown_loss_is_refused_with_the_nearest_name_first():
+    with pytest.raises(errors.UserError, match="unknown name 'orcale'; did you mean oracle"):
+        objective.Objective("orcale")
+
+
+def test_stored_logits_are_preferred_to_live_teachers():
+    def never(images):
+        raise AssertionError("live teachers were asked")
+
+    chosen = objective.Objective("oracle", live_teachers=never)
+    assert chosen.teacher_logits({"image": IMAGES, "teacher_logits": STORED}) is STORED
+
+
+def test_live_teachers_are_asked_about_the_batch_s_images_when_nothing_is_stored():
+    asked = []
+    chosen = objective.Objective("oracle", live_teachers=lambda images: asked.append(images) or STORED)
+    np.testing.assert_array_equal(chosen.teacher_logits({"image": IMAGES}), STORED)
+    assert len(asked) == 1
+    assert asked[0] is IMAGES
+
+
+def test_no_gradient_flows_into_live_teachers():
+    scale = tf.Variable(2.0)
+    chosen = objective.Objective("mean", live_teachers=lambda images: scale * STORED)
+    with tf.GradientTape() as tape:
+        loss = chosen(LABELS, STUDENT, chosen.teacher_logits({"image": IMAGES}))
+    assert tape.gradient(loss, scale) is None
+
+
+def test_a_loss_without_teachers_asks_none():
+    def never(images):
+        raise AssertionError("live teachers were asked")
+
+    chosen = objective.Objective("ce", live_teachers=never)
+    assert chosen.teacher_logits({"image": IMAGES, "teacher_logits": STORED}) is None
+
+
+def test_a_loss_whose_teachers_are_nowhere_says_so():
+    with pytest.raises(ValueError, match="'mean' needs teachers"):
+        objective.Objective("mean").teacher_logits({"image": IMAGES})
+
+
+@pytest.mark.parametrize("name", losses.KD_LOSSES)
+def test_its_value_is_the_mean_of_the_registered_loss_with_its_settings(name):
+    chosen = objective.Objective(name, temperature=3.0, ce_weight=0.25)
+    expected = np.mean(losses.KD_LOSSES[name](LABELS, STUDENT, STORED, 3.0, 0.25))
+    assert float(chosen(LABELS, STUDENT, STORED)) == pytest.approx(expected, rel=1e-6)
