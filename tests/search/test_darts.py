@@ -20,7 +20,7 @@ def _search(warmup_steps=0, max_params=None):
     keras.utils.set_random_seed(2)
     backbone = tiny.make_backbone()
     of = tiny.make_space(backbone)
-    room = 8 if max_params is None else max_params
+    room = 2 if max_params is None else max_params
     model = darts.DartsSearch(
         supernet.make(backbone, of, supernet.MixedCell),
         of,
