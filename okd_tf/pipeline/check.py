@@ -41,4 +41,10 @@ def check(context, names):
     if chosen.arch:
         context.architecture()
     if chosen.student:
+        own = context.workdir / "student" / "student.keras"
+        if own.exists() and not own.samefile(context.student_path):
+            raise errors.UserError(
+                f"--student: {context.workdir} has a student of its own, whose figures would be overwritten; "
+                "use another --workdir"
+            )
         ensemble.read_network(context.student_path, context.data.image_shape, context.data.classes)

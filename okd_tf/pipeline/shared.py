@@ -116,8 +116,10 @@ class Context:
 
     def needs_bank(self):
         """Whether stored logits are wanted: some loss needs teachers, and they are not asked live."""
-        wanted = {self.settings.search_loss, self.settings.train_loss} & losses.NEEDS_TEACHERS
-        return bool(wanted) and self.settings.views > 0
+        used = {self.settings.train_loss}
+        if not self.settings.arch:
+            used.add(self.settings.search_loss)
+        return bool(used & losses.NEEDS_TEACHERS) and self.settings.views > 0
 
     def objective(self, name):
         """A loss with the run's settings, with live teachers if that is how they are asked."""

@@ -1,7 +1,8 @@
 """Random search on shared weights: the honest baseline that every other strategy must beat.
 
 Weights are trained on architectures drawn uniformly from those within the budget, one a step (the sampling of
-Li and Talwalkar, "Random Search and Reproducibility for NAS", 2019); candidates are drawn the same way.
+Li and Talwalkar, "Random Search and Reproducibility for NAS", 2019); candidates are drawn the same way. At a
+step, the weights of operations that are not on the path have no gradient, but momentum and L2 go on.
 """
 
 import random

@@ -36,7 +36,7 @@ class MixedCell(keras.layers.Layer):
         for candidate in self.candidates:
             candidate.build(input_shape[0])
         # Small random values: with equal ones, max and average pooling could not part.
-        noise = keras.initializers.RandomNormal(stddev=1e-3, seed=keras.random.SeedGenerator(0))
+        noise = keras.initializers.RandomNormal(stddev=1e-3)
         self.alpha_op = self.add_weight((len(self.candidates),), noise, "float32", name="alpha_op")
         self.alpha_chain = self.add_weight((), "zeros", "float32", name="alpha_chain")
         self.alpha_feed_back = self.add_weight((), "zeros", "float32", name="alpha_feed_back")

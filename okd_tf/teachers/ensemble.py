@@ -46,7 +46,8 @@ def read_network(path, image_shape, classes):
     except Exception as error:  # zip, JSON, HDF5 and Keras each raise their own
         reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
         raise errors.UserError(
-            f"{path}: not a readable .keras file ({reason}); is it cut short? save it again"
+            f"{path}: not a readable .keras file ({reason}); is it cut short, or of custom code? "
+            "save a Functional model of stock layers again"
         ) from None
     inputs, outputs = (getattr(network, side, None) or () for side in ("inputs", "outputs"))
     if len(inputs) != 1 or len(outputs) != 1:

@@ -10,7 +10,7 @@ class Classifier(keras.Model):
     """Trains a network on batches as `okd_tf.data.batches` makes them.
 
     It runs in `okd_tf.training.loop`, and with plain `fit` on one host: compile it with `jit_compile=False`
-    and give `fit` a dataset of such batches.
+    and give `fit` a dataset of such batches and `shuffle=False`, since their order is already made.
     """
 
     def __init__(self, network, objective, weight_optimizer, weight_decay=0.0, **kwargs):

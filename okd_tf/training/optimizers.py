@@ -29,7 +29,9 @@ def sgd(learning_rate, schedule, steps):
         )
     elif schedule == "step":
         rate = keras.optimizers.schedules.PiecewiseConstantDecay(
-            [steps // 2, steps * 3 // 4], [learning_rate, learning_rate / 10, learning_rate / 100]
+            # Keras still uses a rate at the step that ends it.
+            [steps // 2 - 1, steps * 3 // 4 - 1],
+            [learning_rate, learning_rate / 10, learning_rate / 100],
         )
     else:
         raise ValueError(f"schedule must be one of {SCHEDULES}, got {schedule!r}")
