@@ -31,7 +31,7 @@ class Settings:
     """The settings of a run; each is a flag of the same name."""
 
     workdir: str = _option("", "folder of this run: every stage reads and writes here", kind=MANNER)
-    seed: int = _option(0, "of splits, views, initial weights and all sampling", minimum=0)
+    seed: int = _option(0, "of views, initial weights and all sampling", minimum=0)
     stages: tuple[str, ...] = _option(STAGES, f"which stages to run, of {','.join(STAGES)}", kind=ONCE)
     redo: bool = _option(
         False, "accept changed flags in a workdir: stages that depend on them run again", kind=ONCE
@@ -41,6 +41,9 @@ class Settings:
     data_dir: str = _option("", "prepared TFDS folder (default: TFDS's own)", kind=MANNER)
     download: bool = _option(False, "allow TFDS to download a dataset that is not there", kind=ONCE)
     train_examples: int = _option(0, "train on this many examples only; 0: all", minimum=0)
+    split_seed: int = _option(
+        0, "of the validation split; keep it when runs share teachers, who must not have seen it", minimum=0
+    )
     val_examples: int = _option(0, "validation examples, carved from training data; 0: a tenth", minimum=0)
     batch_size: int = _option(128, "examples per step, over all devices together", minimum=1)
 

@@ -138,6 +138,9 @@ def _in_float32(model):
         clone_function=lambda layer: layer.__class__.from_config({**layer.get_config(), "dtype": "float32"}),
     )
     copy.set_weights(model.get_weights())
+    for layer in copy.layers:
+        if isinstance(layer, keras.layers.Normalization):
+            layer.finalize_state()
     return copy
 
 

@@ -67,10 +67,12 @@ def fuse(layer, synchronized=False):
 
 
 def fused_copy(model, synchronized=False):
-    """A copy of a Functional model, same weights, with fused batch norm: the twin to train."""
-    copy = keras.models.clone_model(model, clone_function=lambda layer: fused_clone(layer, synchronized))
-    copy.set_weights(model.get_weights())
-    return copy
+    """The training twin of a Functional model: fused batch norms in place of stock ones, same weights.
+
+    All other layers are the model's own, shared and not copied: a copy made from a layer's config and weights
+    can lack state that is in neither, such as what a `Normalization` layer has adapted to.
+    """
+    return _with_batch_norms(model, lambda layer: fuse(layer, synchronized))
 
 
 def fused_clone(layer, synchronized=False):
@@ -79,13 +81,20 @@ def fused_clone(layer, synchronized=False):
 
 
 def stock_copy(model):
-    """A copy of a Functional model, same weights, whose batch norms are Keras's own: the twin to save."""
-    copy = keras.models.clone_model(model, clone_function=_stock_clone)
-    copy.set_weights(model.get_weights())
-    return copy
+    """The twin to save: Keras's own batch norms in place of fused ones, same weights; other layers shared."""
 
-
-def _stock_clone(layer):
-    if isinstance(layer, FusedBatchNormalization):
+    def stock_twin(layer):
+        if not isinstance(layer, FusedBatchNormalization):
+            return layer
         return keras.layers.BatchNormalization.from_config({**layer.get_config(), "synchronized": False})
-    return layer.__class__.from_config(layer.get_config())
+
+    return _with_batch_norms(model, stock_twin)
+
+
+def _with_batch_norms(model, twin):
+    """A model whose layers are `twin(layer)`; a twin that is another layer gets the layer's weights."""
+    copy = keras.models.clone_model(model, clone_function=twin)
+    for old, new in zip(model.layers, copy.layers, strict=True):
+        if new is not old:
+            new.set_weights(old.get_weights())
+    return copy

@@ -23,7 +23,7 @@ class Context:
         """The dataset, split: `Splits`."""
         chosen = self.settings
         source = data.load(chosen.dataset, chosen.data_dir, chosen.download)
-        return splits.carve(source, chosen.seed, chosen.val_examples, chosen.train_examples)
+        return splits.carve(source, chosen.split_seed, chosen.val_examples, chosen.train_examples)
 
     @functools.cached_property
     def split_record(self):

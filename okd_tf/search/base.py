@@ -66,10 +66,14 @@ class SearchModel(keras.Model, abc.ABC):
             loss = self.objective(batch["label"], logits, teacher_logits)
         gradients = tape.gradient(loss, [weight.value for weight in weights], unconnected_gradients="zero")
         self.weight_optimizer.apply(
-            optimizers.with_l2(gradients, weights, self.options.weight_decay), weights
+            optimizers.with_l2(gradients, weights, self.options.weight_decay, self.decay_factors()), weights
         )
         self.loss_metric.update_state(loss * tf.distribute.get_strategy().num_replicas_in_sync)
         self.accuracy_metric.update_state(batch["label"], logits)
+
+    def decay_factors(self):
+        """Of the L2 of each shared weight, in the order of `Supernet.weights`."""
+        return [1.0] * len(self.supernet.weights())
 
     def optimizer_variables(self):
         """State that a checkpoint needs beside the model's own."""

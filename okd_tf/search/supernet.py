@@ -97,10 +97,15 @@ class PathCell(keras.layers.Layer):
         op, chain, feed_back, alive = tf.unstack(tf.convert_to_tensor(self.choice))
         read = stream + tf.cast(chain, stream.dtype) * inputs[1] if self.chainable else stream
         if self.synchronized:
-            outputs = self._masked(read, op, alive, training)
+            outputs = self._masked(read, training)
         else:
             outputs = self._branch(read, op, alive, training)
         return stream + tf.cast(feed_back, stream.dtype) * outputs, outputs
+
+    def running(self):
+        """1 for the operation that runs, 0 for all others: float32 [ops]."""
+        op, _, _, alive = tf.unstack(tf.convert_to_tensor(self.choice))
+        return tf.one_hot(tf.where(alive == 1, op, -1), len(self.candidates))
 
     def _branch(self, read, op, alive, training):
         branches = [
@@ -110,9 +115,9 @@ class PathCell(keras.layers.Layer):
         outputs = tf.switch_case(tf.where(alive == 1, op, len(self.candidates)), branches)
         return tf.ensure_shape(outputs, read.shape)
 
-    def _masked(self, read, op, alive, training):
+    def _masked(self, read, training):
         # Replicas cannot exchange batch statistics from within a branch: all candidates run, one counts.
-        weights = tf.one_hot(tf.where(alive == 1, op, -1), len(self.candidates), dtype=read.dtype)
+        weights = tf.cast(self.running(), read.dtype)
         return tf.add_n(
             [
                 weights[index] * candidate(read, training=training)

@@ -19,10 +19,15 @@ def paths(given):
     """
     found = []
     for path in map(pathlib.Path, given):
-        inside = sorted(path.glob("*.keras")) if path.is_dir() else [path]
+        if path.is_dir() and (path / "saved_model.pb").exists():
+            raise errors.UserError(f"--teachers: {path}: a SavedModel; save the model as a .keras file")
+        # Names that begin with a dot are what a killed process was still writing.
+        inside = sorted(path.glob("[!.]*.keras")) if path.is_dir() else [path]
         if not inside or not inside[0].exists():
             what = "no .keras file in it" if path.is_dir() else "no such file"
             raise errors.UserError(f"--teachers: {path}: {what}; name .keras files or folders of them")
+        if any(file.suffix != ".keras" for file in inside):
+            raise errors.UserError(f"--teachers: {path}: not a .keras file; save the model as one")
         found.extend(inside)
     return found
 
@@ -71,25 +76,32 @@ def read_network(path, image_shape, classes):
     return network
 
 
+def as_logits(network, probe):
+    """The network itself if it gives logits; if it gives probabilities, one that gives their logarithms.
+
+    Args:
+        network: a built model, pixels -> [batch, classes].
+        probe: uint8 [examples, height, width, channels]; outputs on it that are non-negative and sum to one
+            are taken for probabilities.
+    """
+    outputs = inference.Predictor(network).logits(probe[:64])
+    if outputs.min() < 0 or not np.allclose(outputs.sum(axis=-1), 1, atol=1e-2):
+        return network
+    logarithm = keras.layers.Lambda(lambda p: keras.ops.log(keras.ops.maximum(p, 1e-12)), name="logarithm")
+    return keras.Model(network.inputs, logarithm(network.outputs[0]))
+
+
 class Ensemble:
     """N teachers: networks that take pixels 0..255 and give logits (or probabilities, which are noticed)."""
 
     def __init__(self, networks, probe):
-        """Takes built models and some images.
-
-        Args:
-            networks: Functional models.
-            probe: uint8 [examples, height, width, channels]; outputs on it that are non-negative and sum to
-                one are taken for probabilities, and their logarithm for logits.
-        """
+        """Takes built models, and images as `as_logits` wants them."""
         self._networks = []
         for network in networks:
-            network = batch_norm.fused_copy(network) if _is_functional(network) else network
+            network = as_logits(network, probe)
+            if _is_functional(network):
+                network = batch_norm.fused_copy(network)
             network.trainable = False
-            outputs = inference.Predictor(network).logits(probe[:64])
-            if outputs.min() >= 0 and np.allclose(outputs.sum(axis=-1), 1, atol=1e-3):
-                logarithm = keras.layers.Lambda(lambda p: tf.math.log(tf.maximum(p, 1e-12)))
-                network = keras.Model(network.inputs, logarithm(network.outputs[0]))
             self._networks.append(network)
         self._predictors = [inference.Predictor(network) for network in self._networks]
 
@@ -110,7 +122,8 @@ class Ensemble:
 
     def live(self, pixels):
         """Pixels float32 [batch, height, width, channels] -> logits [batch, teachers, classes], traceable."""
-        return tf.stack([network(pixels, training=False) for network in self._networks], axis=1)
+        outputs = [network(pixels, training=False) for network in self._networks]
+        return tf.stack([tf.cast(logits, tf.float32) for logits in outputs], axis=1)
 
 
 def _is_functional(network):

@@ -13,7 +13,7 @@ class Predictor:
 
         @tf.function(input_signature=[tf.TensorSpec([None, *shape], tf.float32)], jit_compile=False)
         def forward(pixels):
-            return network(pixels, training=False)
+            return tf.cast(network(pixels, training=False), tf.float32)
 
         self._forward = forward
         self._batch_size = batch_size

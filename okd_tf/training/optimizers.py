@@ -38,14 +38,20 @@ def sgd(learning_rate, schedule, steps):
     return keras.optimizers.SGD(rate, momentum=MOMENTUM, nesterov=True)
 
 
-def with_l2(gradients, weights, weight_decay):
+def with_l2(gradients, weights, weight_decay, factors=None):
     """Adds the gradient of weight_decay / 2 * |w|^2 to each gradient.
 
     Keras's own `weight_decay` is decoupled from momentum; recipes of the field mean this L2. Replicas sum
     their gradients, so each adds its share.
+
+    Args:
+        gradients: one a weight.
+        weights: Keras variables.
+        weight_decay: the factor.
+        factors: of the decay of each weight, scalars; None is 1 for all.
     """
     share = weight_decay / tf.distribute.get_strategy().num_replicas_in_sync
     return [
-        gradient + share * tf.convert_to_tensor(weight)
-        for gradient, weight in zip(gradients, weights, strict=True)
+        gradient + share * factor * tf.convert_to_tensor(weight)
+        for gradient, weight, factor in zip(gradients, weights, factors or [1.0] * len(weights), strict=True)
     ]

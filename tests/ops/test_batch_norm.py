@@ -180,11 +180,22 @@ def test_a_synchronized_copy_comes_back_unsynchronized():
     assert not batch_norm.stock_copy(fused).get_layer("bn").synchronized
 
 
-def test_a_copy_shares_no_weights_with_the_original(rng):
+def test_a_twin_has_batch_norms_of_its_own_and_shares_the_rest(rng):
     model = _network()
-    before = [weight.copy() for weight in model.get_weights()]
-    for copy in (batch_norm.fused_copy(model), batch_norm.stock_copy(model)):
-        copy(rng.normal(size=(4, 6, 6, 2)).astype(np.float32), training=True)
-        assert np.any(copy.get_layer("bn").moving_mean.numpy() != model.get_layer("bn").moving_mean.numpy())
-    for left, right in zip(before, model.get_weights(), strict=True):
-        np.testing.assert_array_equal(left, right)
+    fused = batch_norm.fused_copy(model)
+    stock = batch_norm.stock_copy(fused)
+    fused(rng.normal(size=(4, 6, 6, 2)).astype(np.float32), training=True)
+    moved, *still = (net.get_layer("bn").moving_mean.numpy() for net in (fused, stock, model))
+    assert all(np.any(moved != other) for other in still)
+    for layer, twin in zip(model.layers, fused.layers, strict=True):
+        assert (twin is layer) == (type(layer) is not keras.layers.BatchNormalization)
+
+
+def test_a_twin_keeps_what_a_normalization_layer_has_adapted_to(rng):
+    images = rng.normal(100.0, 50.0, size=(8, 6, 6, 2)).astype(np.float32)
+    adapted = keras.layers.Normalization()
+    adapted.adapt(images)
+    inputs = keras.Input((6, 6, 2))
+    model = keras.Model(inputs, keras.layers.BatchNormalization()(adapted(inputs)))
+    for twin in (batch_norm.fused_copy(model), batch_norm.stock_copy(batch_norm.fused_copy(model))):
+        np.testing.assert_allclose(twin(images), model(images), rtol=1e-4, atol=1e-4)
