@@ -9,7 +9,7 @@ import sys
 
 from absl import app, flags, logging
 
-from okd_tf import errors, quiet, settings
+from okd_tf import errors, files, quiet, settings
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
@@ -27,6 +27,8 @@ def _run(argv, stages):
             raise errors.UserError(
                 f"'{argv[1]}' is not a flag; flags begin with two dashes, as in --workdir=runs/first"
             )
+        if stages is not None and flags.FLAGS["stages"].present:
+            raise errors.UserError("--stages: this tool has stages of its own; use tools/search.py to choose")
         chosen = _settings()
         _import_tensorflow()
         # After the flags are known to be good: these imports take seconds.
@@ -77,25 +79,31 @@ def _settings():
     path = pathlib.Path(workdir) / settings.FLAGFILE
     if workdir and path.exists():
         _adopt(path)
-    return settings.Settings(**{name: _value(name) for name in settings.FIELDS})
+    return settings.Settings(**{name: _absolute(name, _value(name)) for name in settings.FIELDS})
 
 
 def _adopt(path):
-    """Takes what the workdir's run was told for flags not given now; refuses what contradicts it."""
-    recorded = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        if line.startswith("--"):
-            name, _, value = line[2:].partition("=")
-            recorded[name] = value
+    """Takes what the workdir's run was told for flags not given now; refuses what contradicts it.
+
+    What no stage of the workdir has used yet may still change.
+    """
+    used = _used(path.parent / settings.STAGES_FILE)
+    if not used:
+        return
+    recorded = _read_flagfile(path)
     differences = []
     for name, field in settings.FIELDS.items():
-        if field.metadata["kind"] == settings.ONCE or name == "workdir":
+        if field.metadata["kind"] == settings.ONCE or name == "workdir" or name not in recorded:
             continue
-        there = recorded.get(name, settings.text(settings.default(field)))
-        here = settings.text(_value(name))
+        there, here = recorded[name], settings.text(_value(name))
         if not flags.FLAGS[name].present:
-            flags.FLAGS[name].parse(there)
-        elif there != here and field.metadata["kind"] == settings.RESULT:
+            try:
+                flags.FLAGS[name].parse(there)
+            except flags.Error:
+                raise errors.UserError(
+                    f"{path}: --{name}={there} is not a value of this flag; mend or delete the file"
+                ) from None
+        elif there != here and name in used:
             differences.append(f"--{name} is {there or 'empty'} there, {here or 'empty'} here")
     if differences and not flags.FLAGS["redo"].value:
         raise errors.UserError(
@@ -104,9 +112,50 @@ def _adopt(path):
         )
 
 
+def _used(path):
+    """The settings that the results in a workdir depend on, from its record of stages."""
+    if not path.exists():
+        return set()
+    stored = files.read_json(path)
+    try:
+        names = {name for entry in stored.values() for name in entry["key"]["settings"]}
+    except (AttributeError, KeyError, TypeError):
+        raise errors.UserError(
+            f"{path}: not a record of stages; delete it, and all stages run again"
+        ) from None
+    return names | settings.SPLIT | settings.INPUTS if stored else set()
+
+
+def _read_flagfile(path):
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise errors.UserError(f"{path}: cannot be read ({error}); mend or delete the file") from None
+    recorded = {}
+    for line in lines:
+        name, equals, value = line.removeprefix("--").partition("=")
+        if line.startswith("--") and equals and name in settings.FIELDS:
+            recorded[name] = value
+        elif line and not line.startswith("#"):
+            raise errors.UserError(
+                f"{path}: '{line[:60]}' is not a flag as a run records it, --name=value; "
+                "mend or delete the file"
+            )
+    return recorded
+
+
 def _value(name):
     value = flags.FLAGS[name].value
     return tuple(value) if isinstance(value, list) else value
+
+
+def _absolute(name, value):
+    """Paths of inputs as they are from any working directory, since the workdir keeps them."""
+    if isinstance(value, tuple) and name in settings.INPUTS:
+        return tuple(_absolute(name, path) for path in value)
+    if name in settings.INPUTS | {"data_dir", "student"} and value and "://" not in value:
+        return os.path.abspath(os.path.expanduser(value))
+    return value
 
 
 def _import_tensorflow():

@@ -5,6 +5,7 @@ a killed process or a full disk leaves the old file as it was.
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -34,9 +35,13 @@ def replacing(path: PathLike) -> Iterator[pathlib.Path]:
         if temporary.is_file():
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
-        elif path.is_dir():
-            shutil.rmtree(path)
+        old = path.with_name(f".replaced-{path.name}")
+        if path.is_dir():
+            # A folder cannot be renamed over another: for an instant there is neither, but never half of one.
+            remove(old)
+            os.replace(path, old)
         os.replace(temporary, path)
+        remove(old)
     except OSError as error:
         with contextlib.suppress(OSError):
             remove(temporary)
@@ -49,7 +54,8 @@ def replacing(path: PathLike) -> Iterator[pathlib.Path]:
 
 def _write_error(path: pathlib.Path, error: OSError) -> errors.UserError:
     """The one-line form of what the file system said about writing `path`."""
-    return errors.UserError(f"cannot write {path}: {error.strerror or error}; free space or change --workdir")
+    mend = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "choose another --workdir"
+    return errors.UserError(f"cannot write {path}: {error.strerror or error}; {mend}")
 
 
 def remove(path: PathLike) -> None:
@@ -61,6 +67,15 @@ def remove(path: PathLike) -> None:
         path.unlink(missing_ok=True)
 
 
+def set_aside(path: PathLike) -> None:
+    """Renames a file or folder, if there is one, to `<name>.old`, in place of what was set aside before."""
+    path = pathlib.Path(path)
+    if path.exists():
+        old = path.with_name(f"{path.name}.old")
+        remove(old)
+        os.replace(path, old)
+
+
 def write_text(path: PathLike, text: str) -> None:
     """Writes a text file atomically."""
     with replacing(path) as temporary:
@@ -69,7 +84,7 @@ def write_text(path: PathLike, text: str) -> None:
 
 def write_json(path: PathLike, value: Any) -> None:
     """Writes JSON atomically, with keys in the order given and a newline at the end."""
-    write_text(path, json.dumps(value, indent=2) + "\n")
+    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
 def read_json(path: PathLike) -> Any:
@@ -82,7 +97,9 @@ def read_json(path: PathLike) -> Any:
     except OSError as error:
         raise errors.UserError(f"{path}: cannot be read: {error.strerror}") from None
     except ValueError as error:
-        raise errors.UserError(f"{path}: not valid JSON ({error}); is it cut short? write it again") from None
+        raise errors.UserError(
+            f"{path}: not valid JSON ({error}); is it cut short? Delete it, and what wrote it runs again"
+        ) from None
 
 
 def sha256(path: PathLike) -> str:

@@ -5,6 +5,7 @@ TensorFlow, so a wrong value is refused at once.
 """
 
 import dataclasses
+import math
 from typing import Any
 
 from okd_tf import errors
@@ -13,6 +14,10 @@ STAGES = ("teachers", "bank", "search", "student", "baseline", "evaluate", "expo
 
 
 FLAGFILE = "flags.cfg"  # in the workdir
+STAGES_FILE = "stages.json"  # in the workdir
+
+SPLIT = {"dataset", "train_examples", "val_examples", "split_seed"}  # what splits depend on
+INPUTS = {"teachers", "arch"}  # files of the user that a run depends on
 
 RESULT = "result"  # decides what the run gives; kept in its workdir and compared with it
 MANNER = "manner"  # changes how the run goes but not what it gives; kept, and free to change
@@ -95,16 +100,22 @@ class Settings:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value, minimum = getattr(self, field.name), field.metadata["minimum"]
-            if minimum is not None and not value >= minimum:
+            if minimum is None:
+                continue
+            if not math.isfinite(value):
+                raise errors.UserError(f"--{field.name}: {value} is not a finite number; give one")
+            if value < minimum:
                 raise errors.UserError(f"--{field.name}: {value} is too small; at least {minimum}")
         if self.ce_weight > 1:
             raise errors.UserError(f"--ce_weight: {self.ce_weight} is too large; at most 1")
         for name in self.stages:
             if name not in STAGES:
                 raise errors.unknown("--stages", name, STAGES)
+        if not self.stages:
+            raise errors.UserError(f"--stages: none given; name some of {','.join(STAGES)}")
         if not self.workdir:
             raise errors.UserError("--workdir: give the folder of this run, for example --workdir=runs/first")
-        if self.search_warmup_epochs >= self.search_epochs:
+        if self.strategy == "darts" and self.search_warmup_epochs >= self.search_epochs:
             raise errors.UserError(
                 f"--search_warmup_epochs: {self.search_warmup_epochs} leaves nothing of --search_epochs="
                 f"{self.search_epochs} to learn an architecture in; use fewer"
@@ -131,6 +142,6 @@ def flagfile(settings: Settings) -> str:
     lines = ["# The flags of this run: --flagfile with this file repeats it."]
     for name, field in FIELDS.items():
         value = getattr(settings, name)
-        if field.metadata["kind"] != ONCE and value != default(field):
+        if field.metadata["kind"] != ONCE:
             lines.append(f"--{name}={text(value)}")
     return "\n".join(lines) + "\n"

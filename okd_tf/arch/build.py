@@ -81,7 +81,7 @@ def student(architecture: spec.ArchSpec) -> keras.Model:
     built = cost.of_model(model)
     if built != architecture.cost:
         raise errors.UserError(
-            f"arch.json: cost says {architecture.cost}, the built network has {built}; "
+            f"cost says {architecture.cost}, the built network has {built}; "
             "the file was changed by hand or by another version"
         )
     return model

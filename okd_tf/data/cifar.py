@@ -27,7 +27,14 @@ def load(name: str, data_dir: str, download: bool) -> examples.Source:
                 f"--data_dir: no prepared '{name}' in {builder.data_dir}; "
                 "point --data_dir at a prepared TFDS folder, or allow a download with --download"
             )
-        builder.download_and_prepare()
+        try:
+            builder.download_and_prepare()
+        except Exception as error:  # the network, the disk and TFDS each raise their own
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            raise errors.UserError(
+                f"--download: '{name}' could not be fetched ({reason}); "
+                "see to the network, or point --data_dir at a prepared TFDS folder"
+            ) from None
     parts = {part: _read(builder, part) for part in ("train", "test")}
     return examples.Source(
         name=name,

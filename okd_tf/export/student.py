@@ -89,6 +89,11 @@ def export_student(
     return report
 
 
+def written(formats: Sequence[str] = ("float32", "int8")) -> tuple[str, ...]:
+    """The names of what an export leaves in its folder."""
+    return (SAVED_MODEL, *(file_name(name) for name in formats), LABELS, REPORT)
+
+
 def file_name(format_name: str) -> str:
     """The file that a format is written to."""
     return f"student_{format_name}.tflite"

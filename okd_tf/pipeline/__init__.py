@@ -26,4 +26,8 @@ def run(chosen: settings.Settings, names):
     for name in settings.STAGES:
         if name in names:
             record.complete(context, stages.STAGES[name])
-    progress.say(f"\n{page.screen(context.workdir)}\n\nresults: {context.workdir}")
+            record.describe_teachers(context)
+    current = record.current(context, stages.STAGES.values())
+    progress.say(f"\n{page.screen(context.workdir, current)}\n\nresults: {context.workdir}")
+    if "student" in names and "evaluate" not in names:
+        progress.say(f"next: python tools/evaluate.py --workdir={context.workdir}")

@@ -5,13 +5,14 @@ with what it was made (run.json).
 """
 
 import json
+import pathlib
 import platform
 import socket
 import sys
 import time
 from importlib import metadata
 
-from okd_tf import files, version
+from okd_tf import errors, files, version
 from okd_tf import settings as all_settings
 from okd_tf.training import progress
 
@@ -19,58 +20,139 @@ _PACKAGES = ("tensorflow", "keras", "tensorflow-datasets", "numpy", "ai-edge-lit
 
 
 def complete(context, stage):
-    """Runs a stage unless it is complete for the inputs there are now."""
+    """Runs a stage unless it is complete for the inputs there are now.
+
+    Raises:
+        UserError: a stage that it needs is not complete.
+    """
     needless = stage.needless(context)
     if needless:
         progress.say(f"{stage.name}: not needed ({needless})")
         return
-    path = context.workdir / "stages.json"
-    stored = files.read_json(path) if path.exists() else {}
-    key = json.loads(json.dumps(_key(context, stage)))
-    before = stored.get(stage.name)
-    if before and before["key"] == key and before["complete"] and stage.leaves(context):
+    require(context, stage, stage.needs(context))
+    if not outdated(context, stage):
         progress.say(f"{stage.name}: complete, not run again")
         return
-    if before and before["key"] != key:
-        progress.say(f"{stage.name}: redone, since these changed: {', '.join(_changed(before['key'], key))}")
-        if stage.folder:
-            files.remove(context.workdir / stage.folder)
-            files.remove(context.workdir / "logs" / stage.folder)
-    entry = {"key": key, "complete": False, "seconds": (before or {}).get("seconds", 0.0)}
-    files.write_json(path, {**stored, stage.name: entry})
-    started = time.monotonic()
+    key, before = _key(context, stage), _stored(context).get(stage.name)
+    if before is None or before["key"] != key:
+        if before is not None:
+            changed = ", ".join(_changed(before["key"], key))
+            progress.say(f"{stage.name}: redone, since these changed: {changed}")
+        _set_aside(context, stage)
+        before = None
+    started = time.monotonic() - (before or {}).get("seconds", 0.0)
+    _store(context, stage, {"key": key, "complete": False, "seconds": 0.0})
     stage.work(context)
-    seconds = round(entry["seconds"] + time.monotonic() - started, 1)
-    files.write_json(path, {**stored, stage.name: {**entry, "complete": True, "seconds": seconds}})
+    seconds = round(time.monotonic() - started, 1)
+    _store(context, stage, {"key": key, "complete": True, "seconds": seconds})
     progress.say(f"{stage.name}: complete after {progress.duration(seconds)}")
 
 
+def require(context, stage, needed):
+    """Raises UserError unless each needed stage is complete for the inputs there are now, or needless."""
+    for other in needed:
+        why = "" if other.needless(context) else outdated(context, other)
+        if why:
+            raise errors.UserError(
+                f"{stage.name}: needs the {other.name} stage, which {why} in {context.workdir}; run it "
+                f"first, as with tools/search.py --stages={other.name},{stage.name}"
+            )
+
+
+def outdated(context, stage):
+    """Why what a stage left cannot be taken for its result now, or ""."""
+    entry = _stored(context).get(stage.name)
+    if entry is None:
+        return "has not run"
+    key = _key(context, stage)
+    if entry["key"] != key:
+        return f"ran with other inputs ({', '.join(_changed(entry['key'], key))})"
+    if not entry["complete"]:
+        return "is not finished"
+    return "" if stage.leaves(context) else "has lost some of its files"
+
+
+def current(context, stages):
+    """The names of the stages whose results can be shown: those that are not outdated."""
+    return {stage.name for stage in stages if not stage.needless(context) and not outdated(context, stage)}
+
+
 def describe(context):
-    """Writes flags.cfg, and run.json: versions, seed, splits, host, and the command."""
+    """Writes flags.cfg, and run.json: versions, seeds, splits, teachers, and each command with its host."""
     chosen = context.settings
     files.write_text(context.workdir / all_settings.FLAGFILE, all_settings.flagfile(chosen))
+    path = context.workdir / "run.json"
+    commands = files.read_json(path)["commands"] if path.exists() else []
+    command = {
+        "arguments": sys.argv,
+        "host": socket.gethostname(),
+        "machine": platform.platform(),
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+    }
+    _write_description(context, [*commands, command])
+
+
+def describe_teachers(context):
+    """Brings the teachers' hashes in run.json up to date."""
+    _write_description(context, files.read_json(context.workdir / "run.json")["commands"])
+
+
+def _write_description(context, commands):
+    teachers = [{"file": path.name, "sha256": files.sha256(path)} for path in context.teacher_paths()]
     files.write_json(
         context.workdir / "run.json",
         {
             "okd_tf": version.VERSION,
             "python": platform.python_version(),
             "packages": {name: metadata.version(name) for name in _PACKAGES},
-            "host": {"name": socket.gethostname(), "machine": platform.platform()},
-            "command": sys.argv,
-            "seed": chosen.seed,
+            "seed": context.settings.seed,
             "split": context.split_record,
-            "teachers": [
-                {"file": path.name, "sha256": files.sha256(path)} for path in context.teacher_paths()
-            ],
+            "teachers": teachers,
+            "commands": commands,
         },
     )
 
 
+def _stored(context):
+    path = context.workdir / all_settings.STAGES_FILE
+    if not path.exists():
+        return {}
+    stored = files.read_json(path)
+    parts = {"key", "complete", "seconds"}
+    if not isinstance(stored, dict) or not all(
+        isinstance(entry, dict) and set(entry) == parts for entry in stored.values()
+    ):
+        raise errors.UserError(f"{path}: not a record of stages; delete it, and all stages run again")
+    return stored
+
+
+def _store(context, stage, entry):
+    # Read again: another tool may have recorded a stage since.
+    files.write_json(context.workdir / all_settings.STAGES_FILE, {**_stored(context), stage.name: entry})
+
+
+def _set_aside(context, stage):
+    """Makes room for a stage that starts from nothing; one earlier result is kept, under another name."""
+    if not stage.folder:
+        return
+    for folder in (context.workdir / stage.folder, context.workdir / "logs" / stage.folder):
+        if folder.exists():
+            files.set_aside(folder)
+            progress.say(f"{stage.name}: what was in {folder} is now in {folder}.old")
+
+
 def _key(context, stage):
-    """All that a stage's result depends on."""
+    """All that a stage's result depends on, as JSON gives it back."""
     values = {name: all_settings.text(getattr(context.settings, name)) for name in stage.settings(context)}
-    contents = {str(path): files.sha256(path) for path in stage.reads(context)}
-    return {"splits": context.split_record, "settings": values, "files": contents}
+    contents = {label: _content(what) for label, what in stage.reads(context).items()}
+    key = {"splits": context.split_record, "settings": values, "files": contents}
+    return json.loads(json.dumps(key))
+
+
+def _content(what):
+    if isinstance(what, pathlib.Path):
+        return files.sha256(what) if what.exists() else "missing"
+    return what
 
 
 def _changed(before, now):

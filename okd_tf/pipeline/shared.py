@@ -1,6 +1,7 @@
 """What the stages of one run share: settings, workdir, and what is made of them when first asked for."""
 
 import functools
+import json
 import pathlib
 
 from okd_tf import backbones, data, errors, losses, seeds, settings
@@ -69,8 +70,13 @@ class Context:
             std=self.data.std,
             add_ons=(),
             cost=cost.of_model(self.backbone.model),
-            budget=spec.Budget(chosen.max_params, chosen.max_flops),
+            budget=self.budget,
         )
+
+    @property
+    def budget(self):
+        """What a student may cost: `Budget`."""
+        return spec.Budget(self.settings.max_params, self.settings.max_flops)
 
     @property
     def arch_path(self):
@@ -98,8 +104,29 @@ class Context:
                     f"{self.arch_path}: {what} is {theirs}, '{self.data.name}' has {ours}; "
                     "use an architecture found for this dataset"
                 )
-        build.student(found)
+        if not self.budget.admits(found.cost):
+            raise errors.UserError(
+                f"{self.arch_path}: costs {found.cost.params:,} parameters and {found.cost.flops:,} FLOPs, "
+                f"over --max_params={self.settings.max_params} or --max_flops={self.settings.max_flops}; "
+                "search again, or raise the budget"
+            )
+        try:
+            build.student(found)
+        except errors.UserError as error:
+            raise errors.UserError(f"{self.arch_path}: {error}") from None
         return found
+
+    def described_backbone(self):
+        """What the bare backbone of the architecture is, as text; "" while there is no architecture."""
+        if not self.arch_path.exists():
+            return ""
+        found = spec.read(self.arch_path)
+        return json.dumps([found.backbone, found.width, found.mean, found.std])
+
+    def classifier(self, path):
+        """A .keras file as a network that takes this dataset's pixels and gives logits."""
+        network = ensemble.read_network(path, self.data.image_shape, self.data.classes)
+        return ensemble.as_logits(network, self.data.val.images)
 
     def teacher_paths(self):
         """The teachers' files in the workdir, in order."""
@@ -147,9 +174,10 @@ class Context:
     def validation_batches(self, loss, purpose):
         """Batches of the validation split as it is, with stored logits if the loss wants them."""
         chosen = self.settings
+        replicas = self.recipe.strategy.num_replicas_in_sync
         return batches.Batches(
             self.data.val,
-            min(chosen.batch_size, len(self.data.val)),
+            min(chosen.batch_size, len(self.data.val)) // replicas * replicas,
             seeds.derive(chosen.seed, purpose),
             teacher_logits=self._stored_logits(loss, "val"),
         )

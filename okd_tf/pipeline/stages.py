@@ -4,8 +4,9 @@ import dataclasses
 import shutil
 from collections.abc import Callable
 
-from okd_tf import errors, files, losses, seeds, settings
+from okd_tf import files, losses, seeds, settings
 from okd_tf.export import student as exporting
+from okd_tf.pipeline import record
 from okd_tf.pipeline.shared import Context
 from okd_tf.report import page
 from okd_tf.search import loop, options
@@ -16,6 +17,10 @@ from okd_tf.training import inference, progress, scalars
 
 _RECIPE = ("seed", "batch_size", "learning_rate", "schedule", "weight_decay")
 _LOSS = ("temperature", "ce_weight", "views")
+_SEARCH = (
+    *("backbone", "backbone_width", "strategy", "search_loss", "search_epochs", "search_warmup_epochs"),
+    *("search_sharpness", "alpha_learning_rate", "budget_weight", "candidates", "max_params", "max_flops"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,24 +30,22 @@ class Stage:
     Attributes:
         name: from `settings.STAGES`.
         work: does it.
-        folder: where it works, below the workdir; removed when the stage must be redone. "" is none.
+        folder: where it works, below the workdir; set aside when the stage must be redone. "" is none.
         settings: names of the settings its result depends on, beside the splits.
-        reads: files of earlier stages, or of the user, that its result depends on.
-        leaves: (context) -> whether all that it leaves is there.
-        needless: (context) -> why it need not run, or "".
+        reads: what else its result depends on, by what it is to the stage: files, or text.
+        leaves: whether all that it leaves is there.
+        needs: the stages that must be complete before.
+        needless: why it need not run, or "".
     """
 
     name: str
     work: Callable[[Context], None]
     folder: str
     settings: Callable[[Context], tuple]
-    reads: Callable[[Context], list]
+    reads: Callable[[Context], dict]
     leaves: Callable[[Context], bool]
+    needs: Callable[[Context], list] = lambda context: []
     needless: Callable[[Context], str] = lambda context: ""
-
-
-def _no_settings(context):
-    return ()
 
 
 def _work_teachers(context):
@@ -60,7 +63,7 @@ def _work_teachers(context):
             epochs=chosen.teacher_epochs,
             batch_size=chosen.batch_size,
             seed=chosen.seed,
-            recipe=context.recipe,
+            how=context.recipe,
             folder=folder,
             logs=context.workdir / "logs" / "teachers",
         )
@@ -152,15 +155,15 @@ def _work_baseline(context):
 def _evaluated(context):
     """(network's file, its metrics.json) of all that is to be read on the test split."""
     pairs = [(context.student_path, context.workdir / "student" / "metrics.json")]
-    baseline = context.workdir / "baseline" / "baseline.keras"
-    if baseline.exists() and not context.settings.student:
-        pairs.append((baseline, context.workdir / "baseline" / "metrics.json"))
+    if context.settings.baseline and not context.settings.student:
+        folder = context.workdir / "baseline"
+        pairs.append((folder / "baseline.keras", folder / "metrics.json"))
     return pairs
 
 
 def _work_evaluate(context):
     for path, metrics_path in _evaluated(context):
-        network = ensemble.read_network(path, context.data.image_shape, context.data.classes)
+        network = context.classifier(path)
         test = inference.Predictor(network).evaluate(context.data.test)
         own = metrics_path.exists() and not context.settings.student
         metrics = files.read_json(metrics_path) if own else {"params": network.count_params()}
@@ -173,9 +176,8 @@ def _work_evaluate(context):
 
 
 def _work_export(context):
-    network = ensemble.read_network(context.student_path, context.data.image_shape, context.data.classes)
     exporting.export_student(
-        network,
+        context.classifier(context.student_path),
         context.data,
         context.workdir / "export",
         progress=lambda message: progress.say(f"export: {message}"),
@@ -183,14 +185,42 @@ def _work_export(context):
 
 
 def _work_report(context):
-    text = (context.workdir / settings.FLAGFILE).read_text(encoding="utf-8")
-    files.write_text(
-        context.workdir / "report.md", page.markdown(context.workdir, context.split_record, text)
+    text = page.markdown(
+        context.workdir,
+        context.split_record,
+        (context.workdir / settings.FLAGFILE).read_text(encoding="utf-8"),
+        arch_path=context.arch_path,
+        current=record.current(context, STAGES.values()),
     )
+    files.write_text(context.workdir / "report.md", text)
 
 
 def _there(*names):
     return lambda context: all((context.workdir / name).exists() for name in names)
+
+
+def _teacher_files(context):
+    return {f"teacher {index + 1}": path for index, path in enumerate(context.teacher_paths())}
+
+
+def _teacher_files_for(loss):
+    return lambda context: _teacher_files(context) if loss(context.settings) in losses.NEEDS_TEACHERS else {}
+
+
+def _teacher_stages_for(context, loss):
+    """The stages that a training with this loss needs."""
+    if loss not in losses.NEEDS_TEACHERS:
+        return []
+    return [STAGES["teachers"], STAGES["bank"]] if context.settings.views else [STAGES["teachers"]]
+
+
+def _diagnosed(context):
+    """Whether the diagnosis is of the teachers that are there."""
+    path = context.workdir / "teachers" / "diagnosis.json"
+    if not path.exists():
+        return False
+    there = [(file.name, files.sha256(file)) for file in context.teacher_paths()]
+    return there == [(entry["file"], entry["sha256"]) for entry in files.read_json(path)["teachers"]]
 
 
 STAGES = {
@@ -205,39 +235,30 @@ STAGES = {
                 if context.settings.teachers
                 else (*_RECIPE, "num_teachers", "teacher_backbone", "teacher_width", "teacher_epochs")
             ),
-            reads=lambda context: ensemble.paths(context.settings.teachers),
-            leaves=lambda context: (
-                bool(context.teacher_paths()) and (context.workdir / "teachers" / "diagnosis.json").exists()
-            ),
+            reads=lambda context: {
+                f"given teacher {index + 1}": path
+                for index, path in enumerate(ensemble.paths(context.settings.teachers))
+            },
+            leaves=_diagnosed,
         ),
         Stage(
             "bank",
             _work_bank,
             folder="bank",
             settings=lambda context: ("seed", "views"),
-            reads=lambda context: _required_teachers(context),
+            reads=_teacher_files,
             leaves=lambda context: bank.is_there(context.workdir / "bank", len(context.teacher_paths())),
+            needs=lambda context: [STAGES["teachers"]],
             needless=lambda context: "" if context.needs_bank() else "no loss reads stored logits",
         ),
         Stage(
             "search",
             _work_search,
             folder="search",
-            settings=lambda context: (
-                *_RECIPE,
-                *_LOSS,
-                *("backbone", "backbone_width", "strategy", "search_loss", "search_epochs", "candidates"),
-                *(
-                    "search_warmup_epochs",
-                    "search_sharpness",
-                    "alpha_learning_rate",
-                    "budget_weight",
-                    "max_params",
-                    "max_flops",
-                ),
-            ),
-            reads=lambda context: _teachers_of(context, context.settings.search_loss),
+            settings=lambda context: (*_RECIPE, *_LOSS, *_SEARCH),
+            reads=_teacher_files_for(lambda chosen: chosen.search_loss),
             leaves=_there("search/arch.json", "search/candidates.json"),
+            needs=lambda context: _teacher_stages_for(context, context.settings.search_loss),
             needless=lambda context: f"--arch={context.settings.arch}" if context.settings.arch else "",
         ),
         Stage(
@@ -245,77 +266,55 @@ STAGES = {
             _work_student,
             folder="student",
             settings=lambda context: (*_RECIPE, *_LOSS, "train_loss", "student_epochs"),
-            reads=lambda context: [
-                _required(context.arch_path, "search", "--arch"),
-                *_teachers_of(context, context.settings.train_loss),
-            ],
+            reads=lambda context: {
+                "arch.json": context.arch_path,
+                **_teacher_files_for(lambda chosen: chosen.train_loss)(context),
+            },
             leaves=_there("student/student.keras", "student/metrics.json"),
+            needs=lambda context: [
+                STAGES["search"],
+                *_teacher_stages_for(context, context.settings.train_loss),
+            ],
         ),
         Stage(
             "baseline",
             _work_baseline,
             folder="baseline",
             settings=lambda context: (*_RECIPE, "views", "student_epochs"),
-            reads=lambda context: [_required(context.arch_path, "search", "--arch")],
+            # Of the architecture the backbone alone: another search need not train it again.
+            reads=lambda context: {"backbone": context.described_backbone()},
             leaves=_there("baseline/baseline.keras", "baseline/metrics.json"),
+            needs=lambda context: [STAGES["search"]],
             needless=lambda context: "" if context.settings.baseline else "--nobaseline",
         ),
         Stage(
             "evaluate",
             _work_evaluate,
             folder="",
-            settings=_no_settings,
-            reads=lambda context: [
-                _required(context.student_path, "student", "--student"),
-                *(path for path, _ in _evaluated(context)[1:]),
-            ],
+            settings=lambda context: (),
+            reads=lambda context: {path.stem: path for path, _ in _evaluated(context)},
             leaves=lambda context: all(
                 path.exists() and "test" in files.read_json(path) for _, path in _evaluated(context)
             ),
+            needs=lambda context: [] if context.settings.student else [STAGES["student"], STAGES["baseline"]],
         ),
         Stage(
             "export",
             _work_export,
             folder="export",
-            settings=_no_settings,
-            reads=lambda context: [_required(context.student_path, "student", "--student")],
-            leaves=_there("export/report.json", "export/saved_model", "export/labels.txt"),
+            settings=lambda context: (),
+            reads=lambda context: {"student": context.student_path},
+            leaves=_there(*(f"export/{name}" for name in exporting.written())),
+            needs=lambda context: [] if context.settings.student else [STAGES["student"]],
         ),
         Stage(
             "report",
             _work_report,
             folder="",
-            settings=_no_settings,
-            reads=lambda context: [],
+            settings=lambda context: (),
+            reads=lambda context: {},
             # It costs nothing, and is never out of date when it is always written.
             leaves=lambda context: False,
         ),
     )
 }
-
-
-def _required(path, stage, flag):
-    """The path, if it is there; else what to do."""
-    if not path.exists():
-        raise errors.UserError(f"{path}: no such file; run the {stage} stage first, or give {flag}")
-    return path
-
-
-def _required_teachers(context):
-    found = context.teacher_paths()
-    if not found:
-        raise errors.UserError(
-            f"{context.workdir / 'teachers'}: no teachers; run tools/train_teachers.py first, "
-            "or give --teachers"
-        )
-    return found
-
-
-def _teachers_of(context, loss):
-    """The teachers' files and, of stored logits, that they are there; nothing for a loss without teachers."""
-    if loss not in losses.NEEDS_TEACHERS:
-        return []
-    found = _required_teachers(context)
-    if context.settings.views and not bank.is_there(context.workdir / "bank", len(found)):
-        raise errors.UserError(f"{context.workdir / 'bank'}: not complete; run the bank stage first")
-    return found

@@ -9,11 +9,17 @@ import pathlib
 from okd_tf import files
 
 
-def table(workdir):
-    """Rows (name, parameters, test accuracy) of all that was evaluated, as lists of strings."""
+def table(workdir, current):
+    """Rows (name, size, test accuracy) of all that was evaluated, as lists of strings.
+
+    Args:
+        workdir: of the run.
+        current: names of the stages whose results belong to the run as it is now; others are left out, so
+            that a table never shows figures of different runs side by side.
+    """
     workdir = pathlib.Path(workdir)
     rows = []
-    diagnosis = _read(workdir / "teachers" / "diagnosis.json")
+    diagnosis = _read(workdir / "teachers" / "diagnosis.json") if "teachers" in current else None
     if diagnosis:
         test, params = diagnosis["test"], [teacher["params"] for teacher in diagnosis["teachers"]]
         for index, accuracy in enumerate(test["per_teacher"]):
@@ -23,22 +29,24 @@ def table(workdir):
         rows.append(["teachers, vote", everyone, _percent(test["vote"])])
         rows.append(["teachers, oracle (knows the label)", everyone, _percent(test["oracle"])])
     for name, title in (("baseline", "bare backbone, cross-entropy"), ("student", "student")):
-        metrics = _read(workdir / name / "metrics.json")
-        if metrics and "test" in metrics:
+        metrics = _read(workdir / name / "metrics.json") if "evaluate" in current else None
+        if metrics and "test" in metrics and (name == "student" or name in current):
             rows.append([title, f"{metrics['params']:,}", _percent(metrics["test"]["accuracy"])])
-    report = _read(workdir / "export" / "report.json")
+    report = _read(workdir / "export" / "report.json") if "export" in current else None
     for name, entry in (report or {"files": {}})["files"].items():
         rows.append([f"export {name}", f"{entry['bytes']:,} bytes", _percent(entry["accuracy"])])
     return rows
 
 
-def markdown(workdir, split, settings_text):
+def markdown(workdir, split, settings_text, arch_path, current):
     """The whole page.
 
     Args:
         workdir: of the run.
         split: `Splits.record()`.
         settings_text: the flags of the run, one a line.
+        arch_path: the arch.json that was trained.
+        current: as in `table`.
     """
     workdir = pathlib.Path(workdir)
     lines = ["# Report", ""]
@@ -48,13 +56,13 @@ def markdown(workdir, split, settings_text):
         "",
         "| network | size | test accuracy |",
         "|---|---:|---:|",
-        *("| " + " | ".join(row) + " |" for row in table(workdir)),
+        *("| " + " | ".join(row) + " |" for row in table(workdir, current)),
         "",
     ]
-    architecture = _read(workdir / "search" / "arch.json")
+    architecture = _read(arch_path)
     if architecture:
         lines += _architecture(architecture)
-    metrics = _read(workdir / "student" / "metrics.json")
+    metrics = _read(workdir / "student" / "metrics.json") if "student" in current else None
     if metrics and "val" in metrics:
         last, best = metrics["val"]["last"], metrics["val"]["best"]
         lines += [
@@ -63,19 +71,19 @@ def markdown(workdir, split, settings_text):
             f"{best['epoch']}.",
             "",
         ]
-    diagnosis = _read(workdir / "teachers" / "diagnosis.json")
+    diagnosis = _read(workdir / "teachers" / "diagnosis.json") if "teachers" in current else None
     if diagnosis:
         lines += _diagnosis(diagnosis)
-    report = _read(workdir / "export" / "report.json")
+    report = _read(workdir / "export" / "report.json") if "export" in current else None
     if report:
         lines += _export(report)
     lines += ["## Flags", "", "```", settings_text.strip(), "```", ""]
     return "\n".join(lines)
 
 
-def screen(workdir):
+def screen(workdir, current):
     """The table as aligned text."""
-    rows = [["network", "size", "test accuracy"], *table(workdir)]
+    rows = [["network", "size", "test accuracy"], *table(workdir, current)]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     return "\n".join(
         f"{name:<{widths[0]}}  {size:>{widths[1]}}  {accuracy:>{widths[2]}}" for name, size, accuracy in rows

@@ -1,1 +1,1 @@
-"""The student: distilling it, and evaluating it once on the test split beside all it is compared with."""
+"""The student: its training by distillation, and that of the baseline it is compared with."""

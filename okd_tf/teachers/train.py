@@ -13,45 +13,32 @@ def path(folder, index):
 
 
 def train(
-    data: splits.Splits,
-    *,
-    count,
-    backbone,
-    width,
-    epochs,
-    batch_size,
-    seed,
-    recipe: recipe.Recipe,
-    folder,
-    logs,
+    data: splits.Splits, *, count, backbone, width, epochs, batch_size, seed, how: recipe.Recipe, folder, logs
 ):
     """Trains what is still missing of `count` teachers with the cross-entropy.
 
     Each is written to `folder` as soon as it is done, and is not trained again.
     """
-    for index in range(count):
-        if path(folder, index).exists():
-            continue
-        own_seed = seeds.derive(seed, "teacher", index)
-        _train_one(data, index, count, backbone, width, epochs, batch_size, own_seed, recipe, folder, logs)
 
-
-def _train_one(data, index, count, backbone, width, epochs, batch_size, seed, how, folder, logs):
     def make():
         built = backbones.build(backbone, width, data.image_shape, data.classes, data.mean, data.std)
         return built.model
 
-    # A teacher's checkpoints have a folder of their own: only finished networks lie beside each other.
-    recipe.train(
-        make,
-        objective.Objective("ce"),
-        batches.Batches(data.train, batch_size, seed, data.augmentation, view_seed=seed),
-        data.val,
-        epochs=epochs,
-        seed=seed,
-        recipe=how,
-        folder=pathlib.Path(folder) / f"history_{index:02}",
-        logs=pathlib.Path(logs) / f"teacher_{index:02}",
-        title=f"teacher {index + 1} of {count} ({backbone})",
-        save_to=path(folder, index),
-    )
+    for index in range(count):
+        if path(folder, index).exists():
+            continue
+        own_seed = seeds.derive(seed, "teacher", index)
+        # A teacher's checkpoints have a folder of their own: only finished networks lie beside each other.
+        recipe.train(
+            make,
+            objective.Objective("ce"),
+            batches.Batches(data.train, batch_size, own_seed, data.augmentation, view_seed=own_seed),
+            data.val,
+            epochs=epochs,
+            seed=own_seed,
+            recipe=how,
+            folder=pathlib.Path(folder) / f"history_{index:02}",
+            logs=pathlib.Path(logs) / f"teacher_{index:02}",
+            title=f"teacher {index + 1} of {count} ({backbone})",
+            save_to=path(folder, index),
+        )

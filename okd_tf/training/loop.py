@@ -78,6 +78,7 @@ def fit(
         if step % batches.steps_per_epoch == 0:
             logs = _logs(model, step)
             logs |= at_epoch_end() if at_epoch_end else {}
+            _refuse_what_is_not_finite(logs, step)
             now = time.monotonic()
             rows.append({"epoch": epoch + 1, "step": step, "seconds": now - epoch_started, **logs})
             epoch_started = now
@@ -113,11 +114,15 @@ def _metric_variables(model):
 
 
 def _logs(model, step):
-    """The metrics and scalars so far, as numbers; raises UserError when the loss is not finite."""
+    """The metrics and scalars so far, as numbers."""
     logs = {name: float(value) for name, value in model.get_metrics_result().items()}
+    _refuse_what_is_not_finite(logs, step)
+    return logs | {name: float(value) for name, value in model.scalars().items()}
+
+
+def _refuse_what_is_not_finite(logs, step):
     if not all(math.isfinite(logs[name]) for name in logs if "loss" in name):
         raise errors.UserError(
-            f"the loss is not finite at step {step} ({logs}); lower --learning_rate. "
-            "The last checkpoint is from before and is kept"
+            f"the loss is not finite at step {step} ({logs}); lower --learning_rate, with --redo in this "
+            "workdir. The last checkpoint is from before and is kept until then"
         )
-    return logs | {name: float(value) for name, value in model.scalars().items()}

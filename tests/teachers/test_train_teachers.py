@@ -19,7 +19,7 @@ def _train(folder, data, count):
         epochs=1,
         batch_size=9,
         seed=0,
-        recipe=tiny.make_recipe(),
+        how=tiny.make_recipe(),
         folder=folder / "teachers",
         logs=folder / "logs",
     )
