@@ -15,6 +15,8 @@ from okd_tf.teachers import bank, diagnosis, ensemble
 from okd_tf.teachers import train as teacher_training
 from okd_tf.training import inference, progress, scalars
 
+LEAST_AGREEMENT = 0.98  # of an exported file with the Keras model, below which the user is warned
+
 _RECIPE = ("seed", "batch_size", "learning_rate", "schedule", "weight_decay")
 _LOSS = ("temperature", "ce_weight", "views")
 _SEARCH = (
@@ -176,12 +178,18 @@ def _work_evaluate(context):
 
 
 def _work_export(context):
-    exporting.export_student(
+    report = exporting.export_student(
         context.classifier(context.student_path),
         context.data,
         context.workdir / "export",
         progress=lambda message: progress.say(f"export: {message}"),
     )
+    for name, entry in report["files"].items():
+        if entry["agreement"] < LEAST_AGREEMENT:
+            progress.say(
+                f"warning: {name} gives the Keras model's class on {entry['agreement']:.1%} of the test "
+                "images; look at its accuracy before it is used"
+            )
 
 
 def _work_report(context):

@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import shutil
 import signal
 import subprocess
 import sys
@@ -136,6 +137,30 @@ def test_a_complete_run_repeated_by_its_own_flags_trains_nothing(finished):
     assert (workdir / "student" / "student.keras").stat().st_mtime_ns == before
 
 
+def test_a_workdir_that_was_copied_is_still_complete_and_says_so_from_anywhere(finished, tmp_path):
+    workdir, _ = finished
+    shutil.copytree(workdir, tmp_path / "moved")
+    again = subprocess.run(
+        [sys.executable, ROOT / "tools" / "search.py", "--workdir=moved"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert again.returncode == 0, again.stderr
+    for stage in ("teachers", "bank", "search", "student", "baseline", "evaluate", "export"):
+        assert f"{stage}: complete, not run again" in again.stdout
+
+
+def test_a_stage_is_refused_when_what_it_needs_is_of_other_flags(finished):
+    workdir, _ = finished
+    refused = run("search.py", f"--workdir={workdir}", "--redo", "--seed=5", "--stages=student")
+    assert refused.returncode == 2
+    assert refused.stderr.count("\n") == 1
+    assert "student: needs the search stage, which ran with other inputs (--seed" in refused.stderr
+    assert "--seed=0" in (workdir / "flags.cfg").read_text()
+
+
 def test_another_flag_is_refused_in_a_used_workdir(finished):
     workdir, _ = finished
     refused = run("distill.py", f"--workdir={workdir}", "--student_epochs=4")
@@ -179,7 +204,7 @@ def test_a_run_killed_in_training_goes_on_to_the_same_student(finished, tmp_path
         *("--student_epochs=40", "--checkpoint_seconds=0"),
     ]
     checkpoints = tmp_path / "run" / "student" / "checkpoints"
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     deadline = time.monotonic() + 120
     while time.monotonic() < deadline and not (checkpoints.exists() and list(checkpoints.glob("*.index"))):
         time.sleep(0.05)
@@ -208,8 +233,6 @@ def test_a_run_killed_in_training_goes_on_to_the_same_student(finished, tmp_path
     ("flags", "names"),
     [
         (("--dataset=digts",), ("--dataset", "digits")),
-        (("--strategy=dart",), ("--strategy", "darts")),
-        (("--train_loss=orcle",), ("--train_loss", "oracle")),
         (("--max_params=100",), ("--max_params", "backbone")),
         (("--dataset=cifar100", "--data_dir=/nowhere"), ("--data_dir", "--download")),
         (("--teachers=missing.keras",), ("--teachers", "missing.keras")),
