@@ -36,11 +36,16 @@ def replacing(path: PathLike) -> Iterator[pathlib.Path]:
             with temporary.open("rb+") as file:
                 os.fsync(file.fileno())
         old = path.with_name(f".replaced-{path.name}")
+        remove(old)
         if path.is_dir():
             # A folder cannot be renamed over another: for an instant there is neither, but never half of one.
-            remove(old)
             os.replace(path, old)
-        os.replace(temporary, path)
+        try:
+            os.replace(temporary, path)
+        except OSError:
+            if old.exists():
+                os.replace(old, path)
+            raise
         remove(old)
     except OSError as error:
         with contextlib.suppress(OSError):

@@ -1,7 +1,9 @@
 """Files are written whole or not at all, and read with errors that name them."""
 
+import errno
 import hashlib
 import json
+import os
 import shutil
 
 import pytest
@@ -58,6 +60,86 @@ def test_a_folder_is_replaced_with_all_in_it(tmp_path):
         temporary.mkdir()
         (temporary / "new").write_text("")
     assert [path.name for path in (tmp_path / "saved").iterdir()] == ["new"]
+
+
+def _saved(folder, name):
+    (folder / "saved").mkdir()
+    (folder / "saved" / name).write_text("")
+    return folder / "saved"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError(errno.ENOSPC, "full")])
+def test_a_folder_is_kept_until_the_new_one_is_whole(tmp_path, error):
+    path = _saved(tmp_path, "old")
+
+    def half():
+        with files.replacing(path) as temporary:
+            temporary.mkdir()
+            (temporary / "new").write_text("")
+            assert (path / "old").exists()
+            raise error
+
+    with pytest.raises((KeyboardInterrupt, errors.UserError)):
+        half()
+    assert [file.name for file in path.iterdir()] == ["old"]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_whose_new_one_cannot_take_its_place_is_put_back(tmp_path, monkeypatch):
+    path = _saved(tmp_path, "old")
+    replace = os.replace
+
+    def refuse(source, target):
+        if "partial" in str(source):
+            raise OSError(errno.EIO, "Input/output error")
+        replace(source, target)
+
+    def write():
+        with files.replacing(path) as temporary:
+            temporary.mkdir()
+            monkeypatch.setattr(os, "replace", refuse)
+
+    with pytest.raises(errors.UserError, match="Input/output error"):
+        write()
+    assert [file.name for file in path.iterdir()] == ["old"]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_folder_that_a_killed_process_left_between_two_names_is_not_in_the_way(tmp_path):
+    path = _saved(tmp_path, "old")
+    shutil.copytree(path, tmp_path / ".replaced-saved")
+    with files.replacing(path) as temporary:
+        temporary.mkdir()
+    assert list(path.iterdir()) == []
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize(
+    ("number", "space"),
+    [(errno.ENOSPC, True), (errno.EDQUOT, True), (errno.EACCES, False), (errno.EROFS, False)],
+)
+def test_space_is_advised_only_where_it_is_what_lacks(tmp_path, number, space):
+    def refused():
+        with files.replacing(tmp_path / "a.txt"):
+            raise OSError(number, os.strerror(number))
+
+    with pytest.raises(errors.UserError) as refusal:
+        refused()
+    message = str(refusal.value)
+    assert message.startswith(f"cannot write {tmp_path / 'a.txt'}: {os.strerror(number)}; ")
+    assert ("free some space" in message) == space
+    assert ("choose another --workdir" in message) == (not space)
+
+
+def test_what_is_set_aside_takes_the_place_of_what_was_before(tmp_path):
+    files.set_aside(tmp_path / "made")
+    assert list(tmp_path.iterdir()) == []
+    for name in ("first", "second"):
+        (tmp_path / "made").mkdir()
+        (tmp_path / "made" / name).write_text("")
+        files.set_aside(tmp_path / "made")
+    assert [path.name for path in tmp_path.iterdir()] == ["made.old"]
+    assert [path.name for path in (tmp_path / "made.old").iterdir()] == ["second"]
 
 
 def test_a_file_system_that_refuses_is_a_user_s_error_that_names_the_file(tmp_path):

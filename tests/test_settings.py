@@ -45,9 +45,14 @@ def test_the_least_value_is_accepted_and_less_is_refused_by_its_flag(name, minim
         settings.Settings(workdir="a", **{**room, name: less})
 
 
-def test_what_is_not_a_number_is_refused():
-    with pytest.raises(errors.UserError, match=r"^--learning_rate: nan"):
-        settings.Settings(workdir="a", learning_rate=float("nan"))
+NUMBERS = [name for name, field in settings.FIELDS.items() if type(settings.default(field)) in (int, float)]
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+@pytest.mark.parametrize("name", NUMBERS)
+def test_what_is_not_a_finite_number_is_refused_by_its_flag(name, value):
+    with pytest.raises(errors.UserError, match=f"^--{name}: {value} is not a finite number"):
+        settings.Settings(workdir="a", **{name: float(value)})
 
 
 def test_every_number_has_a_least_value():
@@ -69,6 +74,17 @@ def test_a_warm_up_that_is_the_whole_search_is_refused_by_both_flags():
         settings.Settings(workdir="a", search_epochs=3, search_warmup_epochs=3)
 
 
+@pytest.mark.parametrize("strategy", sorted(set(search.STRATEGIES) - {"darts"}))
+def test_a_strategy_without_a_warm_up_does_not_mind_its_length(strategy):
+    chosen = settings.Settings(workdir="a", strategy=strategy, search_epochs=1, search_warmup_epochs=1)
+    assert chosen.search_epochs == 1
+
+
+def test_no_stage_at_all_is_refused():
+    with pytest.raises(errors.UserError, match=r"^--stages: none given; name some of teachers,bank,"):
+        settings.Settings(workdir="a", stages=())
+
+
 def test_an_unknown_stage_is_refused_with_the_nearest_name():
     with pytest.raises(errors.UserError, match=r"^--stages: unknown name 'serach'; did you mean search"):
         settings.Settings(workdir="a", stages=("teachers", "serach"))
@@ -80,7 +96,7 @@ def _parsed(text):
     return dict(line[2:].split("=", 1) for line in lines)
 
 
-def test_a_flagfile_names_what_is_not_the_default_and_is_kept():
+def test_a_flagfile_says_every_setting_but_those_of_one_call():
     chosen = settings.Settings(
         workdir="runs/a",
         seed=4,
@@ -93,13 +109,21 @@ def test_a_flagfile_names_what_is_not_the_default_and_is_kept():
         stages=("search",),
         download=True,
     )
-    assert _parsed(settings.flagfile(chosen)) == {
+    said = _parsed(settings.flagfile(chosen))
+    assert set(settings.FIELDS) - set(said) == {"stages", "redo", "download", "student"}
+    assert set(said) < set(settings.FIELDS)
+    given = {
         "workdir": "runs/a",
         "seed": "4",
         "baseline": "false",
         "teachers": "a.keras,b.keras",
         "learning_rate": "0.05",
+        "views": "8",
     }
+    # What was not given stands there too: another version's defaults do not change the run.
+    defaults = {"arch": "", "distribution": "none", "weight_decay": "0.0005", "strategy": "darts"}
+    for name, value in {**given, **defaults}.items():
+        assert said[name] == value
 
 
 def test_settings_are_values():

@@ -30,14 +30,9 @@ def insert(
     return keras.models.clone_model(backbone.model, clone_function=clone_function, call_function=call)
 
 
-def student(architecture: spec.ArchSpec) -> keras.Model:
-    """Builds the network of a spec from stock Keras layers, freshly initialised: pixels 0..255 -> logits.
-
-    Raises:
-        UserError: the spec names an operation, backbone or attach point that there is not, chains layers
-            that cannot be, or says other parameter counts than the built network has.
-    """
-    backbone = backbones.build(
+def bare_backbone(architecture: spec.ArchSpec) -> backbones.Backbone:
+    """The backbone of a spec without its add-on layers, freshly initialised."""
+    return backbones.build(
         architecture.backbone,
         architecture.width,
         architecture.input_shape,
@@ -45,6 +40,16 @@ def student(architecture: spec.ArchSpec) -> keras.Model:
         architecture.mean,
         architecture.std,
     )
+
+
+def student(architecture: spec.ArchSpec) -> keras.Model:
+    """Builds the network of a spec from stock Keras layers, freshly initialised: pixels 0..255 -> logits.
+
+    Raises:
+        UserError: the spec names an operation, backbone or attach point that there is not, chains layers
+            that cannot be, or says other parameter counts than the built network has.
+    """
+    backbone = bare_backbone(architecture)
     add_ons = {add_on.after: add_on for add_on in architecture.add_ons}
     for add_on in architecture.add_ons:
         if add_on.op not in OPS:

@@ -1,21 +1,14 @@
 """The stages: for each, what it depends on, what it leaves, and its work."""
 
 import dataclasses
-import shutil
 from collections.abc import Callable
 
-from okd_tf import files, losses, seeds, settings
+from okd_tf import errors, files, losses, settings
 from okd_tf.export import student as exporting
-from okd_tf.pipeline import record
+from okd_tf.pipeline import record, work
 from okd_tf.pipeline.shared import Context
 from okd_tf.report import page
-from okd_tf.search import loop, options
-from okd_tf.student import distill
-from okd_tf.teachers import bank, diagnosis, ensemble
-from okd_tf.teachers import train as teacher_training
-from okd_tf.training import inference, progress, scalars
-
-LEAST_AGREEMENT = 0.98  # of an exported file with the Keras model, below which the user is warned
+from okd_tf.teachers import bank, ensemble
 
 _RECIPE = ("seed", "batch_size", "learning_rate", "schedule", "weight_decay")
 _LOSS = ("temperature", "ce_weight", "views")
@@ -48,148 +41,6 @@ class Stage:
     leaves: Callable[[Context], bool]
     needs: Callable[[Context], list] = lambda context: []
     needless: Callable[[Context], str] = lambda context: ""
-
-
-def _work_teachers(context):
-    chosen, folder = context.settings, context.workdir / "teachers"
-    given = ensemble.paths(chosen.teachers)
-    for index, path in enumerate(given):
-        with files.replacing(teacher_training.path(folder, index)) as temporary:
-            shutil.copyfile(path, temporary)
-    if not given:
-        teacher_training.train(
-            context.data,
-            count=chosen.num_teachers,
-            backbone=chosen.teacher_backbone,
-            width=chosen.teacher_width,
-            epochs=chosen.teacher_epochs,
-            batch_size=chosen.batch_size,
-            seed=chosen.seed,
-            how=context.recipe,
-            folder=folder,
-            logs=context.workdir / "logs" / "teachers",
-        )
-    found = {}
-    for name in ("train", "val", "test"):
-        split = getattr(context.data, name)
-        progress.say(f"teachers: diagnosis on {name}, {len(split):,} images")
-        found[name] = diagnosis.diagnose(context.ensemble.logits(split.images), split.labels)
-        scalars.write(
-            context.workdir / "logs" / "teachers" / "ensemble",
-            {f"{name}_{who}": found[name][who] for who in ("mean", "vote", "oracle")},
-        )
-    found["teachers"] = [
-        {"file": path.name, "sha256": files.sha256(path), "params": params}
-        for path, params in zip(context.teacher_paths(), context.ensemble.params(), strict=True)
-    ]
-    files.write_json(folder / "diagnosis.json", found)
-    for index, accuracy in enumerate(found["val"]["per_teacher"]):
-        if accuracy < 2 / context.data.classes:
-            progress.say(
-                f"warning: teacher {index + 1} is right on {accuracy:.1%} of the validation images, little "
-                "better than chance; does it take pixels 0..255, and have these classes in this order?"
-            )
-
-
-def _work_bank(context):
-    chosen = context.settings
-    bank.write(context.workdir / "bank", context.ensemble, context.data, chosen.views, chosen.seed)
-
-
-def _work_search(context):
-    chosen = context.settings
-    training = context.training_batches(chosen.search_loss, "search training")
-    loop.run(
-        context.backbone,
-        context.template,
-        context.data,
-        training,
-        context.validation_batches(chosen.search_loss, "search validation"),
-        strategy=chosen.strategy,
-        objective=context.objective(chosen.search_loss),
-        epochs=chosen.search_epochs,
-        recipe=context.recipe,
-        options=options.SearchOptions(
-            weight_decay=chosen.weight_decay,
-            alpha_learning_rate=chosen.alpha_learning_rate,
-            steps=chosen.search_epochs * training.steps_per_epoch,
-            warmup_steps=chosen.search_warmup_epochs * training.steps_per_epoch,
-            sharpness=chosen.search_sharpness,
-            budget_weight=chosen.budget_weight,
-            seed=chosen.seed,
-        ),
-        candidates=chosen.candidates,
-        folder=context.workdir / "search",
-        logs=context.workdir / "logs" / "search",
-    )
-
-
-def _work_student(context):
-    chosen = context.settings
-    distill.distill(
-        context.architecture(),
-        context.objective(chosen.train_loss),
-        context.data,
-        context.training_batches(chosen.train_loss, "student training"),
-        epochs=chosen.student_epochs,
-        seed=seeds.derive(chosen.seed, "student"),
-        how=context.recipe,
-        folder=context.workdir / "student",
-        logs=context.workdir / "logs" / "student",
-    )
-
-
-def _work_baseline(context):
-    chosen = context.settings
-    distill.train_baseline(
-        context.architecture(),
-        context.data,
-        # The same order and views as the student's, so that network and loss are all that differs.
-        context.training_batches("ce", "student training"),
-        epochs=chosen.student_epochs,
-        seed=seeds.derive(chosen.seed, "student"),
-        how=context.recipe,
-        folder=context.workdir / "baseline",
-        logs=context.workdir / "logs" / "baseline",
-    )
-
-
-def _evaluated(context):
-    """(network's file, its metrics.json) of all that is to be read on the test split."""
-    pairs = [(context.student_path, context.workdir / "student" / "metrics.json")]
-    if context.settings.baseline and not context.settings.student:
-        folder = context.workdir / "baseline"
-        pairs.append((folder / "baseline.keras", folder / "metrics.json"))
-    return pairs
-
-
-def _work_evaluate(context):
-    for path, metrics_path in _evaluated(context):
-        network = context.classifier(path)
-        test = inference.Predictor(network).evaluate(context.data.test)
-        own = metrics_path.exists() and not context.settings.student
-        metrics = files.read_json(metrics_path) if own else {"params": network.count_params()}
-        files.write_json(metrics_path, {**metrics, "test": test})
-        scalars.write(
-            context.workdir / "logs" / "evaluate" / metrics_path.parent.name,
-            {f"test_{name}": value for name, value in test.items()},
-        )
-        progress.say(f"evaluate: {path}: test accuracy {test['accuracy']:.4f}, loss {test['loss']:.4f}")
-
-
-def _work_export(context):
-    report = exporting.export_student(
-        context.classifier(context.student_path),
-        context.data,
-        context.workdir / "export",
-        progress=lambda message: progress.say(f"export: {message}"),
-    )
-    for name, entry in report["files"].items():
-        if entry["agreement"] < LEAST_AGREEMENT:
-            progress.say(
-                f"warning: {name} gives the Keras model's class on {entry['agreement']:.1%} of the test "
-                "images; look at its accuracy before it is used"
-            )
 
 
 def _work_report(context):
@@ -225,10 +76,13 @@ def _teacher_stages_for(context, loss):
 def _diagnosed(context):
     """Whether the diagnosis is of the teachers that are there."""
     path = context.workdir / "teachers" / "diagnosis.json"
-    if not path.exists():
-        return False
     there = [(file.name, files.sha256(file)) for file in context.teacher_paths()]
-    return there == [(entry["file"], entry["sha256"]) for entry in files.read_json(path)["teachers"]]
+    if not there or not path.exists():
+        return False
+    try:
+        return there == [(entry["file"], entry["sha256"]) for entry in files.read_json(path)["teachers"]]
+    except (errors.UserError, KeyError, TypeError):
+        return False  # cut short or of another form: it is made again
 
 
 STAGES = {
@@ -236,7 +90,7 @@ STAGES = {
     for stage in (
         Stage(
             "teachers",
-            _work_teachers,
+            work.make_teachers,
             folder="teachers",
             settings=lambda context: (
                 ()
@@ -251,7 +105,7 @@ STAGES = {
         ),
         Stage(
             "bank",
-            _work_bank,
+            work.fill_bank,
             folder="bank",
             settings=lambda context: ("seed", "views"),
             reads=_teacher_files,
@@ -261,7 +115,7 @@ STAGES = {
         ),
         Stage(
             "search",
-            _work_search,
+            work.search_architecture,
             folder="search",
             settings=lambda context: (*_RECIPE, *_LOSS, *_SEARCH),
             reads=_teacher_files_for(lambda chosen: chosen.search_loss),
@@ -271,7 +125,7 @@ STAGES = {
         ),
         Stage(
             "student",
-            _work_student,
+            work.train_student,
             folder="student",
             settings=lambda context: (*_RECIPE, *_LOSS, "train_loss", "student_epochs"),
             reads=lambda context: {
@@ -286,7 +140,7 @@ STAGES = {
         ),
         Stage(
             "baseline",
-            _work_baseline,
+            work.train_baseline,
             folder="baseline",
             settings=lambda context: (*_RECIPE, "views", "student_epochs"),
             # Of the architecture the backbone alone: another search need not train it again.
@@ -297,18 +151,18 @@ STAGES = {
         ),
         Stage(
             "evaluate",
-            _work_evaluate,
+            work.evaluate,
             folder="",
             settings=lambda context: (),
-            reads=lambda context: {path.stem: path for path, _ in _evaluated(context)},
+            reads=lambda context: {path.stem: path for path, _ in work.evaluated(context)},
             leaves=lambda context: all(
-                path.exists() and "test" in files.read_json(path) for _, path in _evaluated(context)
+                path.exists() and "test" in files.read_json(path) for _, path in work.evaluated(context)
             ),
             needs=lambda context: [] if context.settings.student else [STAGES["student"], STAGES["baseline"]],
         ),
         Stage(
             "export",
-            _work_export,
+            work.export_student,
             folder="export",
             settings=lambda context: (),
             reads=lambda context: {"student": context.student_path},

@@ -5,7 +5,7 @@ Both are the same training with another network and loss, so that the comparison
 
 import pathlib
 
-from okd_tf import backbones, files
+from okd_tf import files
 from okd_tf.arch import build, spec
 from okd_tf.training import objective, recipe
 
@@ -35,14 +35,7 @@ def train_baseline(architecture: spec.ArchSpec, data, training, *, epochs, seed,
     """Trains the bare backbone of a spec with the cross-entropy; writes baseline.keras, metrics.json."""
 
     def make():
-        return backbones.build(
-            architecture.backbone,
-            architecture.width,
-            architecture.input_shape,
-            architecture.classes,
-            architecture.mean,
-            architecture.std,
-        ).model
+        return build.bare_backbone(architecture).model
 
     loss = objective.Objective("ce")
     _train(make, loss, data, training, epochs, seed, how, folder, logs, "baseline")

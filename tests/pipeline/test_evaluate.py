@@ -44,14 +44,14 @@ def expected(workdir):
 
 
 def test_it_adds_the_test_figures_to_what_training_recorded(workdir, expected):
-    assert _evaluate(workdir) == expected
+    assert _evaluate(workdir, baseline=False) == expected
 
 
 def test_a_second_evaluation_is_of_the_network_there_is_now(workdir, expected):
-    _evaluate(workdir)
+    _evaluate(workdir, baseline=False)
     replaced = _network(workdir / "student" / "student.keras", 1)
     assert replaced["loss"] != expected["test"]["loss"]
-    assert _evaluate(workdir) == {**expected, "test": replaced}
+    assert _evaluate(workdir, baseline=False) == {**expected, "test": replaced}
 
 
 def test_the_baseline_is_evaluated_beside_the_student(workdir, expected):
@@ -59,6 +59,24 @@ def test_the_baseline_is_evaluated_beside_the_student(workdir, expected):
     files.write_json(workdir / "baseline" / "metrics.json", {"params": 51})
     assert _evaluate(workdir) == expected
     assert files.read_json(workdir / "baseline" / "metrics.json") == {"test": baseline, "params": 51}
+
+
+@pytest.mark.parametrize("unasked", ["--nobaseline", "--student"])
+def test_the_baseline_is_left_alone_unless_it_was_asked_for(workdir, expected, unasked):
+    _network(workdir / "baseline" / "baseline.keras", 2)
+    files.write_json(workdir / "baseline" / "metrics.json", {"params": 51})
+    student = str(workdir / "student" / "student.keras")
+    _evaluate(workdir, **({"baseline": False} if unasked == "--nobaseline" else {"student": student}))
+    assert files.read_json(workdir / "baseline" / "metrics.json") == {"params": 51}
+
+
+def test_a_network_that_gives_probabilities_has_the_figures_of_its_logits(workdir, tmp_path):
+    logits = _network(tmp_path / "other.keras", 1)
+    network = keras.saving.load_model(tmp_path / "other.keras")
+    keras.Model(network.inputs, keras.layers.Softmax()(network.outputs[0])).save(tmp_path / "other.keras")
+    found = _evaluate(workdir, student=str(tmp_path / "other.keras"))["test"]
+    assert found["accuracy"] == logits["accuracy"]
+    assert found["loss"] == pytest.approx(logits["loss"], rel=1e-5)
 
 
 def test_a_network_of_the_user_is_evaluated_without_a_training(workdir, tmp_path):

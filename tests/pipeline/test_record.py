@@ -1,10 +1,13 @@
 """Which stages run: complete ones do not, changed ones are redone, killed ones go on."""
 
 import json
+import pathlib
+import shutil
+import sys
 
 import pytest
 
-from okd_tf import files, settings
+from okd_tf import errors, files, settings
 from okd_tf.pipeline import record, stages
 
 
@@ -34,6 +37,10 @@ class _Work:
         files.write_text(folder / "result.txt", "done")
 
 
+def _names(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
 @pytest.fixture
 def work():
     return _Work()
@@ -46,7 +53,7 @@ def stage(work):
         work,
         folder="made",
         settings=lambda context: ("seed", "views"),
-        reads=lambda context: [context.workdir / "input.txt"],
+        reads=lambda context: {"the input": context.workdir / "input.txt"},
         leaves=lambda context: (context.workdir / "made" / "result.txt").exists(),
     )
 
@@ -83,12 +90,18 @@ def test_a_changed_setting_redoes_it_from_nothing_and_is_named(workdir, stage, w
     record.complete(_Context(workdir), stage)
     (workdir / "made" / "old.txt").write_text("")
     (workdir / "logs" / "made").mkdir(parents=True)
+    (workdir / "logs" / "made" / "events").write_text("")
     capsys.readouterr()
     record.complete(_Context(workdir, **change), stage)
     assert work.count == 2
     assert work.seen == []
     assert not (workdir / "logs" / "made").exists()
-    assert f"making: redone, since these changed: {named}\n" in capsys.readouterr().out
+    assert _names(workdir / "made.old") == ["old.txt", "result.txt"]
+    assert _names(workdir / "logs" / "made.old") == ["events"]
+    printed = capsys.readouterr().out
+    assert f"making: redone, since these changed: {named}\n" in printed
+    for folder in (workdir / "made", workdir / "logs" / "made"):
+        assert f"making: what was in {folder} is now in {folder}.old\n" in printed
     record.complete(_Context(workdir, **change), stage)
     assert work.count == 2
 
@@ -98,7 +111,131 @@ def test_a_changed_input_redoes_it_and_is_named(workdir, stage, work, capsys):
     (workdir / "input.txt").write_text("other")
     record.complete(_Context(workdir), stage)
     assert work.count == 2
-    assert f"these changed: {workdir / 'input.txt'}" in capsys.readouterr().out
+    assert "these changed: the input\n" in capsys.readouterr().out
+    (workdir / "input.txt").unlink()
+    record.complete(_Context(workdir), stage)
+    assert work.count == 3
+
+
+def test_a_changed_text_input_redoes_it_and_is_named(workdir, stage, work, capsys):
+    described = ["resnet8"]
+    object.__setattr__(stage, "reads", lambda context: {"backbone": described[0]})
+    record.complete(_Context(workdir), stage)
+    record.complete(_Context(workdir), stage)
+    assert work.count == 1
+    described[0] = "resnet14"
+    record.complete(_Context(workdir), stage)
+    assert work.count == 2
+    assert "these changed: backbone\n" in capsys.readouterr().out
+
+
+def test_a_copied_workdir_and_another_working_directory_redo_nothing(workdir, stage, work, monkeypatch):
+    (workdir / "run").mkdir()
+    (workdir / "input.txt").rename(workdir / "run" / "input.txt")
+    record.complete(_Context(workdir / "run"), stage)
+    shutil.copytree(workdir / "run", workdir / "copied")
+    for there, name in ((workdir, "run"), (workdir, "copied"), (workdir / "copied", ".")):
+        monkeypatch.chdir(there)
+        record.complete(_Context(pathlib.Path(name)), stage)
+    assert work.count == 1
+    # It is the content that counts.
+    (workdir / "copied" / "input.txt").write_text("other")
+    record.complete(_Context(workdir / "copied"), stage)
+    assert work.count == 2
+
+
+def test_files_without_a_record_are_set_aside(workdir, stage, work, capsys):
+    files.write_text(workdir / "made" / "theirs.txt", "")
+    record.complete(_Context(workdir), stage)
+    assert work.seen == []
+    assert _names(workdir / "made.old") == ["theirs.txt"]
+    printed = capsys.readouterr().out
+    assert f"what was in {workdir / 'made'} is now in {workdir / 'made'}.old\n" in printed
+    assert "redone" not in printed
+
+
+def test_one_earlier_result_is_kept_aside_the_last(workdir, stage):
+    for seed in (0, 1, 2):
+        record.complete(_Context(workdir, seed=seed), stage)
+        (workdir / "made" / f"seed_{seed}").write_text("")
+    assert _names(workdir / "made") == ["result.txt", "seed_2"]
+    assert _names(workdir / "made.old") == ["result.txt", "seed_1"]
+
+
+def test_a_stage_without_a_folder_sets_nothing_aside(workdir, stage):
+    object.__setattr__(stage, "folder", "")
+    record.complete(_Context(workdir), stage)
+    record.complete(_Context(workdir, seed=1), stage)
+    assert not list(workdir.rglob("*.old"))
+
+
+def _packing(making, **changes):
+    """A stage that needs another."""
+    arguments = {
+        "folder": "",
+        "settings": lambda context: (),
+        "reads": lambda context: {},
+        "leaves": lambda context: True,
+        "needs": lambda context: [making],
+    }
+    return stages.Stage("packing", lambda context: None, **{**arguments, **changes})
+
+
+def _refusal(workdir, stage, **changes):
+    """What is said of a stage that needs another; nothing of it is recorded."""
+    before = (workdir / "stages.json").read_bytes() if (workdir / "stages.json").exists() else None
+    with pytest.raises(errors.UserError) as refusal:
+        record.complete(_Context(workdir, **changes), _packing(stage))
+    assert before == ((workdir / "stages.json").read_bytes() if before else None)
+    message = str(refusal.value)
+    assert message.startswith("packing: needs the making stage, which ")
+    return message.removeprefix("packing: needs the making stage, which ")
+
+
+def test_a_stage_is_refused_until_what_it_needs_is_complete(workdir, stage, work):
+    hint = f" in {workdir}; run it first, as with tools/search.py --stages=making,packing"
+    assert _refusal(workdir, stage) == f"has not run{hint}"
+    object.__setattr__(stage, "work", _Killed())
+    with pytest.raises(KeyboardInterrupt):
+        record.complete(_Context(workdir), stage)
+    assert _refusal(workdir, stage) == f"is not finished{hint}"
+    object.__setattr__(stage, "work", work)
+    record.complete(_Context(workdir), stage)
+    record.complete(_Context(workdir), _packing(stage))
+    assert _refusal(workdir, stage, seed=1) == f"ran with other inputs (--seed){hint}"
+    (workdir / "made" / "result.txt").unlink()
+    assert _refusal(workdir, stage) == f"has lost some of its files{hint}"
+
+
+def test_a_needed_stage_that_is_needless_is_not_waited_for(workdir, stage):
+    object.__setattr__(stage, "needless", lambda context: "--arch=mine.json")
+    record.complete(_Context(workdir), _packing(stage))
+    assert "packing" in json.loads((workdir / "stages.json").read_text())
+
+
+def test_a_needless_stage_needs_nothing(workdir, stage):
+    record.complete(_Context(workdir), _packing(stage, needless=lambda context: "--nobaseline"))
+
+
+def test_current_are_the_stages_whose_results_are_of_this_run(workdir, stage):
+    both = (stage, _packing(stage))
+    assert record.current(_Context(workdir), both) == set()
+    for each in both:
+        record.complete(_Context(workdir), each)
+    assert record.current(_Context(workdir), both) == {"making", "packing"}
+    assert record.current(_Context(workdir, seed=1), both) == {"packing"}
+    object.__setattr__(stage, "needless", lambda context: "--nobaseline")
+    assert record.current(_Context(workdir), both) == {"packing"}
+
+
+@pytest.mark.parametrize("content", ["[]", "null", '{"making": 3}', '{"making": {"complete": true}}', "{"])
+def test_a_damaged_record_is_refused_by_its_file(workdir, stage, work, content):
+    (workdir / "stages.json").write_text(content)
+    with pytest.raises(errors.UserError) as refusal:
+        record.complete(_Context(workdir), stage)
+    assert str(refusal.value).startswith(f"{workdir / 'stages.json'}: not ")
+    assert "\n" not in str(refusal.value)
+    assert work.count == 0
 
 
 def test_other_splits_redo_it_and_are_named(workdir, stage, work, capsys):
@@ -163,7 +300,7 @@ def test_stages_keep_their_records_apart(workdir, stage, work):
         lambda context: None,
         folder="",
         settings=lambda context: (),
-        reads=lambda context: [],
+        reads=lambda context: {},
         leaves=lambda context: True,
     )
     record.complete(_Context(workdir), other)
@@ -187,3 +324,23 @@ def test_a_run_is_described_by_its_flags_and_versions(workdir):
         {"file": "teacher_00.keras", "sha256": files.sha256(workdir / "teachers" / "teacher_00.keras")}
     ]
     assert set(described["packages"]) >= {"tensorflow", "keras"}
+
+
+def test_every_call_leaves_its_command_in_the_order_of_the_calls(workdir, monkeypatch):
+    for arguments in (["search.py", "--seed=1"], ["export.py"]):
+        monkeypatch.setattr(sys, "argv", arguments)
+        record.describe(_Context(workdir))
+    commands = json.loads((workdir / "run.json").read_text())["commands"]
+    assert [command["arguments"] for command in commands] == [["search.py", "--seed=1"], ["export.py"]]
+    assert all(set(command) == {"arguments", "host", "machine", "started"} for command in commands)
+
+
+def test_teachers_that_a_stage_made_come_into_the_description_without_another_command(workdir):
+    record.describe(_Context(workdir))
+    before = json.loads((workdir / "run.json").read_text())
+    assert before["teachers"] == []
+    path = workdir / "teachers" / "teacher_00.keras"
+    files.write_text(path, "a network")
+    record.describe_teachers(_Context(workdir))
+    after = json.loads((workdir / "run.json").read_text())
+    assert after == {**before, "teachers": [{"file": path.name, "sha256": files.sha256(path)}]}

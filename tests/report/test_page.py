@@ -58,16 +58,23 @@ FILES = {
 }
 
 
+ALL = {"teachers", "baseline", "student", "evaluate", "export"}
+
+
+def _markdown(folder, settings_text="--seed=0", current=ALL):
+    return page.markdown(folder, SPLIT, settings_text, folder / "search" / "arch.json", current)
+
+
 def _write(folder, names=tuple(FILES), **replaced):
     for name in names:
         path = folder / name
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(replaced.get(path.parent.name, FILES[name])))
     return folder
 
 
 def test_the_table_has_a_row_for_all_that_was_evaluated(tmp_path):
-    assert page.table(_write(tmp_path)) == [
+    assert page.table(_write(tmp_path), ALL) == [
         ["teacher 1", "1,000", "50.00 %"],
         ["teacher 2", "2,345", "75.00 %"],
         ["teachers, mean", "3,345", "80.00 %"],
@@ -81,9 +88,8 @@ def test_the_table_has_a_row_for_all_that_was_evaluated(tmp_path):
 
 @pytest.mark.parametrize("missing", FILES)
 def test_a_part_whose_file_is_missing_is_left_out(tmp_path, missing):
-    whole = page.table(_write(tmp_path / "whole")) if (tmp_path / "whole").mkdir() is None else None
-    (tmp_path / "part").mkdir()
-    part = page.table(_write(tmp_path / "part", [name for name in FILES if name != missing]))
+    whole = page.table(_write(tmp_path / "whole"), ALL)
+    part = page.table(_write(tmp_path / "part", [name for name in FILES if name != missing]), ALL)
     of_each = {
         "teachers/diagnosis.json": whole[:5],
         "baseline/metrics.json": whole[5:6],
@@ -100,26 +106,54 @@ def test_a_part_whose_file_is_missing_is_left_out(tmp_path, missing):
         "baseline/metrics.json": "bare backbone, cross-entropy",
     }
     for folder in ("whole", "part"):
-        text = page.markdown(tmp_path / folder, SPLIT, "--seed=0")
+        text = _markdown(tmp_path / folder)
         for name, heading in headings.items():
             assert (heading in text) == (folder == "whole" or name != missing)
+
+
+@pytest.mark.parametrize(
+    ("stage", "rows", "heading"),
+    [
+        ("teachers", slice(0, 5), "## Teachers"),
+        ("baseline", slice(5, 6), "bare backbone, cross-entropy"),
+        ("evaluate", slice(5, 7), "| student |"),
+        ("export", slice(7, 8), "## Exports"),
+        ("student", slice(0, 0), "Student after"),
+    ],
+)
+def test_figures_of_a_stage_that_is_not_current_are_left_out(tmp_path, stage, rows, heading):
+    whole = page.table(_write(tmp_path), ALL)
+    left = [row for row in whole if row not in whole[rows]]
+    assert page.table(tmp_path, ALL - {stage}) == left
+    assert page.screen(tmp_path, ALL - {stage}).count("\n") == len(left)
+    assert heading in _markdown(tmp_path)
+    assert heading not in _markdown(tmp_path, current=ALL - {stage})
+
+
+def test_the_architecture_is_the_one_that_was_trained(tmp_path):
+    _write(tmp_path)
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps({**ARCH, "backbone": "resnet14"}))
+    text = page.markdown(tmp_path, SPLIT, "", path, ALL)
+    assert "resnet14, width 8" in text
+    assert "resnet8, width 8" not in text
 
 
 def test_a_network_not_yet_evaluated_has_no_row(tmp_path):
     trained = {key: value for key, value in METRICS.items() if key != "test"}
     _write(tmp_path, ["student/metrics.json"], student=trained)
-    assert page.table(tmp_path) == []
+    assert page.table(tmp_path, ALL) == []
 
 
 def test_an_empty_workdir_has_an_empty_table(tmp_path):
-    assert page.table(tmp_path) == []
-    text = page.markdown(tmp_path, SPLIT, "--seed=3\n")
+    assert page.table(tmp_path, ALL) == []
+    text = _markdown(tmp_path, "--seed=3\n")
     assert "digits: 1,294 training, 143 validation and 360 test images." in text
     assert "```\n--seed=3\n```" in text
 
 
 def test_the_page_says_what_was_found_and_measured(tmp_path):
-    text = page.markdown(_write(tmp_path), SPLIT, "--seed=0")
+    text = _markdown(_write(tmp_path))
     assert "| student | 1,500 | 87.50 % |" in text
     assert "resnet8, width 8, with 1 add-on layers: 1,500 parameters, 123,456 FLOPs an image." in text
     assert "Budget: params at most 2,000. Strategy: darts." in text
@@ -132,12 +166,12 @@ def test_the_page_says_what_was_found_and_measured(tmp_path):
 
 def test_a_search_without_a_budget_says_none(tmp_path):
     free = {**ARCH, "budget": {"max_params": 0, "max_flops": 0}}
-    text = page.markdown(_write(tmp_path, ["search/arch.json"], search=free), SPLIT, "")
+    text = _markdown(_write(tmp_path, ["search/arch.json"], search=free))
     assert "Budget: none." in text
 
 
 def test_the_screen_aligns_every_row(tmp_path):
-    lines = page.screen(_write(tmp_path)).splitlines()
+    lines = page.screen(_write(tmp_path), ALL).splitlines()
     assert len(lines) == 1 + 8
     assert len({len(line) for line in lines}) == 1
     assert lines[0].startswith("network")

@@ -151,6 +151,16 @@ def test_a_loss_that_is_not_finite_names_the_step_and_keeps_the_checkpoint_befor
     _assert_same_end(*_fit(killed), whole)
 
 
+@pytest.mark.parametrize("loss", [np.nan, np.inf])
+def test_a_validation_loss_that_is_not_finite_is_refused_before_it_is_recorded(killed, whole, loss):
+    with pytest.raises(errors.UserError, match="not finite at step 8 ") as refusal:
+        _fit(killed, at_epoch_end=lambda: {"val_loss": loss, "val_accuracy": 0.3}, checkpoint_seconds=60)
+    assert "val_loss" in str(refusal.value)
+    assert [row["epoch"] for row in history.read(killed / "history.csv", EPOCHS)] == [1]
+    assert tf.train.latest_checkpoint(killed / "checkpoints").endswith(f"ckpt-{KILLED_AT}")
+    _assert_same_end(*_fit(killed), whole)
+
+
 def test_several_steps_in_one_call_give_the_same_bits(tmp_path, whole):
     # 3 does not divide the epoch's 4 steps.
     _assert_same_end(*_fit(tmp_path, steps_per_execution=3), whole)

@@ -1,0 +1,162 @@
+"""The work of each stage: what it takes from the run, and which part of okd_tf it hands it to."""
+
+import shutil
+
+from okd_tf import files, seeds
+from okd_tf.export import student as exporting
+from okd_tf.search import loop, options
+from okd_tf.student import distill
+from okd_tf.teachers import bank, diagnosis, ensemble
+from okd_tf.teachers import train as teacher_training
+from okd_tf.training import inference, progress, scalars
+
+LEAST_AGREEMENT = 0.98  # of an exported file with the Keras model, below which the user is warned
+
+
+def make_teachers(context):
+    """Trains the teachers, or takes over those given; writes diagnosis.json."""
+    chosen, folder = context.settings, context.workdir / "teachers"
+    given = ensemble.paths(chosen.teachers)
+    for index, path in enumerate(given):
+        with files.replacing(teacher_training.path(folder, index)) as temporary:
+            shutil.copyfile(path, temporary)
+    if not given:
+        teacher_training.train(
+            context.data,
+            count=chosen.num_teachers,
+            backbone=chosen.teacher_backbone,
+            width=chosen.teacher_width,
+            epochs=chosen.teacher_epochs,
+            batch_size=chosen.batch_size,
+            seed=chosen.seed,
+            how=context.recipe,
+            folder=folder,
+            logs=context.workdir / "logs" / "teachers",
+        )
+    found = {}
+    for name in ("train", "val", "test"):
+        split = getattr(context.data, name)
+        progress.say(f"teachers: diagnosis on {name}, {len(split):,} images")
+        found[name] = diagnosis.diagnose(context.ensemble.logits(split.images), split.labels)
+        scalars.write(
+            context.workdir / "logs" / "teachers" / "ensemble",
+            {f"{name}_{who}": found[name][who] for who in ("mean", "vote", "oracle")},
+        )
+    found["teachers"] = [
+        {"file": path.name, "sha256": files.sha256(path), "params": params}
+        for path, params in zip(context.teacher_paths(), context.ensemble.params(), strict=True)
+    ]
+    files.write_json(folder / "diagnosis.json", found)
+    for index, accuracy in enumerate(found["val"]["per_teacher"]):
+        if accuracy < 2 / context.data.classes:
+            progress.say(
+                f"warning: teacher {index + 1} is right on {accuracy:.1%} of the validation images, little "
+                "better than chance; does it take pixels 0..255, and have these classes in this order?"
+            )
+
+
+def fill_bank(context):
+    """Stores what the teachers say of the views."""
+    chosen = context.settings
+    bank.write(context.workdir / "bank", context.ensemble, context.data, chosen.views, chosen.seed)
+
+
+def search_architecture(context):
+    """Searches; writes arch.json and candidates.json."""
+    chosen = context.settings
+    training = context.training_batches(chosen.search_loss, "search training")
+    loop.run(
+        context.backbone,
+        context.template,
+        context.data,
+        training,
+        context.validation_batches(chosen.search_loss, "search validation"),
+        strategy=chosen.strategy,
+        objective=context.objective(chosen.search_loss),
+        epochs=chosen.search_epochs,
+        recipe=context.recipe,
+        options=options.SearchOptions(
+            weight_decay=chosen.weight_decay,
+            alpha_learning_rate=chosen.alpha_learning_rate,
+            steps=chosen.search_epochs * training.steps_per_epoch,
+            warmup_steps=chosen.search_warmup_epochs * training.steps_per_epoch,
+            sharpness=chosen.search_sharpness,
+            budget_weight=chosen.budget_weight,
+            seed=chosen.seed,
+        ),
+        candidates=chosen.candidates,
+        folder=context.workdir / "search",
+        logs=context.workdir / "logs" / "search",
+    )
+
+
+def train_student(context):
+    """Trains the network of arch.json by distillation."""
+    chosen = context.settings
+    distill.distill(
+        context.architecture(),
+        context.objective(chosen.train_loss),
+        context.data,
+        context.training_batches(chosen.train_loss, "student training"),
+        epochs=chosen.student_epochs,
+        seed=seeds.derive(chosen.seed, "student"),
+        how=context.recipe,
+        folder=context.workdir / "student",
+        logs=context.workdir / "logs" / "student",
+    )
+
+
+def train_baseline(context):
+    """Trains its bare backbone with the cross-entropy."""
+    chosen = context.settings
+    distill.train_baseline(
+        context.architecture(),
+        context.data,
+        # The same order and views as the student's, so that network and loss are all that differs.
+        context.training_batches("ce", "student training"),
+        epochs=chosen.student_epochs,
+        seed=seeds.derive(chosen.seed, "student"),
+        how=context.recipe,
+        folder=context.workdir / "baseline",
+        logs=context.workdir / "logs" / "baseline",
+    )
+
+
+def evaluated(context):
+    """(network's file, its metrics.json) of all that is to be read on the test split."""
+    pairs = [(context.student_path, context.workdir / "student" / "metrics.json")]
+    if context.settings.baseline and not context.settings.student:
+        folder = context.workdir / "baseline"
+        pairs.append((folder / "baseline.keras", folder / "metrics.json"))
+    return pairs
+
+
+def evaluate(context):
+    """Reads the test split with the finished networks, and adds what it says to their metrics.json."""
+    for path, metrics_path in evaluated(context):
+        network = context.classifier(path)
+        test = inference.Predictor(network).evaluate(context.data.test)
+        own = metrics_path.exists() and not context.settings.student
+        metrics = files.read_json(metrics_path) if own else {"params": network.count_params()}
+        files.write_json(metrics_path, {**metrics, "test": test})
+        scalars.write(
+            context.workdir / "logs" / "evaluate" / metrics_path.parent.name,
+            {f"test_{name}": value for name, value in test.items()},
+        )
+        progress.say(f"evaluate: {path}: test accuracy {test['accuracy']:.4f}, loss {test['loss']:.4f}")
+
+
+def export_student(context):
+    """Writes the files that leave; warns of one that disagrees with the Keras model."""
+    report = exporting.export_student(
+        context.classifier(context.student_path),
+        context.data,
+        context.workdir / "export",
+        progress=lambda message: progress.say(f"export: {message}"),
+    )
+    for name, entry in report["files"].items():
+        if entry["agreement"] < LEAST_AGREEMENT:
+            progress.say(
+                f"warning: {name} gives the Keras model's class on {entry['agreement']:.1%} of the test "
+                "images; look at its accuracy before it is used"
+            )
