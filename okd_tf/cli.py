@@ -95,7 +95,7 @@ def _adopt(path):
     for name, field in settings.FIELDS.items():
         if field.metadata["kind"] == settings.ONCE or name == "workdir" or name not in recorded:
             continue
-        there, here = recorded[name], settings.text(_value(name))
+        there, here = recorded[name], settings.text(_absolute(name, _value(name)))
         if not flags.FLAGS[name].present:
             try:
                 flags.FLAGS[name].parse(there)

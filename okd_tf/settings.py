@@ -42,7 +42,7 @@ class Settings:
         False, "accept changed flags in a workdir: stages that depend on them run again", kind=ONCE
     )
 
-    dataset: str = _option("digits", "name of the dataset")
+    dataset: str = _option("digits", "digits, cifar10 or cifar100")
     data_dir: str = _option("", "prepared TFDS folder (default: TFDS's own)", kind=MANNER)
     download: bool = _option(False, "allow TFDS to download a dataset that is not there", kind=ONCE)
     train_examples: int = _option(0, "train on this many examples only; 0: all", minimum=0)
@@ -56,7 +56,9 @@ class Settings:
         (), "your own teachers: .keras files or folders of them, taking pixels 0..255"
     )
     num_teachers: int = _option(3, "teachers to train, if none are given", minimum=1)
-    teacher_backbone: str = _option("resnet14", "network of the trained teachers")
+    teacher_backbone: str = _option(
+        "resnet14", "network of the trained teachers, of the same names as --backbone"
+    )
     teacher_width: int = _option(16, "channels of its first stage", minimum=1)
     teacher_epochs: int = _option(20, "epochs each teacher is trained", minimum=1)
 
@@ -64,10 +66,14 @@ class Settings:
         8, "augmented views of each example whose teacher logits are stored; 0: ask teachers live", minimum=0
     )
 
-    backbone: str = _option("resnet8", "network that the student grows from")
+    backbone: str = _option(
+        "resnet8",
+        "network that the student grows from: resnet8, resnet14, resnet20, resnet32, resnet44, resnet56, "
+        "resnet62 or resnet110",
+    )
     backbone_width: int = _option(16, "channels of its first stage", minimum=1)
-    strategy: str = _option("darts", "how to search")
-    search_loss: str = _option("oracle", "loss of the search")
+    strategy: str = _option("darts", "how to search: darts or random")
+    search_loss: str = _option("oracle", "loss of the search: ce, mean or oracle")
     search_epochs: int = _option(10, "epochs of the search", minimum=1)
     search_warmup_epochs: int = _option(1, "epochs in which only the weights learn", minimum=0)
     search_sharpness: float = _option(
@@ -81,7 +87,7 @@ class Settings:
 
     arch: str = _option("", "train this arch.json in place of the workdir's own")
     student: str = _option("", "evaluate or export this .keras file in place of the workdir's own", kind=ONCE)
-    train_loss: str = _option("oracle", "loss of the student's training")
+    train_loss: str = _option("oracle", "loss of the student's training: ce, mean or oracle")
     temperature: float = _option(4.0, "of the soft targets, in search and training", minimum=1e-3)
     ce_weight: float = _option(0.0, "share of the label's cross-entropy in a distillation loss", minimum=0)
     student_epochs: int = _option(30, "epochs of the student and of the baseline", minimum=1)

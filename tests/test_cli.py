@@ -1,5 +1,6 @@
 """The command line: flags, flagfiles, workdirs that remember, and errors of one line."""
 
+import json
 import pathlib
 import subprocess
 import sys
@@ -65,11 +66,14 @@ def workdir(tmp_path):
     return tmp_path / "run"
 
 
-def _keep(chosen):
-    """Writes the flags of a run as the pipeline does."""
+def _keep(chosen, used=("seed", "views", "learning_rate")):
+    """Leaves what a run leaves: its flags, and the record of one stage that these settings decided."""
     folder = pathlib.Path(chosen.workdir)
     folder.mkdir(exist_ok=True)
     (folder / settings.FLAGFILE).write_text(settings.flagfile(chosen))
+    key = {"splits": {}, "settings": {name: settings.text(getattr(chosen, name)) for name in used}}
+    entry = {"key": {**key, "files": {}}, "complete": False, "seconds": 0.0}
+    (folder / settings.STAGES_FILE).write_text(json.dumps({"teachers": entry}))
 
 
 def test_flags_are_the_settings_by_name_and_default(run, workdir):
@@ -84,7 +88,7 @@ def test_flags_of_every_type_reach_the_settings(run, workdir):
         "--seed=3",
         "--temperature=2.5",
         "--nobaseline",
-        "--teachers=a.keras,b.keras",
+        "--teachers=/t/a.keras,/t/b.keras",
         "--strategy=random",
         "--stages=search,student",
     )
@@ -93,7 +97,7 @@ def test_flags_of_every_type_reach_the_settings(run, workdir):
         seed=3,
         temperature=2.5,
         baseline=False,
-        teachers=("a.keras", "b.keras"),
+        teachers=("/t/a.keras", "/t/b.keras"),
         strategy="random",
         stages=("search", "student"),
     )
@@ -109,7 +113,7 @@ def test_a_flagfile_gives_back_the_settings_it_was_made_of(run, tmp_path):
     chosen = settings.Settings(
         workdir=str(tmp_path / "run"),
         seed=9,
-        teachers=("a.keras", "b.keras"),
+        teachers=("/t/a.keras", "/t/b.keras"),
         baseline=False,
         weight_decay=1e-05,
     )
@@ -122,7 +126,7 @@ def test_a_flagfile_gives_back_the_settings_it_was_made_of(run, tmp_path):
 
 def test_a_workdir_s_own_flags_are_adopted_for_those_not_given(run, workdir):
     first, _ = run(
-        *(f"--workdir={workdir}", "--seed=7", "--nobaseline", "--teachers=a.keras,b.keras"),
+        *(f"--workdir={workdir}", "--seed=7", "--nobaseline", "--teachers=/t/a.keras,/t/b.keras"),
         *("--learning_rate=0.05", "--steps_per_execution=4"),
         work=_keep,
     )
@@ -143,13 +147,115 @@ def test_a_manner_of_running_may_change(run, workdir):
 
 
 def test_contradictions_are_refused_with_both_values(run, refused, workdir):
-    run(f"--workdir={workdir}", "--seed=7", "--teachers=a.keras", work=_keep)
+    run(f"--workdir={workdir}", "--seed=7", "--teachers=/t/a.keras", work=_keep)
     message = refused(f"--workdir={workdir}", "--seed=8", "--views=4", "--teachers=")
     assert str(workdir) in message
     assert "--seed is 7 there, 8 here" in message
     assert f"--views is {settings.Settings(workdir='a').views} there, 4 here" in message
-    assert "--teachers is a.keras there, empty here" in message
+    assert "--teachers is /t/a.keras there, empty here" in message
     assert "--redo" in message
+
+
+@pytest.mark.parametrize(
+    "flag", ["dataset=cifar10", "split_seed=3", "train_examples=9", "val_examples=9", "arch=/mine/arch.json"]
+)
+def test_the_splits_and_the_user_s_files_are_part_of_any_result(run, refused, workdir, flag):
+    run(f"--workdir={workdir}", work=lambda chosen: _keep(chosen, used=()))
+    name, value = flag.split("=")
+    there = settings.text(settings.default(settings.FIELDS[name])) or "empty"
+    assert f"--{name} is {there} there, {value} here" in refused(f"--workdir={workdir}", f"--{flag}")
+
+
+def test_what_no_stage_has_used_yet_may_change(run, refused, workdir):
+    run(f"--workdir={workdir}", "--student_epochs=4", work=_keep)
+    assert run(f"--workdir={workdir}", "--student_epochs=5")[0].student_epochs == 5
+    run(
+        f"--workdir={workdir}",
+        "--student_epochs=5",
+        work=lambda chosen: _keep(chosen, used=("seed", "student_epochs")),
+    )
+    assert "--student_epochs is 5 there, 6 here" in refused(f"--workdir={workdir}", "--student_epochs=6")
+
+
+@pytest.mark.parametrize("stages", [None, "{}"])
+def test_the_flags_of_a_run_that_came_to_no_stage_do_not_count(run, workdir, stages):
+    run(f"--workdir={workdir}", "--seed=7", work=_keep)
+    (workdir / settings.STAGES_FILE).unlink()
+    if stages:
+        (workdir / settings.STAGES_FILE).write_text(stages)
+    assert run(f"--workdir={workdir}")[0].seed == 0
+    assert run(f"--workdir={workdir}", "--seed=8")[0].seed == 8
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"\xff\xfe--seed", "cannot be read"),
+        (b"--seed=many\n", "--seed=many is not a value of this flag"),
+        (b"--baseline=perhaps\n", "--baseline=perhaps is not a value of this flag"),
+        (b"--sede=3\n", "'--sede=3' is not a flag as a run records it"),
+        (b"--seed\n", "'--seed' is not a flag as a run records it"),
+        (b"seed=3\n", "'seed=3' is not a flag as a run records it"),
+    ],
+)
+def test_a_damaged_flagfile_of_a_workdir_is_refused_by_its_name(run, refused, workdir, content, message):
+    run(f"--workdir={workdir}", work=_keep)
+    path = workdir / settings.FLAGFILE
+    path.write_bytes(content)
+    line = refused(f"--workdir={workdir}")
+    assert line.startswith(f"error: {path}: ")
+    assert message in line
+    assert "mend or delete the file" in line
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        *("[]", "[1]", "null", "3", "{", '{"teachers": 3}', '{"teachers": {}}'),
+        '{"a": {"key": {"settings": null}}}',
+    ],
+)
+def test_a_damaged_record_of_stages_is_refused_by_its_name(run, refused, workdir, content):
+    run(f"--workdir={workdir}", work=_keep)
+    path = workdir / settings.STAGES_FILE
+    path.write_text(content)
+    assert refused(f"--workdir={workdir}").startswith(f"error: {path}: not ")
+
+
+def test_paths_of_inputs_are_kept_as_they_are_from_anywhere(run, workdir, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", "/home/me")
+    flags_given = (
+        "--teachers=a.keras,~/b.keras",
+        "--arch=x/../arch.json",
+        "--student=s.keras",
+        "--data_dir=d",
+    )
+    chosen, _ = run(f"--workdir={workdir}", *flags_given, work=_keep)
+    assert chosen.teachers == (str(tmp_path / "a.keras"), "/home/me/b.keras")
+    assert chosen.arch == str(tmp_path / "arch.json")
+    assert chosen.student == str(tmp_path / "s.keras")
+    assert chosen.data_dir == str(tmp_path / "d")
+    # The same files by the same names, or by those that were kept, contradict nothing.
+    assert run(f"--workdir={workdir}", *flags_given)[0] == chosen
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    adopted, _ = run(f"--workdir={workdir}")
+    assert (adopted.teachers, adopted.arch, adopted.data_dir) == (
+        chosen.teachers,
+        chosen.arch,
+        chosen.data_dir,
+    )
+
+
+def test_an_empty_path_or_an_address_is_left_as_it_is(run, workdir):
+    chosen, _ = run(f"--workdir={workdir}", "--data_dir=gs://bucket/data", "--teachers=")
+    assert (chosen.data_dir, chosen.teachers, chosen.arch, chosen.student) == ("gs://bucket/data", (), "", "")
+
+
+def test_a_tool_of_its_own_stages_refuses_to_be_told_others(refused, workdir):
+    message = refused(f"--workdir={workdir}", "--stages=search", stages=lambda chosen: ("evaluate",))
+    assert message.startswith("error: --stages: this tool has stages of its own; use tools/search.py")
 
 
 def test_redo_accepts_the_contradiction_and_adopts_the_rest(run, workdir):
@@ -170,6 +276,8 @@ def test_a_positional_argument_is_refused(refused, workdir):
         (["--baseline=perhaps"], "baseline"),
         (["--temperature=warm"], "temperature"),
         (["--seed=-1"], "--seed: -1 is too small; at least 0"),
+        (["--learning_rate=nan"], "--learning_rate: nan is not a finite number"),
+        (["--stages="], "--stages: none given"),
         (["--stages=serach"], "--stages: unknown name 'serach'; did you mean search"),
         (["--flagfile=none.cfg"], "none.cfg"),
     ],

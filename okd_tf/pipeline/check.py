@@ -62,9 +62,10 @@ def _check_stages(context, names, given):
     """What the wanted stages need is there or made by one of them; what they may set aside is not given."""
     wanted = [stage for name, stage in stages.STAGES.items() if name in names]
     for stage in wanted:
-        if not stage.needless(context):
-            missing = [other for other in stage.needs(context) if other.name not in names]
-            record.require(context, stage, missing)
+        if stage.needless(context):
+            continue
+        missing = [other for other in stage.needs(context) if other.name not in names]
+        record.require(context, stage, missing)
         folder = (context.workdir / stage.folder).resolve()
         for path in (*given, *map(pathlib.Path, filter(None, [context.settings.arch]))):
             if stage.folder and path.resolve().is_relative_to(folder):

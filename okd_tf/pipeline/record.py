@@ -79,10 +79,8 @@ def current(context, stages):
 
 def describe(context):
     """Writes flags.cfg, and run.json: versions, seeds, splits, teachers, and each command with its host."""
-    chosen = context.settings
-    files.write_text(context.workdir / all_settings.FLAGFILE, all_settings.flagfile(chosen))
-    path = context.workdir / "run.json"
-    commands = files.read_json(path)["commands"] if path.exists() else []
+    commands = _commands(context)
+    files.write_text(context.workdir / all_settings.FLAGFILE, all_settings.flagfile(context.settings))
     command = {
         "arguments": sys.argv,
         "host": socket.gethostname(),
@@ -94,7 +92,18 @@ def describe(context):
 
 def describe_teachers(context):
     """Brings the teachers' hashes in run.json up to date."""
-    _write_description(context, files.read_json(context.workdir / "run.json")["commands"])
+    _write_description(context, _commands(context))
+
+
+def _commands(context):
+    """The commands of the calls before, as run.json has them."""
+    path = context.workdir / "run.json"
+    if not path.exists():
+        return []
+    described = files.read_json(path)
+    if not isinstance(described, dict) or not isinstance(described.get("commands"), list):
+        raise errors.UserError(f"{path}: not a description of a run; delete it, and it is written again")
+    return described["commands"]
 
 
 def _write_description(context, commands):

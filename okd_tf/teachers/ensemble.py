@@ -88,7 +88,7 @@ def as_logits(network, probe):
     if outputs.min() < 0 or not np.allclose(outputs.sum(axis=-1), 1, atol=1e-2):
         return network
     logarithm = keras.layers.Lambda(lambda p: keras.ops.log(keras.ops.maximum(p, 1e-12)), name="logarithm")
-    return keras.Model(network.inputs, logarithm(network.outputs[0]))
+    return keras.Model(network.inputs[0], logarithm(network.outputs[0]))
 
 
 class Ensemble:

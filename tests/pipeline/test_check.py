@@ -64,7 +64,7 @@ def test_an_unknown_name_is_refused_with_the_nearest_ones(run, flag, given, near
 @pytest.mark.parametrize("flag", ["max_params", "max_flops"])
 def test_a_budget_below_the_backbone_is_refused_unless_nothing_is_searched(run, flag):
     assert _refusal(run, **{flag: 10}).startswith(f"--{flag}: 10 is below the bare backbone's own ")
-    run(names=("student",), **{flag: 10})
+    run(names=("teachers",), **{flag: 10})
 
 
 def test_data_that_is_not_there_is_refused(run, tmp_path):
@@ -122,8 +122,33 @@ def arch(tmp_path, splits):
     return tmp_path / "arch.json", found
 
 
-def test_an_architecture_for_the_data_passes_whatever_the_budget(run, arch):
-    run(arch=str(arch[0]), max_params=10)
+@pytest.mark.parametrize("flag", ["max_params", "max_flops"])
+def test_an_architecture_within_the_budget_passes_and_one_over_it_is_refused(run, arch, flag):
+    path, found = arch
+    own = found.cost.params if flag == "max_params" else found.cost.flops
+    run(arch=str(path), **{flag: own})
+    message = _refusal(run, arch=str(path), **{flag: own - 1})
+    assert message.startswith(
+        f"{path}: costs {found.cost.params:,} parameters and {found.cost.flops:,} FLOPs, over "
+    )
+    assert f"--{flag}={own - 1}" in message
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"backbone": "resnet9"}, "resnet9"),
+        ({"add_ons": (spec.AddOn("nowhere", "identity", False, True),)}, "nowhere"),
+        ({"add_ons": (spec.AddOn("stage1_block1_out", "conv_9x9", False, True),)}, "conv_9x9"),
+        ({"width": 3}, "params"),
+    ],
+)
+def test_an_architecture_that_cannot_be_built_is_refused_by_its_file(run, arch, change, named):
+    path, found = arch
+    spec.write(path, dataclasses.replace(found, **change))
+    message = _refusal(run, arch=str(path))
+    assert message.startswith(f"{path}: ")
+    assert named in message
 
 
 def test_an_architecture_of_other_classes_is_refused_by_its_file(run, arch):
@@ -161,19 +186,69 @@ def test_a_refused_run_leaves_no_workdir(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("stage", "needed", "flag"),
+    ("stage", "needed"),
     [
-        ("bank", "teachers", "--teachers"),
-        ("student", "search", "--arch"),
-        ("baseline", "search", "--arch"),
-        ("evaluate", "student", "--student"),
-        ("export", "student", "--student"),
+        ("bank", "teachers"),
+        ("search", "teachers"),
+        ("student", "search"),
+        ("baseline", "search"),
+        ("evaluate", "student"),
+        ("export", "student"),
     ],
 )
-def test_a_stage_whose_inputs_are_not_there_names_the_one_to_run_first(tmp_path, splits, stage, needed, flag):
-    context = shared.Context(settings.Settings(workdir=str(tmp_path)))
-    context.data = splits
-    with pytest.raises(errors.UserError) as refusal:
-        pipeline.record.complete(context, pipeline.stages.STAGES[stage])
-    assert str(tmp_path / needed) in str(refusal.value)
-    assert flag in str(refusal.value)
+def test_a_stage_whose_inputs_are_not_there_names_the_one_to_run_first(run, tmp_path, stage, needed):
+    assert _refusal(run, names=(stage,)) == (
+        f"{stage}: needs the {needed} stage, which has not run in {tmp_path / 'run'}; run it first, as with "
+        f"tools/search.py --stages={needed},{stage}"
+    )
+
+
+def test_what_is_made_in_the_same_call_or_given_by_the_user_is_not_missed(run, tmp_path, arch):
+    path = tmp_path / "mine.keras"
+    _network((8, 8, 1), 10).save(path)
+    run(names=("teachers", "bank"))
+    run(names=("search",), search_loss="ce")
+    run(names=("student", "baseline"), arch=str(arch[0]), train_loss="ce")
+    run(names=("evaluate", "export", "report"), student=str(path))
+    assert "which has not run" in _refusal(run, names=("evaluate",))
+
+
+def test_the_report_needs_nothing(run):
+    run(names=("report",))
+
+
+def test_a_missing_student_is_refused_by_its_file(run, tmp_path):
+    path = tmp_path / "none.keras"
+    assert _refusal(run, names=("evaluate",), student=str(path)) == f"{path}: no such file"
+
+
+def test_another_student_is_refused_in_a_workdir_with_one_of_its_own(run, tmp_path):
+    own, other = tmp_path / "run" / "student" / "student.keras", tmp_path / "mine.keras"
+    own.parent.mkdir(parents=True)
+    for path in (own, other):
+        _network((8, 8, 1), 10).save(path)
+    run(names=("evaluate",), student=str(own))
+    message = _refusal(run, names=("evaluate",), student=str(other))
+    assert message.startswith(f"--student: {tmp_path / 'run'} has a student of its own")
+
+
+def test_teachers_that_a_wanted_stage_may_replace_are_refused(run, tmp_path):
+    folder = tmp_path / "run" / "teachers"
+    folder.mkdir(parents=True)
+    _network((8, 8, 1), 10).save(folder / "mine.keras")
+    # By whatever name: where the files are is what counts.
+    for given in (folder / "mine.keras", folder, folder / ".." / "teachers"):
+        message = _refusal(run, teachers=(str(given),))
+        assert f"lies in {folder}, which the teachers stage may replace" in message
+    (tmp_path / "link.keras").symlink_to(folder / "mine.keras")
+    assert "which the teachers stage may replace" in _refusal(run, teachers=(str(tmp_path / "link.keras"),))
+    run(names=("search",), search_loss="ce", teachers=(str(folder),))
+
+
+def test_an_architecture_that_a_wanted_stage_may_replace_is_refused(run, tmp_path, arch):
+    path = tmp_path / "run" / "student" / "arch.json"
+    path.parent.mkdir(parents=True)
+    path.write_text(arch[0].read_text())
+    message = _refusal(run, names=("student",), arch=str(path), train_loss="ce")
+    assert message.startswith(f"{path}: lies in {path.parent}, which the student stage may replace")
+    run(names=("baseline",), arch=str(path))

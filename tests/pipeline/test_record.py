@@ -344,3 +344,12 @@ def test_teachers_that_a_stage_made_come_into_the_description_without_another_co
     record.describe_teachers(_Context(workdir))
     after = json.loads((workdir / "run.json").read_text())
     assert after == {**before, "teachers": [{"file": path.name, "sha256": files.sha256(path)}]}
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"commands": "search.py"}', "{"])
+def test_a_damaged_description_is_refused_by_its_file_before_anything_is_written(workdir, content):
+    (workdir / "run.json").write_text(content)
+    with pytest.raises(errors.UserError) as refusal:
+        record.describe(_Context(workdir))
+    assert str(refusal.value).startswith(f"{workdir / 'run.json'}: not ")
+    assert not (workdir / "flags.cfg").exists()

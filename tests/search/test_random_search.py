@@ -5,29 +5,39 @@ import random
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 import tiny
 
 from okd_tf import seeds
-from okd_tf.arch import spec
+from okd_tf.arch import space, spec
 from okd_tf.search import random_search, supernet
 from okd_tf.training import objective
 
 ROOM = 40
 
 
-@pytest.fixture(scope="module")
-def model():
+def _make(room, momentum=0.0):
     keras.utils.set_random_seed(0)
     backbone = tiny.make_backbone()
     of = tiny.make_space(backbone)
     return random_search.RandomSearch(
         supernet.make(backbone, of, supernet.PathCell),
         of,
-        spec.Budget(of.base.params + ROOM),
+        spec.Budget(of.base.params + room),
         objective.Objective("ce"),
-        keras.optimizers.SGD(0.1),
+        keras.optimizers.SGD(0.1, momentum=momentum),
         tiny.make_options(),
     )
+
+
+@pytest.fixture(scope="module")
+def model():
+    return _make(ROOM)
+
+
+def _choose(model, *architecture):
+    for cell, row in zip(model.supernet.cells, supernet.choices(model.space, architecture), strict=True):
+        cell.choose(row)
 
 
 def _trained(model, monkeypatch, steps):
@@ -84,21 +94,23 @@ def test_it_proposes_no_more_than_there_are(model, monkeypatch):
     assert {model.space.cost(architecture).params for architecture in proposed} == {model.space.base.params}
 
 
-def test_a_step_moves_the_weights_of_the_chosen_operation_and_no_gradient_reaches_others(model):
+def _batch():
     data = tiny.make_splits().train
+    return {"image": data.images[:9].astype(np.float32), "label": data.labels[:9]}
+
+
+def test_no_gradient_reaches_the_operations_off_the_path(model, monkeypatch):
     of = model.space
     conv, separable = of.ops.index("conv_3x3"), of.ops.index("sep_conv_3x3")
-    for cell, row in zip(model.supernet.cells, supernet.choices(of, ((conv, 0, 1), (0, 0, 0))), strict=True):
-        cell.choose(row)
+    _choose(model, (conv, 0, 1), (0, 0, 0))
     seen = {}
-    model.weight_optimizer.apply = lambda gradients, weights: seen.update(
-        (id(weight), gradient) for gradient, weight in zip(gradients, weights, strict=True)
-    )
-    options = model.options
-    model.options = tiny.make_options(weight_decay=0.0)
-    batch = {"image": data.images[:9].astype(np.float32), "label": data.labels[:9]}
-    model.weight_step(batch)
-    model.options = options
+
+    def apply(gradients, weights):
+        seen.update((id(weight), gradient) for gradient, weight in zip(gradients, weights, strict=True))
+
+    monkeypatch.setattr(model.weight_optimizer, "apply", apply)
+    monkeypatch.setattr(model, "options", tiny.make_options(weight_decay=0.0))
+    model.weight_step(_batch())
     first, second = (cell.candidates for cell in model.supernet.cells)
 
     def reached(candidate):
@@ -107,3 +119,68 @@ def test_a_step_moves_the_weights_of_the_chosen_operation_and_no_gradient_reache
     assert all(reached(first[conv]))
     for other in (first[separable], second[conv], second[separable]):
         assert not any(reached(other))
+
+
+def test_decay_is_of_the_backbone_and_the_path_alone(model):
+    of = model.space
+    conv, separable = of.ops.index("conv_3x3"), of.ops.index("sep_conv_3x3")
+    # The first layer lives by being read alone; the second feeds back.
+    _choose(model, (conv, 0, 0), (separable, 1, 1))
+    on_path = {
+        id(weight)
+        for cell, op in zip(model.supernet.cells, (conv, separable), strict=True)
+        for weight in cell.candidates[op].trainable_variables
+    }
+    in_cells = {id(weight) for cell in model.supernet.cells for weight in cell.trainable_variables}
+    weights = model.supernet.weights()
+    expected = [float(id(weight) in on_path or id(weight) not in in_cells) for weight in weights]
+    assert 0 < sum(expected) < len(weights)
+    assert [float(factor) for factor in model.decay_factors()] == expected
+    _choose(model, (0, 0, 0), (0, 0, 0))
+    expected = [float(id(weight) not in in_cells) for weight in weights]
+    assert [float(factor) for factor in model.decay_factors()] == expected
+
+
+def test_a_first_step_leaves_the_operations_off_the_path_to_the_bit():
+    model = _make(10**6, momentum=0.9)
+    before = [variable.numpy() for variable in model.network.variables]
+    tf.function(model.train_step)(_batch())
+    moved = {
+        id(variable)
+        for variable, old in zip(model.network.variables, before, strict=True)
+        if np.any(variable.numpy() != old)
+    }
+    running = 0
+    for cell in model.supernet.cells:
+        op, _, _, alive = cell.choice.numpy()
+        for index, candidate in enumerate(cell.candidates):
+            on_path = bool(alive) and index == op
+            running += on_path
+            # Moving statistics included: what does not run sees nothing.
+            for variable in candidate.trainable_variables if on_path else candidate.variables:
+                assert (id(variable) in moved) == on_path, variable.path
+    assert running
+    in_cells = {id(variable) for cell in model.supernet.cells for variable in cell.variables}
+    backbone = [weight for weight in model.supernet.weights() if id(weight) not in in_cells]
+    assert all(id(weight) in moved for weight in backbone)
+
+
+def test_a_tight_budget_costs_a_bounded_number_of_samples_in_all(model, monkeypatch):
+    taken = []
+    sample = space.SearchSpace.sample
+
+    def counted(self, generator):
+        taken.append(sample(self, generator))
+        return taken[-1]
+
+    # A space without free operations, of which next to nothing fits.
+    dear = space.SearchSpace.around(tiny.make_backbone(), ("conv_3x3", "sep_conv_3x3"))
+    monkeypatch.setattr(space.SearchSpace, "sample", counted)
+    monkeypatch.setattr(model, "space", dear)
+    monkeypatch.setattr(model, "budget", spec.Budget(dear.base.params + 3))
+    monkeypatch.setattr(random_search, "ATTEMPTS", 60)
+    drawn = model._draw(random_search.DRAWN, random.Random(0))
+    assert len(drawn) == random_search.DRAWN
+    assert len(taken) <= 60 + random_search.DRAWN
+    assert all(model.budget.admits(dear.cost(architecture)) for architecture in drawn)
+    assert model.propose(4, seed=0) == [((0, 0, 0), (0, 0, 0))]

@@ -58,6 +58,29 @@ def test_paths_that_lead_nowhere_are_refused_by_name(tmp_path):
         ensemble.paths([str(tmp_path)])
 
 
+def test_paths_of_other_files_are_refused(tmp_path):
+    for name in ("teacher.h5", "teacher"):
+        (tmp_path / name).write_text("")
+        with pytest.raises(errors.UserError, match=f"^--teachers: {tmp_path / name}: not a .keras file"):
+            ensemble.paths([str(tmp_path / name)])
+
+
+def test_what_a_killed_process_was_still_writing_is_no_teacher(tmp_path):
+    for name in (".partial-b.keras", "a.keras"):
+        (tmp_path / name).write_text("")
+    assert ensemble.paths([str(tmp_path)]) == [tmp_path / "a.keras"]
+    (tmp_path / "a.keras").unlink()
+    with pytest.raises(errors.UserError, match=r"no \.keras file in it"):
+        ensemble.paths([str(tmp_path)])
+
+
+def test_a_saved_model_is_refused_as_one(tmp_path):
+    (tmp_path / "saved_model.pb").write_text("")
+    (tmp_path / "a.keras").write_text("")
+    with pytest.raises(errors.UserError, match=f"^--teachers: {tmp_path}: a SavedModel; save the model as"):
+        ensemble.paths([str(tmp_path)])
+
+
 def test_a_network_is_read_back_as_it_was_saved(tmp_path, networks, data):
     networks[0].save(tmp_path / "teacher.keras")
     pixels = data.val.images.astype(np.float32)
@@ -146,3 +169,48 @@ def test_a_sequential_teacher_is_asked_like_any_other(data):
     asked = ensemble.Ensemble([model], data.val.images)
     expected = model(data.val.images.astype(np.float32))
     np.testing.assert_allclose(asked.one(0, data.val.images), expected, rtol=1e-4, atol=1e-3)
+
+
+def test_a_teacher_keeps_what_its_normalization_has_adapted_to(tmp_path, data):
+    pixels = data.val.images.astype(np.float32)
+    normalization = keras.layers.Normalization()
+    normalization.adapt(data.train.images.astype(np.float32))
+    inputs = keras.Input(tiny.SHAPE)
+    features = keras.layers.Conv2D(4, 3, use_bias=False)(normalization(inputs))
+    # One that is replaced by its fused twin, so that the network is truly made again.
+    features = keras.layers.GlobalAveragePooling2D()(keras.layers.BatchNormalization()(features))
+    keras.Model(inputs, keras.layers.Dense(tiny.CLASSES)(features)).save(tmp_path / "teacher.keras")
+    network = _read(tmp_path / "teacher.keras")
+    expected = network(pixels, training=False).numpy()
+    assert np.ptp(expected) > 0.1
+    asked = ensemble.Ensemble([network], data.val.images)
+    np.testing.assert_allclose(asked.one(0, data.val.images), expected, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(asked.live(tf.constant(pixels))[:, 0], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_logits_are_float32_whatever_a_teacher_computes_in(data):
+    inputs = keras.Input(tiny.SHAPE)
+    features = keras.layers.Flatten()(keras.layers.Rescaling(1 / 255)(inputs))
+    half = keras.Model(inputs, keras.layers.Dense(tiny.CLASSES, dtype="mixed_bfloat16")(features))
+    assert half.output.dtype == "bfloat16"
+    asked = ensemble.Ensemble([half, _linear()], data.val.images)
+    pixels = tf.cast(data.val.images, tf.float32)
+    assert asked.live(pixels).dtype == tf.float32
+    assert asked.one(0, data.val.images).dtype == np.float32
+    np.testing.assert_allclose(
+        asked.live(pixels)[:, 0], tf.cast(half(pixels), tf.float32), rtol=1e-2, atol=1e-2
+    )
+
+
+def test_a_network_of_logits_stays_itself(networks, data):
+    assert ensemble.as_logits(networks[0], data.val.images) is networks[0]
+
+
+def test_certain_probabilities_become_finite_logits_whose_softmax_they_are(data):
+    inputs = keras.Input(tiny.SHAPE)
+    dense = keras.layers.Dense(tiny.CLASSES, activation="softmax")
+    network = keras.Model(inputs, dense(keras.layers.Flatten()(inputs)))
+    dense.set_weights([np.zeros((16, tiny.CLASSES)), np.array([500.0, 0.0, 0.0])])
+    logits = ensemble.as_logits(network, data.val.images)(data.val.images[:2].astype(np.float32)).numpy()
+    assert np.isfinite(logits).all()
+    np.testing.assert_allclose(tf.nn.softmax(logits), [[1, 0, 0]] * 2, atol=1e-6)

@@ -1,0 +1,224 @@
+"""What each stage depends on: a whole run whose stages leave small made-up files, and what changes there."""
+
+import dataclasses
+import json
+import shutil
+
+import pytest
+
+from okd_tf import backbones, errors, files, pipeline, settings
+from okd_tf.arch import space, spec
+from okd_tf.export import student as exporting
+from okd_tf.pipeline import record, shared, stages
+
+MADE = set(settings.STAGES) - {"report"}
+
+
+def _arch(splits, **changes):
+    arguments = ("resnet8", 2, splits.image_shape, splits.classes, splits.mean, splits.std)
+    of = space.SearchSpace.around(backbones.build(*arguments))
+    return dataclasses.replace(spec.ArchSpec(*arguments, (), of.base), **changes)
+
+
+class _Works:
+    """Of each stage, work that leaves files of the right names, and a count of how often it was done."""
+
+    def __init__(self, arch):
+        self.arch = arch
+        self.done = []
+
+    def of(self, name):
+        def work(context):
+            self.done.append(name)
+            getattr(self, name, self._touch)(context, name)
+
+        return work
+
+    def _touch(self, context, name):
+        for file in {
+            "bank": [f"{part}_{index:02}.npy" for part in ("train", "val") for index in (0, 1)],
+            "export": exporting.written(),
+        }[name]:
+            files.write_text(context.workdir / name / file, "")
+
+    def teachers(self, context, name):
+        paths = [context.workdir / name / f"teacher_{index:02}.keras" for index in (0, 1)]
+        for path in paths:
+            files.write_text(path, f"{path.name} from seed {context.settings.seed}")
+        of_each = {"per_teacher": [0.5, 0.5], "mean": 0.5, "vote": 0.5, "oracle": 0.5, "k_of_n": [0, 1, 0]}
+        there = [{"file": path.name, "sha256": files.sha256(path), "params": 1} for path in paths]
+        found = {**dict.fromkeys(("train", "val", "test"), of_each), "teachers": there}
+        files.write_json(context.workdir / name / "diagnosis.json", found)
+
+    def search(self, context, name):
+        spec.write(context.workdir / name / "arch.json", self.arch)
+        files.write_json(context.workdir / name / "candidates.json", [])
+
+    def student(self, context, name):
+        files.write_text(context.workdir / name / f"{name}.keras", f"{name} {context.settings.seed}")
+        files.write_json(context.workdir / name / "metrics.json", {"params": 7})
+
+    baseline = student
+
+    def evaluate(self, context, name):
+        for trained in ("student", "baseline"):
+            path = context.workdir / trained / "metrics.json"
+            if path.exists():
+                files.write_json(path, {**files.read_json(path), "test": {"accuracy": 0.25, "loss": 1.0}})
+
+    def export(self, context, name):
+        self._touch(context, name)
+        files.write_json(context.workdir / name / "report.json", {"files": {}, "examples": 1})
+
+    def report(self, context, name):
+        files.write_text(context.workdir / "report.md", "")
+
+
+@pytest.fixture(scope="module")
+def works(splits):
+    """Puts the made-up works in the place of the stages' own."""
+    found = _Works(_arch(splits))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(shared.Context, "data", splits)
+        for name, stage in stages.STAGES.items():
+            patch.setitem(stages.STAGES, name, dataclasses.replace(stage, work=found.of(name)))
+        yield found
+
+
+def _run(workdir, names=settings.STAGES, **changes):
+    pipeline.run(settings.Settings(workdir=str(workdir), backbone_width=2, **changes), names)
+
+
+def _current(workdir, **changes):
+    chosen = settings.Settings(workdir=str(workdir), backbone_width=2, **changes)
+    return record.current(shared.Context(chosen), stages.STAGES.values())
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory, works):
+    workdir = tmp_path_factory.mktemp("whole") / "run"
+    _run(workdir)
+    assert works.done == list(settings.STAGES)
+    return workdir
+
+
+@pytest.fixture
+def finished(tmp_path, whole, works):
+    """The workdir of a whole run, copied from where it was made."""
+    works.done.clear()
+    return shutil.copytree(whole, tmp_path / "run")
+
+
+def test_a_complete_run_does_nothing_but_its_report_wherever_it_lies(finished, works, monkeypatch):
+    _run(finished)
+    shutil.move(finished, finished.with_name("moved"))
+    monkeypatch.chdir(finished.parent)
+    _run("moved")
+    assert works.done == ["report", "report"]
+
+
+BANK, SEARCH, STUDENT, BASELINE = {"bank"}, {"search"}, {"student"}, {"baseline"}
+
+
+@pytest.mark.parametrize(
+    ("change", "outdated"),
+    [
+        ({}, set()),
+        ({"seed": 1}, {"teachers"} | BANK | SEARCH | STUDENT | BASELINE),
+        ({"teacher_epochs": 3}, {"teachers"}),
+        ({"views": 4}, BANK | SEARCH | STUDENT | BASELINE),
+        ({"temperature": 2.0}, SEARCH | STUDENT),
+        ({"search_epochs": 3}, SEARCH),
+        ({"max_params": 10**6}, SEARCH),
+        ({"strategy": "random"}, SEARCH),
+        ({"train_loss": "mean"}, STUDENT),
+        ({"student_epochs": 3}, STUDENT | BASELINE),
+        ({"baseline": False}, BASELINE | {"evaluate"}),
+        ({"checkpoint_seconds": 5.0, "steps_per_execution": 4, "data_dir": "elsewhere"}, set()),
+    ],
+)
+def test_a_setting_outdates_the_stages_whose_result_it_decides(finished, change, outdated):
+    assert _current(finished, **change) == MADE - outdated
+
+
+@pytest.mark.parametrize(
+    ("file", "outdated"),
+    [
+        ("teachers/teacher_01.keras", {"teachers", "bank", "search", "student"}),
+        ("student/student.keras", {"evaluate", "export"}),
+        ("baseline/baseline.keras", {"evaluate"}),
+        ("bank/train_00.npy", set()),
+    ],
+)
+def test_a_file_outdates_the_stages_that_read_it(finished, file, outdated):
+    (finished / file).write_text("other")
+    assert _current(finished) == MADE - outdated
+
+
+def test_teachers_are_complete_only_with_a_diagnosis_of_these_teachers(finished, works):
+    for file in ("teacher_01.keras", "diagnosis.json"):
+        (finished / "teachers" / file).rename(finished / file)
+        assert "teachers" not in _current(finished)
+        (finished / file).rename(finished / "teachers" / file)
+        assert "teachers" in _current(finished)
+    shutil.copy(finished / "teachers" / "teacher_00.keras", finished / "teachers" / "teacher_02.keras")
+    assert "teachers" not in _current(finished)
+
+
+def test_another_architecture_on_the_same_backbone_does_not_redo_the_baseline(finished, splits):
+    path = finished / "search" / "arch.json"
+    add_ons = (spec.AddOn("stage1_block1_out", "identity", False, True),)
+    spec.write(path, _arch(splits, add_ons=add_ons))
+    assert _current(finished) == MADE - {"student"}
+    for change in ({"width": 3}, {"backbone": "resnet14"}, {"mean": (1.0,)}):
+        spec.write(path, _arch(splits, **change))
+        assert _current(finished) == MADE - {"student", "baseline"}
+
+
+def test_a_stage_alone_is_refused_before_any_work_when_what_it_needs_is_of_other_inputs(finished, works):
+    before = {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()}
+    with pytest.raises(errors.UserError) as refusal:
+        _run(finished, ("student",), seed=5, redo=True)
+    message = str(refusal.value)
+    assert message.startswith("student: needs the search stage, which ran with other inputs (--seed")
+    assert message.endswith("run it first, as with tools/search.py --stages=search,student")
+    assert works.done == []
+    assert {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()} == before
+
+
+def test_with_what_it_needs_the_stage_is_redone_and_the_old_result_kept(finished, works):
+    _run(finished, ("teachers", "bank", "search", "student"), seed=5)
+    assert works.done == ["teachers", "bank", "search", "student"]
+    assert (finished / "student.old" / "student.keras").read_text() == "student 0"
+    assert (finished / "student" / "student.keras").read_text() == "student 5"
+    # The baseline and what was measured are of the run before.
+    assert _current(finished, seed=5) == {"teachers", "bank", "search", "student"}
+
+
+def test_only_current_results_are_shown(finished, capsys):
+    _run(finished, ("report",))
+    assert "bare backbone" in capsys.readouterr().out
+    _run(finished, ("report",), baseline=False)
+    printed = capsys.readouterr().out
+    assert "bare backbone" not in printed
+    assert "teacher 1" in printed
+
+
+def test_given_teachers_are_known_by_their_content(finished, works, tmp_path):
+    shutil.copytree(finished / "teachers", tmp_path / "mine")
+    chosen = settings.Settings(workdir=str(finished), backbone_width=2, teachers=(str(tmp_path / "mine"),))
+    record.complete(shared.Context(chosen), stages.STAGES["teachers"])
+    assert works.done == ["teachers"]
+    (tmp_path / "mine").rename(tmp_path / "theirs")
+    assert "teachers" in _current(finished, teachers=(str(tmp_path / "theirs"),), teacher_epochs=99)
+    (tmp_path / "theirs" / "teacher_00.keras").write_text("another")
+    assert "teachers" not in _current(finished, teachers=(str(tmp_path / "theirs"),))
+
+
+def test_the_run_is_described_with_the_teachers_there_are_in_the_end_and_every_command(finished):
+    described = json.loads((finished / "run.json").read_text())
+    paths = sorted((finished / "teachers").glob("*.keras"))
+    assert described["teachers"] == [{"file": path.name, "sha256": files.sha256(path)} for path in paths]
+    assert len(described["commands"]) == 1
+    _run(finished, ("report",))
+    assert len(json.loads((finished / "run.json").read_text())["commands"]) == 2
