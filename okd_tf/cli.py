@@ -79,6 +79,11 @@ def _settings():
     path = pathlib.Path(workdir) / settings.FLAGFILE
     if workdir and path.exists():
         _adopt(path)
+    elif workdir and _used(path.parent / settings.STAGES_FILE) and not flags.FLAGS["redo"].value:
+        raise errors.UserError(
+            f"{path}: no such file, but the workdir holds results; write the flags they were made with "
+            "into it again, or add --redo with all flags of the run"
+        )
     return settings.Settings(**{name: _absolute(name, _value(name)) for name in settings.FIELDS})
 
 
@@ -101,7 +106,7 @@ def _adopt(path):
                 flags.FLAGS[name].parse(there)
             except flags.Error:
                 raise errors.UserError(
-                    f"{path}: --{name}={there} is not a value of this flag; mend or delete the file"
+                    f"{path}: --{name}={there} is not a value of this flag; mend it"
                 ) from None
         elif there != here and name in used:
             differences.append(f"--{name} is {there or 'empty'} there, {here or 'empty'} here")
@@ -123,14 +128,17 @@ def _used(path):
         raise errors.UserError(
             f"{path}: not a record of stages; delete it, and all stages run again"
         ) from None
-    return names | settings.SPLIT | settings.INPUTS if stored else set()
+    inputs = {"teachers"} & set(stored)
+    if {"search", "student", "baseline"} & set(stored):
+        inputs.add("arch")
+    return names | settings.SPLIT | inputs if stored else set()
 
 
 def _read_flagfile(path):
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise errors.UserError(f"{path}: cannot be read ({error}); mend or delete the file") from None
+        raise errors.UserError(f"{path}: cannot be read ({error}); mend it") from None
     recorded = {}
     for line in lines:
         name, equals, value = line.removeprefix("--").partition("=")
@@ -138,8 +146,7 @@ def _read_flagfile(path):
             recorded[name] = value
         elif line and not line.startswith("#"):
             raise errors.UserError(
-                f"{path}: '{line[:60]}' is not a flag as a run records it, --name=value; "
-                "mend or delete the file"
+                f"{path}: '{line[:60]}' is not a flag as a run records it, --name=value; mend it"
             )
     return recorded
 
@@ -153,7 +160,7 @@ def _absolute(name, value):
     """Paths of inputs as they are from any working directory, since the workdir keeps them."""
     if isinstance(value, tuple) and name in settings.INPUTS:
         return tuple(_absolute(name, path) for path in value)
-    if name in settings.INPUTS | {"data_dir", "student"} and value and "://" not in value:
+    if name in settings.INPUTS | {"workdir", "data_dir", "student"} and value and "://" not in value:
         return os.path.abspath(os.path.expanduser(value))
     return value
 

@@ -7,6 +7,7 @@ a killed process or a full disk leaves the old file as it was.
 import contextlib
 import errno
 import hashlib
+import itertools
 import json
 import os
 import pathlib
@@ -72,13 +73,13 @@ def remove(path: PathLike) -> None:
         path.unlink(missing_ok=True)
 
 
-def set_aside(path: PathLike) -> None:
-    """Renames a file or folder, if there is one, to `<name>.old`, in place of what was set aside before."""
+def set_aside(path: PathLike) -> pathlib.Path:
+    """Renames a file or folder to the first free of `<name>.old`, `<name>.old1`, ...; gives the new name."""
     path = pathlib.Path(path)
-    if path.exists():
-        old = path.with_name(f"{path.name}.old")
-        remove(old)
-        os.replace(path, old)
+    names = (path.with_name(f"{path.name}.old{number or ''}") for number in itertools.count())
+    free = next(name for name in names if not name.exists())
+    os.replace(path, free)
+    return free
 
 
 def write_text(path: PathLike, text: str) -> None:

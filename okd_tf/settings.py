@@ -100,7 +100,7 @@ class Settings:
     distribution: str = _option("none", "none, or mirrored: all local devices share each batch", kind=MANNER)
     steps_per_execution: int = _option(1, "training steps in one traced call", minimum=1, kind=MANNER)
     checkpoint_seconds: float = _option(
-        60.0, "at most this much work is lost by a kill", minimum=0, kind=MANNER
+        60.0, "at most this much of a training is lost by a kill", minimum=0, kind=MANNER
     )
 
     def __post_init__(self) -> None:

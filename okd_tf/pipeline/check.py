@@ -28,7 +28,7 @@ def check(context, names):
     ):
         if name not in valid:
             raise errors.unknown(flag, name, valid)
-    given = ensemble.paths(chosen.teachers)
+    given = ensemble.paths(chosen.teachers) if "teachers" in names else []
     _ = context.data, context.recipe
     bank.check_views(chosen.views, context.data)
     if chosen.batch_size > len(context.data.train):
@@ -36,25 +36,29 @@ def check(context, names):
             f"--batch_size: {chosen.batch_size} is more than the {len(context.data.train)} training "
             "examples; use a smaller one"
         )
-    if "teachers" in names:
-        for path in given:
-            ensemble.read_network(path, context.data.image_shape, context.data.classes)
+    for path in given:
+        ensemble.read_network(path, context.data.image_shape, context.data.classes)
     if "search" in names and not chosen.arch:
         derive.check_budget(space.SearchSpace.around(context.backbone), context.budget)
-    if chosen.arch:
+    if chosen.arch and {"student", "baseline"} & set(names):
         context.architecture()
     if chosen.student:
-        _check_student(context)
+        _check_student(context, names)
     _check_stages(context, names, given)
 
 
-def _check_student(context):
+def _check_student(context, names):
+    if not set(names) <= {"evaluate", "export", "report"}:
+        raise errors.UserError(
+            "--student: names a finished network, which tools/evaluate.py and tools/export.py take; "
+            "leave it out here"
+        )
     context.classifier(context.student_path)
     own = context.workdir / "student" / "student.keras"
-    if own.exists() and not own.samefile(context.student_path):
+    if own.exists():
         raise errors.UserError(
             f"--student: {context.workdir} has a student of its own, whose figures would be overwritten; "
-            "use another --workdir"
+            "use another --workdir, or leave --student out"
         )
 
 
@@ -66,10 +70,33 @@ def _check_stages(context, names, given):
             continue
         missing = [other for other in stage.needs(context) if other.name not in names]
         record.require(context, stage, missing)
-        folder = (context.workdir / stage.folder).resolve()
+        _check_teachers_stay(context, stage, missing, names)
         for path in (*given, *map(pathlib.Path, filter(None, [context.settings.arch]))):
-            if stage.folder and path.resolve().is_relative_to(folder):
+            folder = _folder_of_stage(context, stage, path)
+            if folder:
                 raise errors.UserError(
                     f"{path}: lies in {folder}, which the {stage.name} stage may replace; copy it elsewhere "
                     "first, or leave its flag out to use the workdir's own"
                 )
+
+
+def _folder_of_stage(context, stage, path):
+    """The stage's folder, or one set aside from it, that a path lies in; "" if in none."""
+    if not stage.folder:
+        return ""
+    folders = [context.workdir / stage.folder, *context.workdir.glob(f"{stage.folder}.old*")]
+    return next((str(one) for one in folders if path.resolve().is_relative_to(one.resolve())), "")
+
+
+def _check_teachers_stay(context, stage, missing, names):
+    """Refuses to train new teachers for a stage that also needs results of the ones they replace."""
+    teachers = stages.STAGES["teachers"]
+    if "teachers" not in names or not record.outdated(context, teachers):
+        return
+    for other in missing:
+        if not other.needless(context) and teachers in other.needs(context):
+            raise errors.UserError(
+                f"{stage.name}: needs the {other.name} stage, which depends on the teachers that are about "
+                "to change; run tools/search.py without --stages, or use another --workdir with "
+                f"--arch={context.arch_path}"
+            )

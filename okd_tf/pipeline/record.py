@@ -16,6 +16,10 @@ from okd_tf import errors, files, version
 from okd_tf import settings as all_settings
 from okd_tf.training import progress
 
+MISSING = "missing"  # in a key, for a file that is not there
+
+OTHER_INPUTS = "ran with other inputs"
+
 _PACKAGES = ("tensorflow", "keras", "tensorflow-datasets", "numpy", "ai-edge-litert")
 
 
@@ -39,23 +43,30 @@ def complete(context, stage):
             changed = ", ".join(_changed(before["key"], key))
             progress.say(f"{stage.name}: redone, since these changed: {changed}")
         _set_aside(context, stage)
-        before = None
-    started = time.monotonic() - (before or {}).get("seconds", 0.0)
+    # What the page says of this stage is no longer so; the report stage writes it again.
+    files.remove(context.workdir / "report.md")
     _store(context, stage, {"key": key, "complete": False, "seconds": 0.0})
+    started = time.monotonic()
     stage.work(context)
     seconds = round(time.monotonic() - started, 1)
     _store(context, stage, {"key": key, "complete": True, "seconds": seconds})
-    progress.say(f"{stage.name}: complete after {progress.duration(seconds)}")
+    progress.say(f"{stage.name}: complete, {progress.duration(seconds)} in this call")
 
 
 def require(context, stage, needed):
     """Raises UserError unless each needed stage is complete for the inputs there are now, or needless."""
     for other in needed:
         why = "" if other.needless(context) else outdated(context, other)
+        mend = f"run it first, as with tools/search.py --stages={other.name},{stage.name}"
+        if why.startswith(OTHER_INPUTS) or (not why and not _holds(context, other)):
+            why = why or f"rests on a stage that {OTHER_INPUTS}"
+            mend = (
+                "run tools/search.py without --stages to redo all that changed, or use another --workdir and "
+                "give it what is to stay by --teachers and --arch"
+            )
         if why:
             raise errors.UserError(
-                f"{stage.name}: needs the {other.name} stage, which {why} in {context.workdir}; run it "
-                f"first, as with tools/search.py --stages={other.name},{stage.name}"
+                f"{stage.name}: needs the {other.name} stage, which {why} in {context.workdir}; {mend}"
             )
 
 
@@ -64,17 +75,34 @@ def outdated(context, stage):
     entry = _stored(context).get(stage.name)
     if entry is None:
         return "has not run"
-    key = _key(context, stage)
-    if entry["key"] != key:
-        return f"ran with other inputs ({', '.join(_changed(entry['key'], key))})"
+    changed = list(_changed(entry["key"], _known_key(context, stage, entry)))
+    if changed:
+        return f"{OTHER_INPUTS} ({', '.join(changed)})"
     if not entry["complete"]:
         return "is not finished"
     return "" if stage.leaves(context) else "has lost some of its files"
 
 
 def current(context, stages):
-    """The names of the stages whose results can be shown: those that are not outdated."""
-    return {stage.name for stage in stages if not stage.needless(context) and not outdated(context, stage)}
+    """The names of the stages whose results can be shown: not outdated, nor resting on what is."""
+    return {
+        stage.name
+        for stage in stages
+        if not stage.needless(context)
+        and not outdated(context, stage)
+        and all(_holds(context, other) for other in stage.needs(context))
+    }
+
+
+def _holds(context, stage):
+    """Whether a stage and all that it rests on ran with the inputs there are now, wherever its files are."""
+    if stage.needless(context):
+        return True
+    entry = _stored(context).get(stage.name)
+    if entry is None or not entry["complete"]:
+        return False
+    changed = any(_changed(entry["key"], _known_key(context, stage, entry)))
+    return not changed and all(_holds(context, other) for other in stage.needs(context))
 
 
 def describe(context):
@@ -141,13 +169,12 @@ def _store(context, stage, entry):
 
 
 def _set_aside(context, stage):
-    """Makes room for a stage that starts from nothing; one earlier result is kept, under another name."""
+    """Makes room for a stage that starts from nothing; what is there is kept under another name."""
     if not stage.folder:
         return
     for folder in (context.workdir / stage.folder, context.workdir / "logs" / stage.folder):
         if folder.exists():
-            files.set_aside(folder)
-            progress.say(f"{stage.name}: what was in {folder} is now in {folder}.old")
+            progress.say(f"{stage.name}: what was in {folder} is now in {files.set_aside(folder)}")
 
 
 def _key(context, stage):
@@ -158,9 +185,18 @@ def _key(context, stage):
     return json.loads(json.dumps(key))
 
 
+def _known_key(context, stage, entry):
+    """The key; a file that was read when the stage ran and is gone since counts as what it was."""
+    key = _key(context, stage)
+    for label, content in key["files"].items():
+        if content == MISSING and entry["complete"]:
+            key["files"][label] = entry["key"]["files"].get(label, content)
+    return key
+
+
 def _content(what):
     if isinstance(what, pathlib.Path):
-        return files.sha256(what) if what.exists() else "missing"
+        return files.sha256(what) if what.exists() else MISSING
     return what
 
 

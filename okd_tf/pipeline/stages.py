@@ -49,7 +49,8 @@ def _work_report(context):
         context.split_record,
         (context.workdir / settings.FLAGFILE).read_text(encoding="utf-8"),
         arch_path=context.arch_path,
-        current=record.current(context, STAGES.values()),
+        current=record.current(context, STAGES.values())
+        | ({"search"} if STAGES["search"].needless(context) else set()),
     )
     files.write_text(context.workdir / "report.md", text)
 

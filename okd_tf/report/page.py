@@ -59,7 +59,7 @@ def markdown(workdir, split, settings_text, arch_path, current):
         *("| " + " | ".join(row) + " |" for row in table(workdir, current)),
         "",
     ]
-    architecture = _read(arch_path)
+    architecture = _read(arch_path) if "search" in current else None
     if architecture:
         lines += _architecture(architecture)
     metrics = _read(workdir / "student" / "metrics.json") if "student" in current else None

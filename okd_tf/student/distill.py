@@ -57,3 +57,4 @@ def _train(make, loss, data, training, epochs, seed, how, folder, logs, name):
         save_to=folder / f"{name}.keras",
     )
     files.write_json(folder / "metrics.json", trained.metrics())
+    recipe.finish(folder)

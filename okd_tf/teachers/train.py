@@ -29,6 +29,7 @@ def train(
             continue
         own_seed = seeds.derive(seed, "teacher", index)
         # A teacher's checkpoints have a folder of their own: only finished networks lie beside each other.
+        work = pathlib.Path(folder) / f"history_{index:02}"
         recipe.train(
             make,
             objective.Objective("ce"),
@@ -37,8 +38,9 @@ def train(
             epochs=epochs,
             seed=own_seed,
             recipe=how,
-            folder=pathlib.Path(folder) / f"history_{index:02}",
+            folder=work,
             logs=pathlib.Path(logs) / f"teacher_{index:02}",
             title=f"teacher {index + 1} of {count} ({backbone})",
             save_to=path(folder, index),
         )
+        recipe.finish(work)

@@ -123,6 +123,6 @@ def _logs(model, step):
 def _refuse_what_is_not_finite(logs, step):
     if not all(math.isfinite(logs[name]) for name in logs if "loss" in name):
         raise errors.UserError(
-            f"the loss is not finite at step {step} ({logs}); lower --learning_rate, with --redo in this "
-            "workdir. The last checkpoint is from before and is kept until then"
+            f"the loss is not finite at step {step} ({logs}); run again with a lower --learning_rate in "
+            "another --workdir, or in this one with --redo"
         )

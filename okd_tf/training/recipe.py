@@ -57,6 +57,8 @@ class Trained:
 def train(make, objective, data: batches.Batches, val, *, epochs, seed, recipe, folder, logs, title, save_to):
     """Trains a network and saves it once done; resumes what is in `folder`.
 
+    Checkpoints stay, for the caller to remove with `finish` once all that it makes of them is written.
+
     Args:
         make: () -> a new Functional model of stock layers.
         objective: an `Objective`.
@@ -103,6 +105,10 @@ def train(make, objective, data: batches.Batches, val, *, epochs, seed, recipe, 
     trained = Trained(batch_norm.stock_copy(network), history)
     with files.replacing(save_to) as temporary:
         trained.network.save(temporary)
-    files.remove(folder / "checkpoints")
     progress.say(f"{title}: done, {save_to}")
     return trained
+
+
+def finish(folder):
+    """Removes the checkpoints of a training whose results are written."""
+    files.remove(pathlib.Path(folder) / "checkpoints")
