@@ -1,6 +1,7 @@
 """The command line: flags, flagfiles, workdirs that remember, and errors of one line."""
 
 import json
+import os
 import pathlib
 import subprocess
 import sys
@@ -66,14 +67,14 @@ def workdir(tmp_path):
     return tmp_path / "run"
 
 
-def _keep(chosen, used=("seed", "views", "learning_rate")):
+def _keep(chosen, used=("seed", "views", "learning_rate"), stage="teachers"):
     """Leaves what a run leaves: its flags, and the record of one stage that these settings decided."""
     folder = pathlib.Path(chosen.workdir)
     folder.mkdir(exist_ok=True)
     (folder / settings.FLAGFILE).write_text(settings.flagfile(chosen))
     key = {"splits": {}, "settings": {name: settings.text(getattr(chosen, name)) for name in used}}
     entry = {"key": {**key, "files": {}}, "complete": False, "seconds": 0.0}
-    (folder / settings.STAGES_FILE).write_text(json.dumps({"teachers": entry}))
+    (folder / settings.STAGES_FILE).write_text(json.dumps({stage: entry}))
 
 
 def test_flags_are_the_settings_by_name_and_default(run, workdir):
@@ -156,14 +157,48 @@ def test_contradictions_are_refused_with_both_values(run, refused, workdir):
     assert "--redo" in message
 
 
-@pytest.mark.parametrize(
-    "flag", ["dataset=cifar10", "split_seed=3", "train_examples=9", "val_examples=9", "arch=/mine/arch.json"]
-)
-def test_the_splits_and_the_user_s_files_are_part_of_any_result(run, refused, workdir, flag):
+@pytest.mark.parametrize("flag", ["dataset=cifar10", "split_seed=3", "train_examples=9", "val_examples=9"])
+def test_the_splits_are_part_of_any_result(run, refused, workdir, flag):
     run(f"--workdir={workdir}", work=lambda chosen: _keep(chosen, used=()))
     name, value = flag.split("=")
     there = settings.text(settings.default(settings.FIELDS[name])) or "empty"
     assert f"--{name} is {there} there, {value} here" in refused(f"--workdir={workdir}", f"--{flag}")
+
+
+OF_THE_USER = {"arch": {"search", "student", "baseline"}, "teachers": {"teachers"}}
+
+
+@pytest.mark.parametrize("stage", [stage for stage in settings.STAGES if stage != "report"])
+@pytest.mark.parametrize("flag", OF_THE_USER)
+def test_a_file_of_the_user_may_change_until_a_stage_that_takes_it_has_run(
+    run, refused, workdir, flag, stage
+):
+    run(f"--workdir={workdir}", work=lambda chosen: _keep(chosen, used=(), stage=stage))
+    if stage in OF_THE_USER[flag]:
+        message = refused(f"--workdir={workdir}", f"--{flag}=/mine/file")
+        assert f"--{flag} is empty there, /mine/file here" in message
+    else:
+        chosen, _ = run(f"--workdir={workdir}", f"--{flag}=/mine/file")
+        assert settings.text(getattr(chosen, flag)) == "/mine/file"
+
+
+def test_a_lost_flagfile_of_a_workdir_with_results_is_refused_unless_all_is_said_anew(run, refused, workdir):
+    run(f"--workdir={workdir}", "--seed=7", work=_keep)
+    path = workdir / settings.FLAGFILE
+    path.unlink()
+    for arguments in ((), ("--seed=7",)):
+        message = refused(f"--workdir={workdir}", *arguments)
+        assert message.startswith(f"error: {path}: no such file, but the workdir holds results; ")
+        assert "--redo" in message
+    assert run(f"--workdir={workdir}", "--seed=8", "--redo")[0].seed == 8
+
+
+@pytest.mark.parametrize("stages", [None, "{}"])
+def test_a_workdir_without_results_needs_no_flagfile(run, workdir, stages):
+    workdir.mkdir()
+    if stages:
+        (workdir / settings.STAGES_FILE).write_text(stages)
+    assert run(f"--workdir={workdir}", "--seed=8")[0].seed == 8
 
 
 def test_what_no_stage_has_used_yet_may_change(run, refused, workdir):
@@ -205,7 +240,8 @@ def test_a_damaged_flagfile_of_a_workdir_is_refused_by_its_name(run, refused, wo
     line = refused(f"--workdir={workdir}")
     assert line.startswith(f"error: {path}: ")
     assert message in line
-    assert "mend or delete the file" in line
+    assert line.endswith("; mend it\n")
+    assert "delete" not in line
 
 
 @pytest.mark.parametrize(
@@ -236,6 +272,9 @@ def test_paths_of_inputs_are_kept_as_they_are_from_anywhere(run, workdir, tmp_pa
     assert chosen.arch == str(tmp_path / "arch.json")
     assert chosen.student == str(tmp_path / "s.keras")
     assert chosen.data_dir == str(tmp_path / "d")
+    # And so is the workdir.
+    for given, kept in (("w/../run", workdir), ("~/run", "/home/me/run")):
+        assert run(f"--workdir={given}", *flags_given)[0].workdir == str(kept)
     # The same files by the same names, or by those that were kept, contradict nothing.
     assert run(f"--workdir={workdir}", *flags_given)[0] == chosen
     (tmp_path / "elsewhere").mkdir()
@@ -321,7 +360,7 @@ def test_every_configuration_is_a_flagfile_that_can_be_used(run):
     assert paths
     for path in paths:
         chosen, _ = run(f"--flagfile={path}", "--workdir=somewhere/else")
-        assert chosen.workdir == "somewhere/else"
+        assert chosen.workdir == os.path.abspath("somewhere/else")
 
 
 @pytest.mark.parametrize("tool", sorted(path.name for path in (ROOT / "tools").glob("*.py")))

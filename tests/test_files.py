@@ -131,15 +131,32 @@ def test_space_is_advised_only_where_it_is_what_lacks(tmp_path, number, space):
     assert ("choose another --workdir" in message) == (not space)
 
 
-def test_what_is_set_aside_takes_the_place_of_what_was_before(tmp_path):
-    files.set_aside(tmp_path / "made")
-    assert list(tmp_path.iterdir()) == []
-    for name in ("first", "second"):
+def test_what_is_set_aside_never_takes_the_place_of_what_was_before(tmp_path):
+    names = ["made.old", "made.old1", "made.old2"]
+    for name in names:
         (tmp_path / "made").mkdir()
-        (tmp_path / "made" / name).write_text("")
+        (tmp_path / "made" / f"then_{name}").write_text("")
+        assert files.set_aside(tmp_path / "made") == tmp_path / name
+    assert sorted(path.name for path in tmp_path.iterdir()) == names
+    for name in names:
+        assert [path.name for path in (tmp_path / name).iterdir()] == [f"then_{name}"]
+
+
+def test_the_first_free_name_is_taken_for_a_file_too(tmp_path):
+    for name in ("made.old", "made.old2", "made"):
+        (tmp_path / name).write_text(name)
+    assert files.set_aside(tmp_path / "made") == tmp_path / "made.old1"
+    assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {
+        "made.old": "made.old",
+        "made.old1": "made",
+        "made.old2": "made.old2",
+    }
+
+
+def test_nothing_cannot_be_set_aside(tmp_path):
+    with pytest.raises(FileNotFoundError):
         files.set_aside(tmp_path / "made")
-    assert [path.name for path in tmp_path.iterdir()] == ["made.old"]
-    assert [path.name for path in (tmp_path / "made.old").iterdir()] == ["second"]
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_file_system_that_refuses_is_a_user_s_error_that_names_the_file(tmp_path):

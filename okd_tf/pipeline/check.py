@@ -94,9 +94,17 @@ def _check_teachers_stay(context, stage, missing, names):
     if "teachers" not in names or not record.outdated(context, teachers):
         return
     for other in missing:
-        if not other.needless(context) and teachers in other.needs(context):
+        if _rests_on(context, other, teachers):
             raise errors.UserError(
                 f"{stage.name}: needs the {other.name} stage, which depends on the teachers that are about "
                 "to change; run tools/search.py without --stages, or use another --workdir with "
                 f"--arch={context.arch_path}"
             )
+
+
+def _rests_on(context, stage, other):
+    """Whether a stage needs another, or needs one that rests on it."""
+    if stage.needless(context):
+        return False
+    needed = stage.needs(context)
+    return other in needed or any(_rests_on(context, each, other) for each in needed)

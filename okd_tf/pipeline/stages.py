@@ -59,6 +59,16 @@ def _there(*names):
     return lambda context: all((context.workdir / name).exists() for name in names)
 
 
+def _given_teachers(context):
+    """The files that --teachers names; if some are gone, that they are, for each teacher made of them."""
+    try:
+        given = ensemble.paths(context.settings.teachers)
+    except errors.UserError:
+        # The check refuses it where they are wanted; elsewhere what was made of them may still count.
+        given = [record.MISSING] * len(context.teacher_paths())
+    return {f"given teacher {index + 1}": what for index, what in enumerate(given)}
+
+
 def _teacher_files(context):
     return {f"teacher {index + 1}": path for index, path in enumerate(context.teacher_paths())}
 
@@ -98,10 +108,7 @@ STAGES = {
                 if context.settings.teachers
                 else (*_RECIPE, "num_teachers", "teacher_backbone", "teacher_width", "teacher_epochs")
             ),
-            reads=lambda context: {
-                f"given teacher {index + 1}": path
-                for index, path in enumerate(ensemble.paths(context.settings.teachers))
-            },
+            reads=_given_teachers,
             leaves=_diagnosed,
         ),
         Stage(
@@ -145,7 +152,7 @@ STAGES = {
             folder="baseline",
             settings=lambda context: (*_RECIPE, "views", "student_epochs"),
             # Of the architecture the backbone alone: another search need not train it again.
-            reads=lambda context: {"backbone": context.described_backbone()},
+            reads=lambda context: {"backbone": context.described_backbone() or record.MISSING},
             leaves=_there("baseline/baseline.keras", "baseline/metrics.json"),
             needs=lambda context: [STAGES["search"]],
             needless=lambda context: "" if context.settings.baseline else "--nobaseline",

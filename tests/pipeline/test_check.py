@@ -102,14 +102,32 @@ def _network(shape, classes):
 def test_a_network_made_for_other_data_is_refused_by_its_file(run, tmp_path, flag, shape, classes):
     path = tmp_path / "mine.keras"
     _network(shape, classes).save(path)
-    message = _refusal(run, **{flag: (str(path),) if flag == "teachers" else str(path)})
-    assert message.startswith(f"{path}: ")
+    names, given = (ALL, (str(path),)) if flag == "teachers" else (("evaluate",), str(path))
+    assert _refusal(run, names=names, **{flag: given}).startswith(f"{path}: ")
 
 
 def test_networks_made_for_the_data_pass(run, tmp_path):
     path = tmp_path / "mine.keras"
     _network((8, 8, 1), 10).save(path)
-    run(teachers=(str(path),), student=str(path))
+    run(teachers=(str(path),))
+    run(names=("evaluate", "export", "report"), student=str(path))
+
+
+@pytest.mark.parametrize("name", ["teachers", "bank", "search", "student", "baseline"])
+def test_a_student_is_refused_where_something_else_than_its_figures_is_wanted(run, tmp_path, name):
+    path = tmp_path / "mine.keras"
+    _network((8, 8, 1), 10).save(path)
+    for names in ((name,), (name, "evaluate"), ALL):
+        message = _refusal(run, names=names, student=str(path))
+        assert message.startswith("--student: names a finished network, which tools/evaluate.py and ")
+
+
+@pytest.mark.parametrize("names", [("search",), ("search", "student", "baseline", "export"), ("report",)])
+def test_teachers_are_looked_at_only_when_they_are_wanted(run, tmp_path, names):
+    given = {"teachers": (str(tmp_path / "none.keras"),), "search_loss": "ce", "train_loss": "ce"}
+    run(names=names, **given)
+    message = _refusal(run, names=("teachers", *names), **given)
+    assert message.startswith(f"--teachers: {tmp_path / 'none.keras'}: no such file")
 
 
 @pytest.fixture
@@ -176,6 +194,10 @@ def test_an_architecture_cut_short_is_refused_by_its_file(run, arch):
 def test_a_missing_architecture_is_refused_by_its_file(run, tmp_path):
     path = tmp_path / "none.json"
     assert _refusal(run, arch=str(path)) == f"{path}: no such file"
+    for name in ("student", "baseline"):
+        assert _refusal(run, names=(name,), arch=str(path)) == f"{path}: no such file"
+    # Nothing else reads it.
+    run(names=("teachers", "bank", "search", "report"), arch=str(path))
 
 
 def test_a_refused_run_leaves_no_workdir(tmp_path):
@@ -222,14 +244,17 @@ def test_a_missing_student_is_refused_by_its_file(run, tmp_path):
     assert _refusal(run, names=("evaluate",), student=str(path)) == f"{path}: no such file"
 
 
-def test_another_student_is_refused_in_a_workdir_with_one_of_its_own(run, tmp_path):
+def test_any_student_is_refused_in_a_workdir_with_one_of_its_own(run, tmp_path):
     own, other = tmp_path / "run" / "student" / "student.keras", tmp_path / "mine.keras"
     own.parent.mkdir(parents=True)
     for path in (own, other):
         _network((8, 8, 1), 10).save(path)
-    run(names=("evaluate",), student=str(own))
-    message = _refusal(run, names=("evaluate",), student=str(other))
-    assert message.startswith(f"--student: {tmp_path / 'run'} has a student of its own")
+    for given in (own, other):
+        for name in ("evaluate", "export", "report"):
+            message = _refusal(run, names=(name,), student=str(given))
+            assert message.startswith(f"--student: {tmp_path / 'run'} has a student of its own")
+    own.unlink()
+    run(names=("evaluate",), student=str(other))
 
 
 def test_teachers_that_a_wanted_stage_may_replace_are_refused(run, tmp_path):
@@ -243,6 +268,32 @@ def test_teachers_that_a_wanted_stage_may_replace_are_refused(run, tmp_path):
     (tmp_path / "link.keras").symlink_to(folder / "mine.keras")
     assert "which the teachers stage may replace" in _refusal(run, teachers=(str(tmp_path / "link.keras"),))
     run(names=("search",), search_loss="ce", teachers=(str(folder),))
+
+
+@pytest.mark.parametrize("name", ["teachers.old", "teachers.old1", "teachers.old12"])
+def test_teachers_that_were_set_aside_are_refused_until_they_are_copied(run, tmp_path, name):
+    folder = tmp_path / "run" / name
+    folder.mkdir(parents=True)
+    _network((8, 8, 1), 10).save(folder / "mine.keras")
+    for given in (folder, folder / "mine.keras"):
+        message = _refusal(run, teachers=(str(given),))
+        assert f"lies in {folder}, which the teachers stage may replace; copy it elsewhere first" in message
+    folder.rename(tmp_path / "run" / "mine")
+    run(teachers=(str(tmp_path / "run" / "mine"),))
+
+
+@pytest.mark.parametrize("suffix", ["", ".old", ".old2"])
+def test_an_architecture_in_the_folder_of_a_needless_stage_passes(run, tmp_path, arch, suffix):
+    for stage, refused in (("search", False), ("baseline", True)):
+        path = tmp_path / "run" / f"{stage}{suffix}" / "arch.json"
+        path.parent.mkdir(parents=True)
+        path.write_text(arch[0].read_text())
+        wanted = {"names": ("search", "baseline"), "arch": str(path)}
+        if refused:
+            assert f"lies in {path.parent}, which the {stage} stage" in _refusal(run, **wanted)
+            run(**wanted, baseline=False)
+        else:
+            run(**wanted)
 
 
 def test_an_architecture_that_a_wanted_stage_may_replace_is_refused(run, tmp_path, arch):

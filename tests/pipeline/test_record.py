@@ -4,6 +4,7 @@ import json
 import pathlib
 import shutil
 import sys
+import types
 
 import pytest
 
@@ -67,7 +68,7 @@ def workdir(tmp_path):
 def test_a_complete_stage_is_not_run_again(workdir, stage, work, capsys):
     record.complete(_Context(workdir), stage)
     assert work.count == 1
-    assert "making: complete after" in capsys.readouterr().out
+    assert capsys.readouterr().out == "making: complete, 0 s in this call\n"
     record.complete(_Context(workdir), stage)
     assert work.count == 1
     assert capsys.readouterr().out == "making: complete, not run again\n"
@@ -112,9 +113,53 @@ def test_a_changed_input_redoes_it_and_is_named(workdir, stage, work, capsys):
     record.complete(_Context(workdir), stage)
     assert work.count == 2
     assert "these changed: the input\n" in capsys.readouterr().out
+
+
+def test_an_input_that_is_gone_since_counts_as_what_it_was(workdir, stage, work):
+    for each in (stage, _packing(stage)):
+        record.complete(_Context(workdir), each)
     (workdir / "input.txt").unlink()
     record.complete(_Context(workdir), stage)
-    assert work.count == 3
+    assert work.count == 1
+    record.complete(_Context(workdir), _packing(stage))
+    assert record.current(_Context(workdir), (stage, _packing(stage))) == {"making", "packing"}
+    # As long as nothing else has changed, and it is not there again with other content.
+    assert record.current(_Context(workdir, seed=1), (stage, _packing(stage))) == set()
+    (workdir / "input.txt").write_text("other")
+    assert record.current(_Context(workdir), (stage, _packing(stage))) == set()
+
+
+def test_an_input_that_a_killed_stage_read_and_that_is_gone_since_is_missed(workdir, stage, work):
+    object.__setattr__(stage, "work", _Killed())
+    with pytest.raises(KeyboardInterrupt):
+        record.complete(_Context(workdir), stage)
+    (workdir / "input.txt").unlink()
+    assert record.outdated(_Context(workdir), stage) == "ran with other inputs (the input)"
+
+
+def test_the_time_of_a_stage_is_that_of_the_call_which_completed_it(workdir, stage, monkeypatch, capsys):
+    now = iter([100.0, 107.0, 109.96])
+    monkeypatch.setattr(record, "time", types.SimpleNamespace(monotonic=lambda: next(now)))
+    work = stage.work
+    object.__setattr__(stage, "work", _Killed())
+    with pytest.raises(KeyboardInterrupt):
+        record.complete(_Context(workdir), stage)
+    object.__setattr__(stage, "work", work)
+    record.complete(_Context(workdir), stage)
+    assert capsys.readouterr().out == "making: complete, 3 s in this call\n"
+    assert json.loads((workdir / "stages.json").read_text())["making"]["seconds"] == 3.0
+
+
+def test_the_page_is_gone_before_a_stage_works_again(workdir, stage):
+    record.complete(_Context(workdir), stage)
+    page = workdir / "report.md"
+    page.write_text("figures")
+    record.complete(_Context(workdir), stage)
+    assert page.exists()
+    object.__setattr__(stage, "work", _Killed())
+    with pytest.raises(KeyboardInterrupt):
+        record.complete(_Context(workdir, seed=1), stage)
+    assert not page.exists()
 
 
 def test_a_changed_text_input_redoes_it_and_is_named(workdir, stage, work, capsys):
@@ -154,31 +199,42 @@ def test_files_without_a_record_are_set_aside(workdir, stage, work, capsys):
     assert "redone" not in printed
 
 
-def test_one_earlier_result_is_kept_aside_the_last(workdir, stage):
-    for seed in (0, 1, 2):
+def test_every_earlier_result_is_kept_aside_and_said_where(workdir, stage, capsys):
+    for seed in (0, 1, 2, 3):
         record.complete(_Context(workdir, seed=seed), stage)
         (workdir / "made" / f"seed_{seed}").write_text("")
-    assert _names(workdir / "made") == ["result.txt", "seed_2"]
-    assert _names(workdir / "made.old") == ["result.txt", "seed_1"]
+    printed = capsys.readouterr().out
+    for seed, name in enumerate(("made.old", "made.old1", "made.old2")):
+        assert _names(workdir / name) == ["result.txt", f"seed_{seed}"]
+        assert f"what was in {workdir / 'made'} is now in {workdir / name}\n" in printed
+    assert _names(workdir / "made") == ["result.txt", "seed_3"]
 
 
 def test_a_stage_without_a_folder_sets_nothing_aside(workdir, stage):
     object.__setattr__(stage, "folder", "")
     record.complete(_Context(workdir), stage)
     record.complete(_Context(workdir, seed=1), stage)
-    assert not list(workdir.rglob("*.old"))
+    assert not list(workdir.rglob("*.old*"))
+
+
+REDO = (
+    "run tools/search.py without --stages to redo all that changed, or use another --workdir and give it "
+    "what is to stay by --teachers and --arch"
+)
 
 
 def _packing(making, **changes):
     """A stage that needs another."""
     arguments = {
+        "name": "packing",
+        "work": lambda context: None,
         "folder": "",
         "settings": lambda context: (),
         "reads": lambda context: {},
         "leaves": lambda context: True,
         "needs": lambda context: [making],
     }
-    return stages.Stage("packing", lambda context: None, **{**arguments, **changes})
+    return stages.Stage(**{**arguments, **changes})
 
 
 def _refusal(workdir, stage, **changes):
@@ -202,9 +258,31 @@ def test_a_stage_is_refused_until_what_it_needs_is_complete(workdir, stage, work
     object.__setattr__(stage, "work", work)
     record.complete(_Context(workdir), stage)
     record.complete(_Context(workdir), _packing(stage))
-    assert _refusal(workdir, stage, seed=1) == f"ran with other inputs (--seed){hint}"
+    assert _refusal(workdir, stage, seed=1) == f"ran with other inputs (--seed) in {workdir}; {REDO}"
     (workdir / "made" / "result.txt").unlink()
     assert _refusal(workdir, stage) == f"has lost some of its files{hint}"
+
+
+def test_a_stage_is_refused_when_what_it_needs_rests_on_a_stage_of_other_inputs(workdir, stage):
+    packing = _packing(stage)
+    for each in (stage, packing):
+        record.complete(_Context(workdir), each)
+    sending = _packing(packing, name="sending")
+    with pytest.raises(errors.UserError) as refusal:
+        record.complete(_Context(workdir, seed=1), sending)
+    assert str(refusal.value) == (
+        "sending: needs the packing stage, which rests on a stage that ran with other inputs in "
+        f"{workdir}; {REDO}"
+    )
+    record.complete(_Context(workdir), sending)
+
+
+def test_files_of_a_stage_further_back_are_not_missed(workdir, stage):
+    packing = _packing(stage)
+    for each in (stage, packing):
+        record.complete(_Context(workdir), each)
+    shutil.rmtree(workdir / "made")
+    record.complete(_Context(workdir), _packing(packing, name="sending"))
 
 
 def test_a_needed_stage_that_is_needless_is_not_waited_for(workdir, stage):
@@ -223,9 +301,27 @@ def test_current_are_the_stages_whose_results_are_of_this_run(workdir, stage):
     for each in both:
         record.complete(_Context(workdir), each)
     assert record.current(_Context(workdir), both) == {"making", "packing"}
-    assert record.current(_Context(workdir, seed=1), both) == {"packing"}
+    # What rests on a stage of other inputs is no more of this run than that stage.
+    assert record.current(_Context(workdir, seed=1), both) == set()
     object.__setattr__(stage, "needless", lambda context: "--nobaseline")
     assert record.current(_Context(workdir), both) == {"packing"}
+
+
+def test_current_looks_at_all_that_a_stage_rests_on(workdir, stage):
+    packing = _packing(stage)
+    every = (stage, packing, _packing(packing, name="sending"))
+    for each in every:
+        record.complete(_Context(workdir), each)
+    assert record.current(_Context(workdir), every) == {"making", "packing", "sending"}
+    assert record.current(_Context(workdir, seed=1), every) == set()
+    object.__setattr__(stage, "work", _Killed())
+    shutil.rmtree(workdir / "made")
+    # Files that are gone hide nothing but themselves.
+    assert record.current(_Context(workdir), every) == {"packing", "sending"}
+    # Of a stage that is not made again to its end, nobody knows what it will be.
+    with pytest.raises(KeyboardInterrupt):
+        record.complete(_Context(workdir), stage)
+    assert record.current(_Context(workdir), every) == set()
 
 
 @pytest.mark.parametrize("content", ["[]", "null", '{"making": 3}', '{"making": {"complete": true}}', "{"])

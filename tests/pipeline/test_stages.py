@@ -117,23 +117,27 @@ def test_a_complete_run_does_nothing_but_its_report_wherever_it_lies(finished, w
     assert works.done == ["report", "report"]
 
 
-BANK, SEARCH, STUDENT, BASELINE = {"bank"}, {"search"}, {"student"}, {"baseline"}
+# A stage, and all that rests on it.
+STUDENT = {"student", "evaluate", "export"}
+SEARCH = {"search", "baseline"} | STUDENT
+BANK = {"bank"} | SEARCH
+TEACHERS = {"teachers"} | BANK
 
 
 @pytest.mark.parametrize(
     ("change", "outdated"),
     [
         ({}, set()),
-        ({"seed": 1}, {"teachers"} | BANK | SEARCH | STUDENT | BASELINE),
-        ({"teacher_epochs": 3}, {"teachers"}),
-        ({"views": 4}, BANK | SEARCH | STUDENT | BASELINE),
-        ({"temperature": 2.0}, SEARCH | STUDENT),
+        ({"seed": 1}, TEACHERS),
+        ({"teacher_epochs": 3}, TEACHERS),
+        ({"views": 4}, BANK),
+        ({"temperature": 2.0}, SEARCH),
         ({"search_epochs": 3}, SEARCH),
         ({"max_params": 10**6}, SEARCH),
         ({"strategy": "random"}, SEARCH),
         ({"train_loss": "mean"}, STUDENT),
-        ({"student_epochs": 3}, STUDENT | BASELINE),
-        ({"baseline": False}, BASELINE | {"evaluate"}),
+        ({"student_epochs": 3}, STUDENT | {"baseline"}),
+        ({"baseline": False}, {"baseline", "evaluate"}),
         ({"checkpoint_seconds": 5.0, "steps_per_execution": 4, "data_dir": "elsewhere"}, set()),
     ],
 )
@@ -144,7 +148,7 @@ def test_a_setting_outdates_the_stages_whose_result_it_decides(finished, change,
 @pytest.mark.parametrize(
     ("file", "outdated"),
     [
-        ("teachers/teacher_01.keras", {"teachers", "bank", "search", "student"}),
+        ("teachers/teacher_01.keras", TEACHERS),
         ("student/student.keras", {"evaluate", "export"}),
         ("baseline/baseline.keras", {"evaluate"}),
         ("bank/train_00.npy", set()),
@@ -153,6 +157,81 @@ def test_a_setting_outdates_the_stages_whose_result_it_decides(finished, change,
 def test_a_file_outdates_the_stages_that_read_it(finished, file, outdated):
     (finished / file).write_text("other")
     assert _current(finished) == MADE - outdated
+
+
+def test_a_bank_that_was_deleted_to_free_space_hides_nothing_else(finished, works):
+    shutil.rmtree(finished / "bank")
+    assert _current(finished) == MADE - {"bank"}
+    _run(finished, ("evaluate", "export"))
+    assert works.done == []
+
+
+@pytest.mark.parametrize("kind", ["file", "folder"])
+def test_without_the_files_of_the_user_the_finished_run_is_still_evaluated_and_exported(
+    tmp_path, works, splits, kind
+):
+    mine = tmp_path / "mine"
+    for index in (0, 1):
+        files.write_text(mine / f"{index}.keras", f"network {index}")
+    spec.write(tmp_path / "arch.json", _arch(splits))
+    given = (str(mine),) if kind == "folder" else tuple(str(mine / f"{index}.keras") for index in (0, 1))
+    chosen = {"teachers": given, "arch": str(tmp_path / "arch.json")}
+    context = shared.Context(settings.Settings(workdir=str(tmp_path / "run"), backbone_width=2, **chosen))
+    for stage in stages.STAGES.values():
+        if stage.name != "report":
+            record.complete(context, stage)
+    shown = MADE - {"search"}
+    assert _current(tmp_path / "run", **chosen) == shown
+    shutil.rmtree(mine)
+    (tmp_path / "arch.json").unlink()
+    works.done.clear()
+    assert _current(tmp_path / "run", **chosen) == shown
+    (tmp_path / "run" / "student" / "student.keras").write_text("another student")
+    _run(tmp_path / "run", ("evaluate", "export"), **chosen)
+    assert works.done == ["evaluate", "export"]
+
+
+def test_the_page_has_the_architecture_of_this_run_or_the_one_given(finished, tmp_path):
+    def page(**changes):
+        chosen = settings.Settings(workdir=str(finished), backbone_width=2, **changes)
+        stages._work_report(shared.Context(chosen))
+        return (finished / "report.md").read_text()
+
+    assert "## Architecture" in page()
+    assert "## Architecture" not in page(search_epochs=3)
+    shutil.copy(finished / "search" / "arch.json", tmp_path / "mine.json")
+    assert "## Architecture" in page(search_epochs=3, arch=str(tmp_path / "mine.json"))
+
+
+def test_teachers_that_would_be_redone_are_refused_beside_results_of_the_old_ones(finished, works):
+    def refusal(names, **changes):
+        with pytest.raises(errors.UserError) as refused:
+            _run(finished, names, **changes)
+        assert works.done == []
+        return str(refused.value)
+
+    message = refusal(("teachers", "student"), teacher_epochs=3)
+    assert message.startswith("student: needs the search stage, which rests on a stage that ran with other")
+    (finished / "teachers" / "diagnosis.json").unlink()
+    for names, needed in ((("teachers", "student"), "search"), (("teachers", "export"), "student")):
+        message = refusal(names)
+        assert message.startswith(
+            f"{names[1]}: needs the {needed} stage, which depends on the teachers that are about to change; "
+        )
+        assert message.endswith(f"--arch={finished / 'search' / 'arch.json'}")
+    _run(finished, ("teachers", "bank"))
+    assert works.done == ["teachers"]
+
+
+def test_teachers_that_would_be_redone_are_refused_beside_what_rests_on_them_by_the_search_alone(
+    finished, works
+):
+    _run(finished, train_loss="ce")
+    (finished / "teachers" / "diagnosis.json").unlink()
+    works.done.clear()
+    with pytest.raises(errors.UserError, match="needs the student stage, which depends on the teachers that"):
+        _run(finished, ("teachers", "export"), train_loss="ce")
+    assert works.done == []
 
 
 def test_teachers_are_complete_only_with_a_diagnosis_of_these_teachers(finished, works):
@@ -169,10 +248,10 @@ def test_another_architecture_on_the_same_backbone_does_not_redo_the_baseline(fi
     path = finished / "search" / "arch.json"
     add_ons = (spec.AddOn("stage1_block1_out", "identity", False, True),)
     spec.write(path, _arch(splits, add_ons=add_ons))
-    assert _current(finished) == MADE - {"student"}
+    assert _current(finished) == MADE - STUDENT
     for change in ({"width": 3}, {"backbone": "resnet14"}, {"mean": (1.0,)}):
         spec.write(path, _arch(splits, **change))
-        assert _current(finished) == MADE - {"student", "baseline"}
+        assert _current(finished) == MADE - STUDENT - {"baseline"}
 
 
 def test_a_stage_alone_is_refused_before_any_work_when_what_it_needs_is_of_other_inputs(finished, works):
@@ -181,7 +260,7 @@ def test_a_stage_alone_is_refused_before_any_work_when_what_it_needs_is_of_other
         _run(finished, ("student",), seed=5, redo=True)
     message = str(refusal.value)
     assert message.startswith("student: needs the search stage, which ran with other inputs (--seed")
-    assert message.endswith("run it first, as with tools/search.py --stages=search,student")
+    assert message.endswith("or use another --workdir and give it what is to stay by --teachers and --arch")
     assert works.done == []
     assert {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()} == before
 

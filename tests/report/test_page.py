@@ -58,7 +58,7 @@ FILES = {
 }
 
 
-ALL = {"teachers", "baseline", "student", "evaluate", "export"}
+ALL = {"teachers", "search", "baseline", "student", "evaluate", "export"}
 
 
 def _markdown(folder, settings_text="--seed=0", current=ALL):
@@ -119,6 +119,7 @@ def test_a_part_whose_file_is_missing_is_left_out(tmp_path, missing):
         ("evaluate", slice(5, 7), "| student |"),
         ("export", slice(7, 8), "## Exports"),
         ("student", slice(0, 0), "Student after"),
+        ("search", slice(0, 0), "## Architecture"),
     ],
 )
 def test_figures_of_a_stage_that_is_not_current_are_left_out(tmp_path, stage, rows, heading):

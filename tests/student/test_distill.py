@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tiny
 
-from okd_tf import backbones
+from okd_tf import backbones, files
 from okd_tf.arch import cost, space, spec
 from okd_tf.student import distill
 from okd_tf.training import history, objective
@@ -96,3 +96,34 @@ def test_the_last_epoch_is_the_one_that_is_kept(folder):
 def test_checkpoints_are_gone_when_the_file_is_there(folder):
     names = {path.name for path in (folder / "student").iterdir()}
     assert names == {"history.csv", "metrics.json", "student.keras"}
+
+
+def test_killed_before_its_figures_are_written_it_goes_on_from_its_checkpoints(
+    folder, tmp_path, architecture, monkeypatch
+):
+    def baseline():
+        distill.train_baseline(
+            architecture,
+            DATA,
+            tiny.make_batches(DATA.train, 9),
+            folder=tmp_path / "baseline",
+            logs=tmp_path / "logs",
+            epochs=EPOCHS,
+            seed=0,
+            how=tiny.make_recipe(),
+        )
+
+    def killed(path, value):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "write_json", killed)
+        with pytest.raises(KeyboardInterrupt):
+            baseline()
+    assert list((tmp_path / "baseline" / "checkpoints").glob("*.index"))
+    rows = (tmp_path / "baseline" / "history.csv").read_text()
+    baseline()
+    # Nothing was trained again: not even the times in the history are new.
+    assert (tmp_path / "baseline" / "history.csv").read_text() == rows
+    assert _metrics(tmp_path, "baseline") == _metrics(folder, "baseline")
+    assert not (tmp_path / "baseline" / "checkpoints").exists()

@@ -8,6 +8,7 @@ import pytest
 import tiny
 
 from okd_tf.teachers import train
+from okd_tf.training import recipe
 
 
 def _train(folder, data, count):
@@ -47,6 +48,21 @@ def test_teachers_are_files_of_stock_layers_beside_their_histories(folder):
     assert names == ["history_00", "history_01", "teacher_00.keras", "teacher_01.keras"]
     model = keras.saving.load_model(folder / "teachers" / "teacher_00.keras")
     assert all(type(layer) is getattr(keras.layers, type(layer).__name__) for layer in model.layers)
+
+
+def test_checkpoints_of_a_teacher_stay_until_its_file_is_there(folder, data, tmp_path, monkeypatch):
+    for index in (0, 1):
+        assert not (folder / "teachers" / f"history_{index:02}" / "checkpoints").exists()
+    finish, seen = recipe.finish, []
+
+    def finished(work):
+        assert list((work / "checkpoints").glob("*.index"))
+        seen.append(sorted(path.name for path in (tmp_path / "teachers").glob("*.keras")))
+        finish(work)
+
+    monkeypatch.setattr(recipe, "finish", finished)
+    _train(tmp_path, data, 1)
+    assert seen == [["teacher_00.keras"]]
 
 
 def test_teachers_that_are_there_are_not_trained_again_and_missing_ones_come_out_the_same(folder, data):
