@@ -46,7 +46,7 @@ def fit(
         The history: a list of one dict per epoch.
 
     Raises:
-        UserError: the loss is not finite; the last checkpoint holds the state before.
+        UserError: a loss or weight is not finite; the last checkpoint holds the state before.
     """
     folder = pathlib.Path(folder)
     strategy = strategy or tf.distribute.get_strategy()
@@ -58,8 +58,8 @@ def fit(
     rows = history.read(folder / "history.csv", step // batches.steps_per_epoch)
     if step >= steps:
         return rows
-    # TF's own loop over steps inside the traced call; the chunk at an epoch's end may be shorter.
     execute = _executor(model, strategy)
+    finite = _finite_state(model)
     iterator = iter(_distribute(batches.dataset(step, steps), strategy))
     callback_list = keras.callbacks.CallbackList(list(callbacks), model=model)
     shown = progress.Progress(title, steps, batches.steps_per_epoch, batches.batch_size)
@@ -76,9 +76,8 @@ def fit(
         step += count
         shown.step(step)
         if step % batches.steps_per_epoch == 0:
-            logs = _logs(model, step)
-            logs |= at_epoch_end() if at_epoch_end else {}
-            _refuse_what_is_not_finite(logs, step)
+            logs = _logs(model) | (at_epoch_end() if at_epoch_end else {})
+            _refuse_what_is_not_finite(logs, finite, step)
             now = time.monotonic()
             rows.append({"epoch": epoch + 1, "step": step, "seconds": now - epoch_started, **logs})
             epoch_started = now
@@ -86,7 +85,7 @@ def fit(
             callback_list.on_epoch_end(epoch, logs)
             shown.epoch(step, logs)
         if time.monotonic() - saved_at > checkpoint_seconds or step == steps:
-            _logs(model, step)
+            _refuse_what_is_not_finite(_logs(model), finite, step)
             checkpointer.save(step)
             saved_at = time.monotonic()
     callback_list.on_train_end()
@@ -113,16 +112,33 @@ def _metric_variables(model):
     return [variable for metric in model.metrics for variable in metric.variables]
 
 
-def _logs(model, step):
+def _logs(model):
     """The metrics and scalars so far, as numbers."""
-    logs = {name: float(value) for name, value in model.get_metrics_result().items()}
-    _refuse_what_is_not_finite(logs, step)
-    return logs | {name: float(value) for name, value in model.scalars().items()}
+    metrics = {name: float(value) for name, value in model.get_metrics_result().items()}
+    return metrics | {name: float(value) for name, value in model.scalars().items()}
 
 
-def _refuse_what_is_not_finite(logs, step):
-    if not all(math.isfinite(logs[name]) for name in logs if "loss" in name):
+def _finite_state(model):
+    """() -> bool tensor: whether every weight and moving statistic is finite.
+
+    The loss alone does not tell: oneDNN's ReLU makes 0 of what is not a number, and a dead network's loss is
+    finite.
+    """
+    state = [variable.value for variable in model.variables if "float" in str(variable.dtype)]
+
+    @tf.function(jit_compile=False)
+    def finite():
+        return tf.reduce_all(tf.stack([tf.reduce_all(tf.math.is_finite(value)) for value in state]))
+
+    return finite
+
+
+def _refuse_what_is_not_finite(logs, finite, step):
+    bad = [f"{name} {logs[name]}" for name in logs if "loss" in name and not math.isfinite(logs[name])]
+    if not finite():
+        bad.append("a weight or moving statistic")
+    if bad:
         raise errors.UserError(
-            f"the loss is not finite at step {step} ({logs}); run again with a lower --learning_rate in "
-            "another --workdir, or in this one with --redo"
+            f"not finite at step {step}: {', '.join(bad)}; run again with a lower --learning_rate in another "
+            "--workdir, or in this one with --redo"
         )

@@ -19,7 +19,7 @@ from okd_tf.training import history, objective
 pytestmark = pytest.mark.parametrize("name", search.STRATEGIES)
 
 OPS = ("identity", "sep_conv_3x3", "max_pool_3x3")
-ROOM, EPOCHS, CANDIDATES = 30, 2, 4
+ROOM, EPOCHS, CANDIDATES = 168, 2, 4
 DATA = tiny.make_splits(train=27)  # three steps an epoch
 CUT = 4  # in the second epoch
 

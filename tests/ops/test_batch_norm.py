@@ -188,8 +188,9 @@ def test_a_twin_has_batch_norms_of_its_own_and_shares_the_rest(rng):
     moved, *still = (net.get_layer("bn").moving_mean.numpy() for net in (fused, stock, model))
     assert all(np.any(moved != other) for other in still)
     for layer, twin in zip(model.layers, fused.layers, strict=True):
-        own = isinstance(layer, keras.layers.BatchNormalization | keras.layers.InputLayer)
+        own = isinstance(twin, batch_norm.FusedBatchNormalization | keras.layers.InputLayer)
         assert (twin is layer) != own
+    assert isinstance(fused.get_layer("bn"), batch_norm.FusedBatchNormalization)
 
 
 def test_a_twin_keeps_what_a_normalization_layer_has_adapted_to(rng):

@@ -13,7 +13,7 @@ from okd_tf.arch import space, spec
 from okd_tf.search import random_search, supernet
 from okd_tf.training import objective
 
-ROOM = 40
+ROOM = 200
 
 
 def _make(room, momentum=0.0):

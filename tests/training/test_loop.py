@@ -144,7 +144,7 @@ class _SpoiltBatches(tiny.CutBatches):
 
 
 def test_a_loss_that_is_not_finite_names_the_step_and_keeps_the_checkpoint_before(killed, whole):
-    with pytest.raises(errors.UserError, match="not finite at step 8 ") as refusal:
+    with pytest.raises(errors.UserError, match="not finite at step 8:") as refusal:
         _fit(killed, _SpoiltBatches(_batches(), 7), checkpoint_seconds=0)
     assert "--learning_rate" in str(refusal.value)
     assert tf.train.latest_checkpoint(killed / "checkpoints").endswith("ckpt-7")
@@ -153,7 +153,7 @@ def test_a_loss_that_is_not_finite_names_the_step_and_keeps_the_checkpoint_befor
 
 @pytest.mark.parametrize("loss", [np.nan, np.inf])
 def test_a_validation_loss_that_is_not_finite_is_refused_before_it_is_recorded(killed, whole, loss):
-    with pytest.raises(errors.UserError, match="not finite at step 8 ") as refusal:
+    with pytest.raises(errors.UserError, match="not finite at step 8:") as refusal:
         _fit(killed, at_epoch_end=lambda: {"val_loss": loss, "val_accuracy": 0.3}, checkpoint_seconds=60)
     assert "val_loss" in str(refusal.value)
     assert [row["epoch"] for row in history.read(killed / "history.csv", EPOCHS)] == [1]
