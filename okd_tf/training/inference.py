@@ -1,5 +1,7 @@
 """A network's logits over many images, and the figures that are read from them."""
 
+import functools
+
 import numpy as np
 import tensorflow as tf
 
@@ -9,14 +11,19 @@ class Predictor:
 
     def __init__(self, network, batch_size=256):
         """Takes a built model pixels -> logits."""
-        shape = network.inputs[0].shape[1:]
+        self._network = network
+        self._batch_size = batch_size
+
+    @functools.cached_property
+    def _forward(self):
+        shape = self._network.inputs[0].shape[1:]
 
         @tf.function(input_signature=[tf.TensorSpec([None, *shape], tf.float32)], jit_compile=False)
         def forward(pixels):
-            return tf.cast(network(pixels, training=False), tf.float32)
+            return tf.cast(self._network(pixels, training=False), tf.float32)
 
-        self._forward = forward
-        self._batch_size = batch_size
+        # Concrete: TensorFlow warns of one function traced often, and takes those of all networks for one.
+        return forward.get_concrete_function()
 
     def logits(self, images):
         """Images uint8 [examples, height, width, channels] -> logits float32 [examples, classes]."""
