@@ -10,6 +10,12 @@ from typing import Any
 
 from okd_tf import errors
 
+STRATEGIES = ("darts", "gumbel", "reinforce", "random")
+REWARDS = ("accuracy", "loss")
+OPS = (
+    *("identity", "conv_3x3", "conv_5x5", "sep_conv_3x3", "sep_conv_5x5"),
+    *("max_pool_3x3", "avg_pool_3x3"),
+)
 STAGES = ("teachers", "bank", "search", "student", "baseline", "evaluate", "export", "report")
 
 
@@ -69,18 +75,44 @@ class Settings:
     backbone: str = _option(
         "resnet8",
         "network that the student grows from: resnet8, resnet14, resnet20, resnet32, resnet44, resnet56, "
-        "resnet62 or resnet110",
+        "resnet62 or resnet110, or the path of a .keras file",
     )
-    backbone_width: int = _option(16, "channels of its first stage", minimum=1)
-    strategy: str = _option("darts", "how to search: darts or random")
+    backbone_width: int = _option(16, "channels of its first stage, if it is not a file", minimum=1)
+    attach_after: str = _option(
+        "",
+        "regular expression: an add-on layer may come after each layer whose whole name it matches "
+        "(default: after every residual block; a .keras file needs it)",
+    )
+    ops: tuple[str, ...] = _option(OPS, "candidate operations of the add-on layers")
+    strategy: str = _option("darts", f"how to search: {', '.join(STRATEGIES)}")
     search_loss: str = _option("oracle", "loss of the search: ce, mean or oracle")
     search_epochs: int = _option(10, "epochs of the search", minimum=1)
     search_warmup_epochs: int = _option(1, "epochs in which only the weights learn", minimum=0)
     search_sharpness: float = _option(
         5.0, "darts: alphas are multiplied by up to this at the end of the search; 1: not", minimum=1
     )
+    unrolled: bool = _option(
+        False, "darts: second order, the alphas look one step of the weights ahead; costs about twice as much"
+    )
     alpha_learning_rate: float = _option(0.01, "Adam's rate for the alphas", minimum=0)
-    budget_weight: float = _option(1.0, "factor of the differentiable budget term", minimum=0)
+    alpha_weight_decay: float = _option(0.0, "L2 factor on the alphas", minimum=0)
+    gumbel_temperature: float = _option(5.0, "gumbel: of the samples, after the warm-up", minimum=1e-3)
+    gumbel_temperature_end: float = _option(0.5, "gumbel: of the samples, at the end", minimum=1e-3)
+    controller_updates: int = _option(
+        10, "reinforce: updates of the controller after each epoch (ENAS: 50)", minimum=1
+    )
+    controller_children: int = _option(
+        10, "reinforce: networks sampled for each update (ENAS: 20)", minimum=1
+    )
+    controller_learning_rate: float = _option(0.01, "reinforce: Adam's rate for the controller", minimum=0)
+    controller_entropy: float = _option(0.01, "reinforce: factor of the entropy bonus", minimum=0)
+    reward: str = _option("accuracy", f"reinforce: what a network is rewarded for, {' or '.join(REWARDS)}")
+    budget_weight: float = _option(
+        1.0, "factor of the differentiable budget term; reinforce: exponent of the memory term", minimum=0
+    )
+    stop_on_collapse: bool = _option(
+        False, "end a search that has turned to operations without parameters", kind=MANNER
+    )
     candidates: int = _option(8, "architectures to rank on validation", minimum=1)
     max_params: int = _option(0, "most parameters the student may have; 0: no bound", minimum=0)
     max_flops: int = _option(0, "most FLOPs per image it may take; 0: no bound", minimum=0)
@@ -114,14 +146,28 @@ class Settings:
                 raise errors.UserError(f"--{field.name}: {value} is too small; at least {minimum}")
         if self.ce_weight > 1:
             raise errors.UserError(f"--ce_weight: {self.ce_weight} is too large; at most 1")
-        for name in self.stages:
-            if name not in STAGES:
-                raise errors.unknown("--stages", name, STAGES)
+        for flag, names, valid in (
+            ("--stages", self.stages, STAGES),
+            ("--ops", self.ops, OPS),
+            ("--strategy", [self.strategy], STRATEGIES),
+            ("--reward", [self.reward], REWARDS),
+        ):
+            for name in names:
+                if name not in valid:
+                    raise errors.unknown(flag, name, valid)
+        if not self.ops:
+            raise errors.UserError(f"--ops: none given; name some of {','.join(OPS)}")
+        if len(set(self.ops)) < len(self.ops):
+            raise errors.UserError(f"--ops: {','.join(self.ops)} names one twice; name each once")
         if not self.stages:
             raise errors.UserError(f"--stages: none given; name some of {','.join(STAGES)}")
         if not self.workdir:
             raise errors.UserError("--workdir: give the folder of this run, for example --workdir=runs/first")
-        if self.strategy == "darts" and self.search_warmup_epochs >= self.search_epochs:
+        if self.unrolled and self.strategy != "darts":
+            raise errors.UserError(
+                f"--unrolled: is of --strategy=darts, not of {self.strategy}; leave one of the two out"
+            )
+        if self.strategy in ("darts", "gumbel") and self.search_warmup_epochs >= self.search_epochs:
             raise errors.UserError(
                 f"--search_warmup_epochs: {self.search_warmup_epochs} leaves nothing of --search_epochs="
                 f"{self.search_epochs} to learn an architecture in; use fewer"

@@ -2,8 +2,7 @@
 
 import pathlib
 
-from okd_tf import backbones, data, errors, losses, search
-from okd_tf.arch import space
+from okd_tf import backbones, data, errors, losses
 from okd_tf.pipeline import record, stages
 from okd_tf.search import derive
 from okd_tf.teachers import bank, ensemble
@@ -21,7 +20,6 @@ def check(context, names):
         ("--dataset", chosen.dataset, data.DATASETS),
         ("--backbone", chosen.backbone, backbones.BACKBONES),
         ("--teacher_backbone", chosen.teacher_backbone, backbones.BACKBONES),
-        ("--strategy", chosen.strategy, search.STRATEGIES),
         ("--search_loss", chosen.search_loss, losses.KD_LOSSES),
         ("--train_loss", chosen.train_loss, losses.KD_LOSSES),
         ("--schedule", chosen.schedule, optimizers.SCHEDULES),
@@ -39,7 +37,7 @@ def check(context, names):
     for path in given:
         ensemble.read_network(path, context.data.image_shape, context.data.classes)
     if "search" in names and not chosen.arch:
-        derive.check_budget(space.SearchSpace.around(context.backbone), context.budget)
+        derive.check_budget(context.space, context.budget)
     if chosen.arch and {"student", "baseline"} & set(names):
         context.architecture()
     if chosen.student:

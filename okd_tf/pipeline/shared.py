@@ -5,7 +5,7 @@ import json
 import pathlib
 
 from okd_tf import backbones, data, errors, losses, seeds, settings
-from okd_tf.arch import build, cost, spec
+from okd_tf.arch import build, cost, space, spec
 from okd_tf.data import batches, splits
 from okd_tf.teachers import bank, ensemble
 from okd_tf.training import distribution, objective, recipe
@@ -56,6 +56,11 @@ class Context:
             self.data.mean,
             self.data.std,
         )
+
+    @functools.cached_property
+    def space(self):
+        """What the backbone can grow into: `SearchSpace`."""
+        return space.SearchSpace.around(self.backbone, self.settings.ops)
 
     @functools.cached_property
     def template(self):

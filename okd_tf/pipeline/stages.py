@@ -13,9 +13,19 @@ from okd_tf.teachers import bank, ensemble
 _RECIPE = ("seed", "batch_size", "learning_rate", "schedule", "weight_decay")
 _LOSS = ("temperature", "ce_weight", "views")
 _SEARCH = (
-    *("backbone", "backbone_width", "strategy", "search_loss", "search_epochs", "search_warmup_epochs"),
-    *("search_sharpness", "alpha_learning_rate", "budget_weight", "candidates", "max_params", "max_flops"),
+    *("backbone", "backbone_width", "attach_after", "ops", "strategy", "search_loss", "search_epochs"),
+    *("search_warmup_epochs", "budget_weight", "candidates", "max_params", "max_flops"),
 )
+_ALPHAS = ("alpha_learning_rate", "alpha_weight_decay")
+_STRATEGY = {  # what else decides the result, by strategy
+    "darts": (*_ALPHAS, "search_sharpness", "unrolled"),
+    "gumbel": (*_ALPHAS, "gumbel_temperature", "gumbel_temperature_end"),
+    "reinforce": (
+        *("controller_updates", "controller_children", "controller_learning_rate"),
+        *("controller_entropy", "reward"),
+    ),
+    "random": (),
+}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,7 +135,7 @@ STAGES = {
             "search",
             work.search_architecture,
             folder="search",
-            settings=lambda context: (*_RECIPE, *_LOSS, *_SEARCH),
+            settings=lambda context: (*_RECIPE, *_LOSS, *_SEARCH, *_STRATEGY[context.settings.strategy]),
             reads=_teacher_files_for(lambda chosen: chosen.search_loss),
             leaves=_there("search/arch.json", "search/candidates.json"),
             needs=lambda context: _teacher_stages_for(context, context.settings.search_loss),

@@ -12,9 +12,17 @@ class SearchOptions:
         alpha_learning_rate: Adam's rate for the alphas.
         steps: length of the search.
         warmup_steps: steps in which only the weights learn, not the alphas.
-        sharpness: factor that the alphas are multiplied by at the end of the search; 1 is plain DARTS.
-        budget_weight: factor of the differentiable budget term.
+        sharpness: darts: factor that the alphas are multiplied by at the end of the search; 1 is plain DARTS.
+        budget_weight: factor of the differentiable budget term; reinforce: exponent of the memory term.
         seed: of what the strategy samples.
+        alpha_weight_decay: L2 factor on the alphas.
+        unrolled: darts: whether the alpha step is of second order.
+        temperatures: gumbel: of the samples, after the warm-up and at the end.
+        controller_updates: reinforce: updates of the controller after each epoch.
+        controller_children: reinforce: networks sampled for each update.
+        controller_learning_rate: reinforce: Adam's rate.
+        controller_entropy: reinforce: factor of the entropy bonus.
+        reward: reinforce: "accuracy" or "loss".
     """
 
     weight_decay: float
@@ -24,3 +32,11 @@ class SearchOptions:
     sharpness: float
     budget_weight: float
     seed: int
+    alpha_weight_decay: float = 0.0
+    unrolled: bool = False
+    temperatures: tuple[float, float] = (5.0, 0.5)
+    controller_updates: int = 10
+    controller_children: int = 10
+    controller_learning_rate: float = 0.01
+    controller_entropy: float = 0.01
+    reward: str = "accuracy"
