@@ -104,6 +104,15 @@ class SearchSpace:
         """How many different architectures there are, the bare backbone among them."""
         return self._count(self.layers, False)
 
+    def gates(self, layer: int, read: bool) -> list[tuple[int, int, bool]]:
+        """(chain, feed_back, alive): what the gates of a layer can be, given whether it is read."""
+        found = []
+        for feed_back in (0, 1):
+            alive = bool(feed_back) or read
+            for chain in (0, 1) if alive and self.chainable[layer] else (0,):
+                found.append((chain, feed_back, alive))
+        return found
+
     def sample(self, generator: random.Random) -> Architecture:
         """One architecture, each with the same probability."""
         choices: list[Choice] = []
@@ -156,11 +165,9 @@ class SearchSpace:
     def _options(self, layer: int, read: bool) -> list[tuple[tuple[int, int], bool, int]]:
         """((chain, feed_back), alive, how many architectures of layers 0..layer) for what reads the layer."""
         options = []
-        for feed_back in (0, 1):
-            alive = bool(feed_back) or read
-            for chain in (0, 1) if alive and self.chainable[layer] else (0,):
-                below = self._count(layer, alive and bool(chain))
-                options.append(((chain, feed_back), alive, below * (len(self.ops) if alive else 1)))
+        for chain, feed_back, alive in self.gates(layer, read):
+            below = self._count(layer, alive and bool(chain))
+            options.append(((chain, feed_back), alive, below * (len(self.ops) if alive else 1)))
         return options
 
     @functools.cache  # noqa: B019 - spaces are few and live as long as the run

@@ -3,9 +3,10 @@
 A strategy is one class over `base.SearchModel` in one file and one line below.
 """
 
-from okd_tf.search import darts, random_search
+from okd_tf.search import darts, gumbel, random_search
 
 STRATEGIES = {
     "darts": darts.DartsSearch,
+    "gumbel": gumbel.GumbelSearch,
     "random": random_search.RandomSearch,
 }

@@ -14,10 +14,12 @@ class SearchModel(keras.Model, abc.ABC):
     Class attributes:
         cell: the class of the supernet's cells.
         bilevel: whether `train_step` takes (training batch, validation batch) or one training batch.
+        learns: whether what it proposes depends on what it has trained.
     """
 
     cell: type
     bilevel: bool
+    learns: bool
 
     def __init__(self, supernet, space, budget, objective, weight_optimizer, options, **kwargs):
         """Takes the parts of a search.
@@ -52,12 +54,26 @@ class SearchModel(keras.Model, abc.ABC):
     def propose(self, count, seed):
         """Up to `count` different architectures within the budget, the most promising first."""
 
+    @abc.abstractmethod
+    def distributions(self):
+        """What it would choose now: per layer the probabilities of the operations [ops], chain, feed back."""
+
+    def end_epoch(self, validation, strategy):
+        """What the strategy does between two epochs; returns what to record of it.
+
+        Args:
+            validation: `Batches` of the validation split.
+            strategy: the tf.distribute.Strategy of the search.
+        """
+        del validation, strategy
+        return {}
+
     def call(self, inputs, training=None):
         """Pixels [batch, height, width, channels] -> logits [batch, classes] of the current supernet."""
         return self.network(inputs, training=training)
 
     def weight_step(self, batch):
-        """One step of the shared weights on a training batch."""
+        """One step of the shared weights on a training batch; operations that do not run are not decayed."""
         teacher_logits = self.objective.teacher_logits(batch)
         weights = self.supernet.weights()
         with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -66,14 +82,11 @@ class SearchModel(keras.Model, abc.ABC):
             loss = self.objective(batch["label"], logits, teacher_logits)
         gradients = tape.gradient(loss, [weight.value for weight in weights], unconnected_gradients="zero")
         self.weight_optimizer.apply(
-            optimizers.with_l2(gradients, weights, self.options.weight_decay, self.decay_factors()), weights
+            optimizers.with_l2(gradients, weights, self.options.weight_decay, self.supernet.running()),
+            weights,
         )
         self.loss_metric.update_state(loss * tf.distribute.get_strategy().num_replicas_in_sync)
         self.accuracy_metric.update_state(batch["label"], logits)
-
-    def decay_factors(self):
-        """Of the L2 of each shared weight, in the order of `Supernet.weights`."""
-        return [1.0] * len(self.supernet.weights())
 
     def optimizer_variables(self):
         """State that a checkpoint needs beside the model's own."""

@@ -12,7 +12,7 @@ from okd_tf import errors
 from okd_tf.arch import space, spec
 
 # Per layer: probabilities of the operations [ops], of chain [], of feed back [].
-Distribution = tuple[np.ndarray, np.ndarray, np.ndarray]
+Distribution = tuple[np.ndarray, np.ndarray | np.float64, np.ndarray | np.float64]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,6 +81,27 @@ def most_probable(
         states = {state: _undominated(partials, bounded, count) for state, partials in following.items()}
     # Nothing precedes the first layer, so nothing is read there.
     return [tuple(reversed(partial.choices)) for partial in states[False][:count]]
+
+
+def frequencies(
+    search_space: space.SearchSpace, architectures: Sequence[space.Architecture]
+) -> list[Distribution]:
+    """How often each choice occurs: operations and chain among the architectures in which the layer lives."""
+    alive = np.array([search_space.alive(architecture) for architecture in architectures])
+    found = []
+    for layer in range(search_space.layers):
+        op, chain, feed_back = np.array([architecture[layer] for architecture in architectures]).T
+        living = alive[:, layer]
+        counts = np.bincount(op[living], minlength=len(search_space.ops)).astype(float)
+        operations = counts / counts.sum() if living.any() else np.full(len(counts), 1 / len(counts))
+        found.append(
+            (
+                operations,
+                np.float64(chain[living].mean() if living.any() else 0.0),
+                np.float64(feed_back.mean()),
+            )
+        )
+    return found
 
 
 def _extensions(search_space, layer, distribution, read, partial):  # type: ignore[no-untyped-def]

@@ -1,22 +1,26 @@
 """One search from start to files: train the supernet by a strategy, propose, rank, write.
 
 search/arch.json        the chosen architecture, an ArchSpec
-search/candidates.json  every candidate that was ranked, best first
+search/candidates.json  every candidate that was ranked: the strategy's own, best first, then random ones
 search/history.csv      one row per epoch, with every probability
 """
 
 import dataclasses
 import pathlib
+import random
 
 import keras
 import tensorflow as tf
 
 from okd_tf import files, search, seeds
-from okd_tf.arch import space, spec
+from okd_tf.arch import space, spec, uniform
 from okd_tf.data import batches
-from okd_tf.search import derive, ranking, supernet
+from okd_tf.search import base, derive, ranking, supernet
 from okd_tf.search.options import SearchOptions
+from okd_tf.search.telemetry import Telemetry
 from okd_tf.training import loop, optimizers, progress, scalars
+
+TELEMETRY_EXAMPLES = 1000  # validation images that the network it would choose now is evaluated on
 
 
 @dataclasses.dataclass(frozen=True)
@@ -43,6 +47,7 @@ class Bilevel:
 
 def run(
     backbone,
+    search_space: space.SearchSpace,
     template: spec.ArchSpec,
     data,
     training,
@@ -56,11 +61,14 @@ def run(
     candidates,
     folder,
     logs,
+    stop_on_collapse=False,
+    also_score=(),
 ):
     """Searches, and writes what was found.
 
     Args:
         backbone: what to grow.
+        search_space: what it can grow into.
         template: the bare backbone as a spec, with the budget.
         data: `Splits`.
         training: `Batches` of the training split.
@@ -70,75 +78,122 @@ def run(
         epochs: over the training split.
         recipe: a `Recipe` for the shared weights.
         options: a `SearchOptions`.
-        candidates: how many architectures to rank.
+        candidates: how many architectures to rank; as many random ones are, to compare with.
         folder: where the files go.
         logs: folder of TensorBoard events.
+        stop_on_collapse: whether a search that has turned to operations without parameters ends.
+        also_score: further architectures, whose figures with shared weights go to scored.json.
 
     Returns:
         The chosen ArchSpec.
     """
     folder = pathlib.Path(folder)
-    search_space = space.SearchSpace.around(backbone)
     derive.check_budget(search_space, template.budget)
     progress.say(
         f"search: {search_space.layers} add-on layers, {search_space.size():,} architectures; "
         f"bare backbone {search_space.base.params:,} parameters"
     )
-    chosen_class = search.STRATEGIES[strategy]
-    with recipe.strategy.scope():
-        keras.utils.set_random_seed(seeds.derive(options.seed, "supernet"))
-        net = supernet.make(backbone, search_space, chosen_class.cell, recipe.synchronized)
-        model = chosen_class(
-            net,
-            search_space,
-            template.budget,
-            objective,
-            optimizers.sgd(recipe.learning_rate, recipe.schedule, epochs * training.steps_per_epoch),
-            options,
-        )
+    model = make_model(
+        backbone, search_space, template.budget, strategy, objective, recipe, options, epochs, training
+    )
+    telemetry = Telemetry(
+        model,
+        search_space,
+        ranking.Ranker(backbone, search_space, model.supernet, data, TELEMETRY_EXAMPLES),
+        stop_on_collapse,
+    )
     loop.fit(
         model,
-        Bilevel(training, validation) if chosen_class.bilevel else training,
+        Bilevel(training, validation) if model.bilevel else training,
         epochs=epochs,
         folder=folder,
         title=f"search ({strategy})",
         strategy=recipe.strategy,
+        at_epoch_end=lambda: model.end_epoch(validation, recipe.strategy) | telemetry.look(),
         callbacks=[scalars.ScalarWriter(logs)],
         steps_per_execution=recipe.steps_per_execution,
         checkpoint_seconds=recipe.checkpoint_seconds,
     )
-    ranker = ranking.Ranker(backbone, search_space, net, data)
+    ranker = ranking.Ranker(backbone, search_space, model.supernet, data)
     proposed = model.propose(candidates, options.seed)
+    ranked = _rank(ranker, search_space, template, proposed, {"strategy": strategy, "seed": options.seed})
+    drawn = []
+    if model.learns:
+        generator = random.Random(seeds.derive(options.seed, "random candidates"))
+        sampler = uniform.UniformSampler(search_space, template.budget)
+        drawn = list(dict.fromkeys(sampler.sample(generator) for _ in proposed))
+        drawn = _rank(ranker, search_space, template, drawn, {"strategy": "random", "seed": options.seed})
+        _compare(ranked[0], drawn[0])
+    files.write_json(
+        folder / "candidates.json",
+        [_candidate(item, chosen=item is ranked[0]) for item in [*ranked, *drawn]],
+    )
+    if also_score:
+        files.write_json(
+            folder / "scored.json", [ranker.evaluate(architecture) for architecture in also_score]
+        )
+    spec.write(folder / "arch.json", ranked[0])
+    files.remove(folder / "checkpoints")
+    return ranked[0]
+
+
+def make_model(
+    backbone, search_space, budget, strategy, objective, recipe, options, epochs, training
+) -> base.SearchModel:
+    """The supernet of a strategy with its optimizers, freshly initialised; arguments as those of `run`."""
+    chosen = search.STRATEGIES[strategy]
+    with recipe.strategy.scope():
+        keras.utils.set_random_seed(seeds.derive(options.seed, "supernet"))
+        return chosen(
+            supernet.make(backbone, search_space, chosen.cell, recipe.synchronized),
+            search_space,
+            budget,
+            objective,
+            optimizers.sgd(recipe.learning_rate, recipe.schedule, epochs * training.steps_per_epoch),
+            options,
+        )
+
+
+def _rank(ranker, search_space, template, architectures, provenance):
+    """The specs of architectures with their figures on validation, best first."""
     ranked = []
-    for position, architecture in enumerate(proposed):
+    for position, architecture in enumerate(architectures):
         scores = ranker.evaluate(architecture)
         cost = search_space.cost(architecture)
         progress.say(
-            f"search: candidate {position + 1} of {len(proposed)}: {cost.params:,} parameters, "
-            f"val accuracy with shared weights {scores['accuracy']:.4f}"
+            f"search: {provenance['strategy']} candidate {position + 1} of {len(architectures)}: "
+            f"{cost.params:,} parameters, val accuracy with shared weights {scores['accuracy']:.4f}"
         )
-        provenance = {"strategy": strategy, "seed": options.seed, "proposed": position + 1, "val": scores}
         ranked.append(
             dataclasses.replace(
-                template, add_ons=search_space.add_ons(architecture), cost=cost, provenance=provenance
+                template,
+                add_ons=search_space.add_ons(architecture),
+                cost=cost,
+                provenance={**provenance, "proposed": position + 1, "val": scores},
             )
         )
     # Ties in accuracy go to the lower loss, then to the more probable candidate (sorting is stable).
     ranked.sort(key=lambda item: (-item.provenance["val"]["accuracy"], item.provenance["val"]["loss"]))
-    files.write_json(
-        folder / "candidates.json",
-        [
-            {
-                "spec": item.to_json(),
-                "params": item.cost.params,
-                "flops": item.cost.flops,
-                "val_accuracy": item.provenance["val"]["accuracy"],
-                "val_loss": item.provenance["val"]["loss"],
-                "chosen": index == 0,
-            }
-            for index, item in enumerate(ranked)
-        ],
+    return ranked
+
+
+def _compare(chosen, drawn):
+    """Says whether the search has beaten as many random architectures on its own weights."""
+    own, other = chosen.provenance["val"], drawn.provenance["val"]
+    better = (own["accuracy"], -own["loss"]) > (other["accuracy"], -other["loss"])
+    progress.say(
+        f"search: what was found is {'better' if better else 'NOT better'} on validation with shared weights "
+        f"({own['accuracy']:.4f}) than the best of as many random architectures ({other['accuracy']:.4f})"
     )
-    spec.write(folder / "arch.json", ranked[0])
-    files.remove(folder / "checkpoints")
-    return ranked[0]
+
+
+def _candidate(item, chosen):
+    """An entry of candidates.json."""
+    return {
+        "spec": item.to_json(),
+        "params": item.cost.params,
+        "flops": item.cost.flops,
+        "val_accuracy": item.provenance["val"]["accuracy"],
+        "val_loss": item.provenance["val"]["loss"],
+        "chosen": chosen,
+    }

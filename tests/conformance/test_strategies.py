@@ -24,15 +24,6 @@ DATA = tiny.make_splits(train=27)  # three steps an epoch
 CUT = 4  # in the second epoch
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _few_operations():
-    """Searches over the operations that matter here: without weights, and with."""
-    around = space.SearchSpace.around
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(space.SearchSpace, "around", lambda backbone: around(backbone, OPS))
-        yield
-
-
 def _run(name, folder, cut=None):
     keras.utils.set_random_seed(0)
     backbone = tiny.make_backbone()
@@ -40,6 +31,7 @@ def _run(name, folder, cut=None):
     training = tiny.make_batches(DATA.train, 9, augmentation=DATA.augmentation)
     return loop.run(
         backbone,
+        space.SearchSpace.around(backbone, OPS),
         tiny.make_template(backbone, spec.Budget(base_params + ROOM)),
         DATA,
         tiny.CutBatches(training, cut) if cut else training,

@@ -26,6 +26,7 @@ def _run(folder, strategy="darts", room=ROOM):
     template = spec.ArchSpec(*ARGUMENTS, DATA.mean, DATA.std, (), base, budget)
     return loop.run(
         backbone,
+        space.SearchSpace.around(backbone, OPS),
         template,
         DATA,
         tiny.make_batches(DATA.train, 9, augmentation=DATA.augmentation),
@@ -39,14 +40,6 @@ def _run(folder, strategy="darts", room=ROOM):
         folder=folder / "search",
         logs=folder / "logs",
     )
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _few_operations():
-    around = space.SearchSpace.around
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(space.SearchSpace, "around", lambda backbone: around(backbone, OPS))
-        yield
 
 
 @pytest.fixture(scope="module")

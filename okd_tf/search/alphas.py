@@ -1,0 +1,108 @@
+"""Architecture parameters: what they cost on average, how they learn, and what they say.
+
+An alpha is one number of a search cell, whose `probabilities()` are softmax and sigmoid of its alphas. They
+have an optimizer of their own and are in no other.
+"""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from okd_tf.search import derive
+from okd_tf.training import optimizers
+
+
+def expected_cost(search_space, distributions):
+    """(params, flops) that the add-on layers cost on average, differentiable in the distributions.
+
+    A layer lives if it feeds back or a living next one chains to it; gates are taken as independent.
+
+    Args:
+        search_space: the space.
+        distributions: per layer the probabilities of the operations [ops], of chain [], of feed back [].
+    """
+    params = flops = tf.zeros([])
+    for alive, (operations, _, _), costs in zip(
+        alive_probabilities(distributions), distributions, search_space.op_costs, strict=True
+    ):
+        params += alive * tf.reduce_sum(operations * [float(cost.params) for cost in costs])
+        flops += alive * tf.reduce_sum(operations * [float(cost.flops) for cost in costs])
+    return params, flops
+
+
+def alive_probabilities(distributions):
+    """Per layer the probability that it feeds back or is read by a living next one."""
+    alive = []
+    read = tf.zeros([])
+    for _, chain, feed_back in reversed(distributions):
+        alive.append(feed_back + (1.0 - feed_back) * read)
+        read = alive[-1] * chain
+    return alive[::-1]
+
+
+def overrun(search_space, budget, distributions):
+    """By how much the expected cost exceeds what the budget leaves beside the backbone, as a ratio."""
+    params, flops = expected_cost(search_space, distributions)
+    total = tf.zeros([])
+    for expected, limit, backbone in (
+        (params, budget.max_params, search_space.base.params),
+        (flops, budget.max_flops, search_space.base.flops),
+    ):
+        if limit:
+            total += tf.nn.relu(expected / max(1.0, float(limit - backbone)) - 1.0)
+    return total
+
+
+class Alphas:
+    """The alphas of a supernet, and Adam for them."""
+
+    def __init__(self, supernet, search_space, budget, options):
+        """Takes a supernet whose cells have alphas, its space, the budget and `SearchOptions`."""
+        self._supernet = supernet
+        self._space = search_space
+        self._budget = budget
+        self._options = options
+        self.variables = supernet.alphas()
+        # A rate of zero while only the weights learn; a boundary is the last step of what is before it.
+        rate = keras.optimizers.schedules.PiecewiseConstantDecay(
+            [options.warmup_steps - 1],
+            [0.0 if options.warmup_steps else options.alpha_learning_rate, options.alpha_learning_rate],
+        )
+        self.optimizer = keras.optimizers.Adam(rate, beta_1=0.5)
+        self.optimizer.build(self.variables)
+
+    def penalized(self, loss):
+        """A replica's loss with its share of the budget term."""
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        term = overrun(self._space, self._budget, self._probabilities())
+        return loss + self._options.budget_weight * term / replicas
+
+    def apply(self, gradients):
+        """One step of Adam, with the alphas' own L2."""
+        self.optimizer.apply(
+            optimizers.with_l2(gradients, self.variables, self._options.alpha_weight_decay), self.variables
+        )
+
+    def searched(self, step):
+        """How much of the search after the warm-up is done before a step: float32 [] in [0, 1]."""
+        warmup = self._options.warmup_steps
+        step = tf.cast(tf.convert_to_tensor(step), tf.float32)
+        return tf.clip_by_value((step - warmup) / max(1, self._options.steps - warmup), 0.0, 1.0)
+
+    def distributions(self):
+        """Per layer, as NumPy arrays, the probabilities of the operations [ops], chain, feed back."""
+        return [
+            tuple(np.asarray(part, np.float64) for part in probabilities)
+            for probabilities in self._probabilities()
+        ]
+
+    def most_probable(self, count):
+        """The `count` most probable architectures within the budget, exactly."""
+        return derive.most_probable(self._space, self.distributions(), self._budget, count)
+
+    def scalars(self):
+        """What to record of the optimizer."""
+        return {"alpha/learning_rate": float(self.optimizer.learning_rate)}
+
+    def _probabilities(self):
+        return [cell.probabilities() for cell in self._supernet.cells]

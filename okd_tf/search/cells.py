@@ -1,0 +1,213 @@
+"""Search cells: an add-on layer while it is searched for, with all candidate operations in it.
+
+A cell computes, for stream h_l and previous add-on output a_(l-1),
+
+    u_l = h_l + c_l a_(l-1);    a_l = sum_i w_i op_i(u_l);    h'_l = h_l + f_l a_l.
+
+Cells differ in where w, c and f come from. `MixedCell` relaxes them to softmax and sigmoids of trainable
+alphas (Liu et al., "DARTS", 2019, eq. 2). `GumbelCell` samples them, one operation at a time, such that alphas
+still have a gradient (Jang, Gu, Poole, "Categorical Reparameterization with Gumbel-Softmax", 2017; as a search:
+Dong and Yang, "GDAS", 2019). `PathCell` is told them. In the last two, no other operation runs.
+
+Inputs are [stream] or, where a cell can chain, [stream, previous]: each [batch, height, width, channels].
+Outputs are what the backbone goes on with and the add-on layer's own output, both of that shape.
+"""
+
+import keras
+import tensorflow as tf
+
+from okd_tf.ops import OPS
+
+
+class MixedCell(keras.layers.Layer):
+    """An add-on layer as a weighted sum of all candidates."""
+
+    def __init__(self, ops, chainable, synchronized=False, **kwargs):
+        """Takes the names of the candidates and whether there is a previous add-on layer to read."""
+        super().__init__(**kwargs)
+        self.chainable = chainable
+        self.candidates = _candidates(self.name, ops, synchronized)
+
+    def build(self, input_shape):
+        """Makes the alphas and the candidates' weights."""
+        for candidate in self.candidates:
+            candidate.build(input_shape[0])
+        self.alphas = _alphas(self)
+        self.sharpness = _control(self, (), "ones", "float32", "sharpness")
+        self.controls = [self.sharpness]
+
+    def probabilities(self):
+        """(of each operation [ops], of chain [], of feed back []), differentiable in the alphas."""
+        op, chain, feed_back = (self.sharpness * alpha for alpha in self.alphas)
+        return tf.nn.softmax(op), tf.sigmoid(chain) if self.chainable else tf.zeros([]), tf.sigmoid(feed_back)
+
+    def running(self):
+        """1 for each operation, since all run: float32 [ops]."""
+        return tf.ones([len(self.candidates)])
+
+    def call(self, inputs, training=None):
+        """See the module."""
+        stream = inputs[0]
+        weights, chain, feed_back = self.probabilities()
+        read = _read(inputs, chain, self.chainable)
+        return _results(stream, feed_back, _weighted_sum(self.candidates, weights, read, training))
+
+    def compute_output_shape(self, input_shape):
+        """The shape of the stream, twice."""
+        return input_shape[0], input_shape[0]
+
+
+class GumbelCell(keras.layers.Layer):
+    """An add-on layer of which one sampled candidate runs; its sample's coefficients carry gradients.
+
+    The sample is argmax(log softmax(alpha) + noise); each coefficient is the hard 0 or 1 in value and the
+    softmax at `temperature` (for gates the sigmoid) in gradient: straight through.
+    """
+
+    def __init__(self, ops, chainable, synchronized=False, **kwargs):
+        """Takes the names of the candidates and whether there is a previous add-on layer to read."""
+        super().__init__(**kwargs)
+        self.chainable = chainable
+        self.synchronized = synchronized
+        self.candidates = _candidates(self.name, ops, synchronized)
+
+    def build(self, input_shape):
+        """Makes the alphas, what is sampled, and the candidates' weights."""
+        for candidate in self.candidates:
+            candidate.build(input_shape[0])
+        self.alphas = _alphas(self)
+        self.noise = _control(self, (len(self.candidates) + 2,), "zeros", "float32", "noise")
+        self.temperature = _control(self, (), "ones", "float32", "temperature")
+        self.alive = _control(self, (), "ones", "int32", "alive")
+        self.controls = [self.noise, self.temperature, self.alive]
+
+    def probabilities(self):
+        """(of each operation [ops], of chain [], of feed back []), differentiable in the alphas."""
+        op, chain, feed_back = map(tf.convert_to_tensor, self.alphas)
+        return tf.nn.softmax(op), tf.sigmoid(chain) if self.chainable else tf.zeros([]), tf.sigmoid(feed_back)
+
+    def sample(self):
+        """(operation int32 [], chain [], feed back []): gates 0 or 1, with gradients to their alphas."""
+        op, chain, feed_back = map(tf.convert_to_tensor, self.alphas)
+        noise = tf.convert_to_tensor(self.noise)
+        index = tf.argmax(tf.nn.log_softmax(op) + noise[:-2], output_type=tf.int32)
+        chain = self._gate(chain + noise[-2]) if self.chainable else tf.zeros([])
+        return index, chain, self._gate(feed_back + noise[-1])
+
+    def coefficients(self):
+        """The coefficient of each operation if it is the sampled one: 1, with gradients to the alphas."""
+        logits = tf.nn.log_softmax(tf.convert_to_tensor(self.alphas[0])) + self.noise[:-2]
+        soft = tf.nn.softmax(logits / self.temperature)
+        return 1.0 + soft - tf.stop_gradient(soft)
+
+    def running(self):
+        """1 for the operation that runs, 0 for all others: float32 [ops]."""
+        return _one_running(self.sample()[0], self.alive, len(self.candidates))
+
+    def call(self, inputs, training=None):
+        """See the module."""
+        op, chain, feed_back = self.sample()
+        read = _read(inputs, chain, self.chainable)
+        outputs = _run_one(self.candidates, op, self.alive, read, training, self.synchronized)
+        coefficient = tf.cast(tf.gather(self.coefficients(), op), outputs.dtype)
+        return _results(inputs[0], feed_back, coefficient * outputs)
+
+    def compute_output_shape(self, input_shape):
+        """The shape of the stream, twice."""
+        return input_shape[0], input_shape[0]
+
+    def _gate(self, logit):
+        soft = tf.sigmoid(logit / self.temperature)
+        return tf.cast(logit > 0, tf.float32) + soft - tf.stop_gradient(soft)
+
+
+class PathCell(keras.layers.Layer):
+    """An add-on layer of which one candidate at most runs: the one it was told."""
+
+    def __init__(self, ops, chainable, synchronized=False, **kwargs):
+        """Takes the names of the candidates and whether there is a previous add-on layer to read."""
+        super().__init__(**kwargs)
+        self.chainable = chainable
+        self.synchronized = synchronized
+        self.candidates = _candidates(self.name, ops, synchronized)
+
+    def build(self, input_shape):
+        """Makes the choice and the candidates' weights."""
+        for candidate in self.candidates:
+            candidate.build(input_shape[0])
+        self.alphas = []
+        self.choice = _control(self, (4,), "zeros", "int32", "choice")
+        self.controls = [self.choice]
+
+    def choose(self, row):
+        """Takes int32 [4]: index of the operation, chain, feed back, alive."""
+        self.choice.assign(row)
+
+    def running(self):
+        """1 for the operation that runs, 0 for all others: float32 [ops]."""
+        op, _, _, alive = tf.unstack(tf.convert_to_tensor(self.choice))
+        return _one_running(op, alive, len(self.candidates))
+
+    def call(self, inputs, training=None):
+        """See the module."""
+        op, chain, feed_back, alive = tf.unstack(tf.convert_to_tensor(self.choice))
+        read = _read(inputs, chain, self.chainable)
+        outputs = _run_one(self.candidates, op, alive, read, training, self.synchronized)
+        return _results(inputs[0], feed_back, outputs)
+
+    def compute_output_shape(self, input_shape):
+        """The shape of the stream, twice."""
+        return input_shape[0], input_shape[0]
+
+
+def _candidates(prefix, ops, synchronized):
+    return [OPS[name](synchronized, name=f"{prefix}_{name}") for name in ops]
+
+
+def _alphas(cell):
+    """Of the operations [ops], of chain [], of feed back []."""
+    # Small random values: with equal ones, max and average pooling could not part.
+    noise = keras.initializers.RandomNormal(stddev=1e-3)
+    return [
+        cell.add_weight((len(cell.candidates),), noise, "float32", name="alpha_op"),
+        cell.add_weight((), "zeros", "float32", name="alpha_chain"),
+        cell.add_weight((), "zeros", "float32", name="alpha_feed_back"),
+    ]
+
+
+def _control(cell, shape, initial, dtype, name):
+    """A variable by which a strategy steers a cell."""
+    return cell.add_weight(
+        shape, initial, dtype, trainable=False, aggregation="only_first_replica", name=name
+    )
+
+
+def _read(inputs, chain, chainable):
+    stream = inputs[0]
+    return stream + tf.cast(chain, stream.dtype) * inputs[1] if chainable else stream
+
+
+def _results(stream, feed_back, outputs):
+    return stream + tf.cast(feed_back, stream.dtype) * outputs, outputs
+
+
+def _weighted_sum(candidates, weights, read, training):
+    weights = tf.cast(weights, read.dtype)
+    return tf.add_n(
+        [weights[index] * candidate(read, training=training) for index, candidate in enumerate(candidates)]
+    )
+
+
+def _one_running(op, alive, count):
+    return tf.one_hot(tf.where(tf.equal(alive, 1), op, -1), count)
+
+
+def _run_one(candidates, op, alive, read, training, synchronized):
+    """The output of one candidate, or zeros if the layer is not alive; nothing else runs."""
+    if synchronized:
+        # Replicas cannot exchange batch statistics from within a branch: all candidates run, one counts.
+        return _weighted_sum(candidates, _one_running(op, alive, len(candidates)), read, training)
+    branches = [lambda candidate=candidate: candidate(read, training=training) for candidate in candidates]
+    branches.append(lambda: tf.zeros_like(read))
+    outputs = tf.switch_case(tf.where(tf.equal(alive, 1), op, len(candidates)), branches)
+    return tf.ensure_shape(outputs, read.shape)

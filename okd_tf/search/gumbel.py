@@ -1,0 +1,97 @@
+"""Differentiable search by samples: the bilevel step of `darts` with one path of the supernet at a time.
+
+Dong and Yang, "Searching for a Robust Neural Architecture in Four GPU Hours" (GDAS, CVPR 2019): a hard
+Gumbel-softmax sample with a straight-through gradient, its temperature annealed linearly. A step costs what
+the sampled operations cost, not the sum of all; in return an alpha step says something of them alone.
+"""
+
+import keras
+import tensorflow as tf
+
+from okd_tf import seeds
+from okd_tf.search import alphas, base, cells
+
+
+class GumbelSearch(base.SearchModel):
+    """The bilevel search on samples; `train_step` takes (training batch, validation batch)."""
+
+    cell = cells.GumbelCell
+    bilevel = True
+    learns = True
+
+    def __init__(self, *args, **kwargs):
+        """Takes what `SearchModel` takes."""
+        super().__init__(*args, **kwargs)
+        self.alphas = alphas.Alphas(self.supernet, self.space, self.budget, self.options)
+        self.val_loss_metric = keras.metrics.Mean("alpha_loss")
+        self._seed = seeds.derive(self.options.seed, "gumbel noise")
+
+    def train_step(self, data):
+        """A sample for a step of the alphas on the validation batch, another for one of the weights."""
+        training_batch, validation_batch = data
+        # Of a layer that does not feed back, the alphas could not learn that it should: here all run.
+        self.sample(phase=0, dead_run=True)
+        self.alpha_step(validation_batch)
+        self.sample(phase=1, dead_run=False)
+        self.weight_step(training_batch)
+        return self.get_metrics_result()
+
+    def sample(self, phase, dead_run):
+        """Draws a path and tells it the cells.
+
+        Args:
+            phase: which sample of this step.
+            dead_run: whether layers that have no effect run all the same.
+        """
+        step = self.weight_optimizer.iterations
+        hot, cold = self.options.temperatures
+        temperature = hot + (cold - hot) * self.alphas.searched(step)
+        noise = self._noise(tf.cast(tf.convert_to_tensor(step), tf.int32) * 2 + phase)
+        for index, cell in enumerate(self.supernet.cells):
+            cell.temperature.assign(temperature)
+            cell.noise.assign(noise[index])
+        read = tf.constant(False)
+        for cell in reversed(self.supernet.cells):
+            _, chain, feed_back = cell.sample()
+            alive = (feed_back > 0.5) | read
+            cell.alive.assign(tf.cast(alive | dead_run, tf.int32))
+            read = alive & (chain > 0.5)
+
+    def alpha_step(self, batch):
+        """Alpha <- alpha - rate * Adam(straight-through gradient of L_val + budget term)."""
+        teacher_logits = self.objective.teacher_logits(batch)
+        values = [alpha.value for alpha in self.alphas.variables]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(values)
+            logits = self.network(batch["image"], training=True)
+            loss = self.objective(batch["label"], logits, teacher_logits)
+            total = self.alphas.penalized(loss)
+        self.alphas.apply(tape.gradient(total, values, unconnected_gradients="zero"))
+        self.val_loss_metric.update_state(loss * tf.distribute.get_strategy().num_replicas_in_sync)
+
+    def propose(self, count, seed):
+        """The `count` most probable architectures that fit; `seed` has no effect."""
+        del seed
+        return self.alphas.most_probable(count)
+
+    def distributions(self):
+        """See `SearchModel`."""
+        return self.alphas.distributions()
+
+    def optimizer_variables(self):
+        """State that a checkpoint needs beside the model's own."""
+        return [*super().optimizer_variables(), *self.alphas.optimizer.variables]
+
+    def scalars(self):
+        """Learning rates and the temperature."""
+        temperature = float(tf.convert_to_tensor(self.supernet.cells[0].temperature))
+        return {**super().scalars(), **self.alphas.scalars(), "gumbel/temperature": temperature}
+
+    def _noise(self, number):
+        """Gumbel noise for the operations, logistic noise for the two gates: [layers, ops + 2]."""
+        shape = [len(self.supernet.cells), len(self.space.ops) + 2]
+        # The same on every replica: all must run one path.
+        uniform = tf.random.stateless_uniform(shape, [self._seed, number], minval=1e-6, maxval=1.0 - 1e-6)
+        return tf.concat(
+            [-tf.math.log(-tf.math.log(uniform[:, :-2])), tf.math.log(uniform / (1.0 - uniform))[:, -2:]], 1
+        )

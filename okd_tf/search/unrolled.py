@@ -1,0 +1,82 @@
+"""The second-order gradient of the alphas: the validation loss after one step of the weights.
+
+Liu, Simonyan, Yang, "DARTS" (ICLR 2019), eq. 6 to 8. With w' = w - xi grad_w L_train(w, alpha),
+
+    d/d alpha L_val(w', alpha) = grad_alpha L_val(w', alpha) - xi H v,   v = grad_w' L_val(w', alpha),
+    H v = [grad_alpha L_train(w + eps v, alpha) - grad_alpha L_train(w - eps v, alpha)] / (2 eps),
+
+eps = 0.01 / |v|. Every network here is evaluated by `stateless_call`: no weight and no moving statistic is
+touched, so nothing has to be put back.
+"""
+
+import tensorflow as tf
+
+EPSILON = 0.01  # times 1 / |v|
+
+
+def alpha_gradients(model, training_batch, validation_batch):
+    """The gradients of L_val(w', alpha) + budget term with respect to the alphas, and L_val(w', alpha).
+
+    Gradients are this replica's share: their sum over replicas is the gradient for the whole batch. What
+    they are taken at (w', v) is of the whole batch. xi is the weights' learning rate; L_train has their L2.
+
+    Args:
+        model: a `DartsSearch`.
+        training_batch: of L_train.
+        validation_batch: of L_val.
+    """
+    now = [tf.convert_to_tensor(weight) for weight in model.supernet.weights()]
+    xi = tf.cast(model.weight_optimizer.learning_rate, tf.float32)
+
+    (_, gradients), _ = _gradients(model, training_batch, now, of_alphas=False)
+    decay = model.options.weight_decay
+    ahead = [
+        weight - xi * (gradient + decay * weight)
+        for weight, gradient in zip(now, _over_replicas(gradients), strict=True)
+    ]
+    (direct, direction), loss = _gradients(model, validation_batch, ahead)
+    direction = _over_replicas(direction)
+    epsilon = EPSILON / tf.maximum(tf.linalg.global_norm(direction), 1e-12)
+    sides = []
+    for sign in (1.0, -1.0):
+        moved = [weight + sign * epsilon * v for weight, v in zip(now, direction, strict=True)]
+        (side, _), _ = _gradients(model, training_batch, moved, of_weights=False)
+        sides.append(side)
+    implicit = [(plus - minus) / (2.0 * epsilon) for plus, minus in zip(*sides, strict=True)]
+    # The budget term rests on the alphas alone.
+    values = [alpha.value for alpha in model.alphas.variables]
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(values)
+        term = model.alphas.penalized(tf.zeros([]))
+    budget = tape.gradient(term, values, unconnected_gradients="zero")
+    return [g - xi * h + b for g, h, b in zip(direct, implicit, budget, strict=True)], loss
+
+
+def _gradients(model, batch, weights, of_alphas=True, of_weights=True):
+    """((gradients of the loss by the alphas, by the weights), the loss) at these weights."""
+    network = model.network
+    alphas = [tf.convert_to_tensor(alpha) for alpha in model.alphas.variables]
+    teacher_logits = model.objective.teacher_logits(batch)
+    wanted = [alphas if of_alphas else [], weights if of_weights else []]
+    given = {
+        id(variable): value
+        for variables, values in ((model.alphas.variables, alphas), (model.supernet.weights(), weights))
+        for variable, value in zip(variables, values, strict=True)
+    }
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch(wanted)
+        logits, _ = network.stateless_call(
+            [given[id(variable)] for variable in network.trainable_variables],
+            [tf.convert_to_tensor(variable) for variable in network.non_trainable_variables],
+            batch["image"],
+            training=True,
+        )
+        loss = model.objective(batch["label"], logits, teacher_logits)
+    return tape.gradient(loss, wanted, unconnected_gradients="zero"), loss
+
+
+def _over_replicas(gradients):
+    """Their sum over the replicas of the strategy."""
+    if tf.distribute.get_strategy().num_replicas_in_sync == 1:
+        return gradients
+    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, gradients)
