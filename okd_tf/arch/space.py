@@ -13,6 +13,7 @@ from collections.abc import Sequence
 
 from okd_tf import backbones, errors
 from okd_tf.arch import cost, spec
+from okd_tf.backbones import attach
 from okd_tf.ops import OPS
 
 Choice = tuple[int, int, int]
@@ -41,7 +42,8 @@ class SearchSpace:
     @classmethod
     def around(cls, backbone: backbones.Backbone, ops: Sequence[str] = tuple(OPS)) -> "SearchSpace":
         """The space of add-on layers after a backbone's attach points."""
-        shapes = [tuple(backbone.model.get_layer(name).output.shape[1:]) for name in backbone.attach_points]
+        shape_after = attach.shapes(backbone.model)
+        shapes = [shape_after[name] for name in backbone.attach_points]
         by_shape = {
             shape: tuple(cost.of_operation(OPS[name], shape) for name in ops) for shape in set(shapes)
         }
@@ -150,6 +152,16 @@ class SearchSpace:
             architecture = self.sample(generator)
             if budget.admits(self.cost(architecture)):
                 return architecture
+        return self.thinned(architecture, generator, budget)
+
+    def thinned(
+        self, architecture: Architecture, generator: random.Random, budget: spec.Budget
+    ) -> Architecture:
+        """An architecture without as many random living layers as it takes to fit; canonical.
+
+        The bare backbone must fit.
+        """
+        architecture = self.canonical(architecture)
         while not budget.admits(self.cost(architecture)):
             living = [layer for layer, alive in enumerate(self.alive(architecture)) if alive]
             removed = generator.choice(living)

@@ -5,9 +5,9 @@ A cell computes, for stream h_l and previous add-on output a_(l-1),
     u_l = h_l + c_l a_(l-1);    a_l = sum_i w_i op_i(u_l);    h'_l = h_l + f_l a_l.
 
 Cells differ in where w, c and f come from. `MixedCell` relaxes them to softmax and sigmoids of trainable
-alphas (Liu et al., "DARTS", 2019, eq. 2). `GumbelCell` samples them, one operation at a time, such that alphas
-still have a gradient (Jang, Gu, Poole, "Categorical Reparameterization with Gumbel-Softmax", 2017; as a search:
-Dong and Yang, "GDAS", 2019). `PathCell` is told them. In the last two, no other operation runs.
+alphas (Liu et al., "DARTS", 2019, eq. 2). `GumbelCell` samples them, one operation at a time, so that alphas
+still have a gradient (Jang, Gu, Poole, "Categorical Reparameterization with Gumbel-Softmax", 2017; as a
+search: Dong and Yang, "GDAS", 2019). `PathCell` is told them. In the last two, no other operation runs.
 
 Inputs are [stream] or, where a cell can chain, [stream, previous]: each [batch, height, width, channels].
 Outputs are what the backbone goes on with and the add-on layer's own output, both of that shape.

@@ -60,7 +60,7 @@ def fit(
         return rows
     execute = _executor(model, strategy)
     finite = _finite_state(model)
-    iterator = iter(_distribute(batches.dataset(step, steps), strategy))
+    iterator = iter(distribute(batches.dataset(step, steps), strategy))
     callback_list = keras.callbacks.CallbackList(list(callbacks), model=model)
     shown = progress.Progress(title, steps, batches.steps_per_epoch, batches.batch_size)
     shown.start(step)
@@ -102,7 +102,8 @@ def _executor(model, strategy):
     return execute
 
 
-def _distribute(dataset, strategy):
+def distribute(dataset, strategy):
+    """A dataset of global batches as the replicas of a strategy take it."""
     if strategy.num_replicas_in_sync == 1:
         return dataset
     return strategy.experimental_distribute_dataset(dataset)

@@ -1,0 +1,204 @@
+"""Search by reinforcement: a controller writes networks and learns how well they do with shared weights.
+
+The paper's optimiser, on shared weights as in Pham et al., "Efficient Neural Architecture Search via
+Parameter Sharing" (ENAS, ICML 2018): within an epoch, each step trains one network that the controller has
+written; after it, the controller is updated some times, each time by REINFORCE over some networks that it writes,
+rewarded on a validation batch. ENAS makes 50 updates of 20 networks; a CPU is content with fewer.
+
+The reward is the accuracy, or 1 / (1 + search loss), times a memory term for each bounded cost,
+min(1, bound / cost)^budget_weight. The paper's memory term is not public; this is our reading, in the form of
+Tan et al., "MnasNet" (CVPR 2019).
+"""
+
+import random
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from okd_tf import seeds
+from okd_tf.search import base, cells, controller, derive, supernet
+from okd_tf.training import loop
+
+POOL = 512  # networks written after each epoch, which the next one's steps go through in turn
+BASELINE_DECAY = 0.9
+OBSERVED = 256  # networks written to see what the controller would choose
+REWARDS = {"accuracy": lambda accuracy, loss: accuracy, "loss": lambda accuracy, loss: 1.0 / (1.0 + loss)}
+
+
+class ReinforceSearch(base.SearchModel):
+    """Trains one written path a step; `train_step` takes a training batch."""
+
+    cell = cells.PathCell
+    bilevel = False
+    learns = True
+
+    def __init__(self, *args, **kwargs):
+        """Takes what `SearchModel` takes."""
+        super().__init__(*args, **kwargs)
+        derive.check_budget(self.space, self.budget)
+        self.controller = controller.Controller(len(self.space.ops), self.space.chainable, name="controller")
+        self.controller.build()
+        self.controller_optimizer = keras.optimizers.Adam(self.options.controller_learning_rate)
+        self.controller_optimizer.build(self.controller.trainable_variables)
+        self._pool = self._state((POOL, self.space.layers, 4), "int32", "pool")
+        self._updates = self._state((), "int32", "updates")
+        self._baseline = self._state((), "float32", "baseline")
+        self._write = tf.function(self.controller.sample, jit_compile=False)
+        self._traced_figures = None
+        self._fill_pool()
+
+    def train_step(self, data):
+        """One step of the weights of one path."""
+        step = tf.cast(tf.convert_to_tensor(self.weight_optimizer.iterations), tf.int32)
+        rows = tf.convert_to_tensor(self._pool)[step % POOL]
+        for index, cell in enumerate(self.supernet.cells):
+            cell.choose(rows[index])
+        self.weight_step(data)
+        return self.get_metrics_result()
+
+    def end_epoch(self, validation, strategy):
+        """Updates the controller, unless only the weights are to learn yet; see `SearchModel`."""
+        learning = int(self.weight_optimizer.iterations) >= self.options.warmup_steps
+        count = self.options.controller_updates if learning else 1
+        first = int(self._updates)
+        batches = iter(loop.distribute(validation.dataset(first, first + count), strategy))
+        means, entropies = [], []
+        for number in range(first, first + count):
+            choices = self.write(self.options.controller_children, "children", number)
+            rewards = self.rewards(choices, next(batches), strategy)
+            if learning:
+                self.update(choices, rewards)
+            means.append(np.mean(rewards))
+            entropies.append(self.entropy(choices))
+        record = {
+            "reward": float(np.mean(means)),
+            "controller/entropy": float(np.mean(entropies)),
+            "controller/baseline": float(self._baseline),
+        }
+        self._fill_pool()
+        return record
+
+    def write(self, count, *purpose):
+        """So many choices of the controller: int [count, layers, 3], of a seed for this purpose."""
+        seed = [seeds.derive(self.options.seed, "controller", *purpose), 0]
+        return self._write(count, tf.constant(seed)).numpy()
+
+    def rewards(self, choices, batch, strategy):
+        """The rewards of networks on a validation batch: float32 [networks].
+
+        Args:
+            choices: int [networks, layers, 3].
+            batch: as `loop.distribute` gives it.
+            strategy: the tf.distribute.Strategy of the search.
+        """
+        found = []
+        for architecture in map(_architecture, choices):
+            self._choose(supernet.choices(self.space, architecture))
+            accuracy, loss = (float(figure) for figure in self._figures(strategy)(batch))
+            reward = REWARDS[self.options.reward](accuracy, loss) * self.memory_term(architecture)
+            found.append(reward if np.isfinite(reward) else 0.0)
+        return np.array(found, np.float32)
+
+    def memory_term(self, architecture):
+        """The product over bounded costs of min(1, bound / cost)^budget_weight."""
+        cost = self.space.cost(architecture)
+        term = 1.0
+        for bound, own in ((self.budget.max_params, cost.params), (self.budget.max_flops, cost.flops)):
+            if bound:
+                term *= min(1.0, bound / own) ** self.options.budget_weight
+        return term
+
+    def update(self, choices, rewards):
+        """One REINFORCE step of the controller.
+
+        The gradient is that of -mean((reward - baseline) log p) - controller_entropy * mean(entropy); the
+        baseline is the moving average of the mean rewards before.
+        """
+        mean = float(np.mean(rewards))
+        baseline = float(self._baseline) if int(self._updates) else mean
+        advantages = (rewards - baseline).astype(np.float32)
+        weights = self.controller.trainable_variables
+        with tf.GradientTape() as tape:
+            log_probabilities, entropies = self.controller.score(choices)
+            log_probability = tf.reduce_sum(log_probabilities, axis=(1, 2))
+            entropy = tf.reduce_mean(tf.reduce_sum(entropies, axis=(1, 2)))
+            loss = -tf.reduce_mean(advantages * log_probability) - self.options.controller_entropy * entropy
+        self.controller_optimizer.apply(tape.gradient(loss, weights), weights)
+        self._baseline.assign(BASELINE_DECAY * baseline + (1.0 - BASELINE_DECAY) * mean)
+        self._updates.assign(self._updates + 1)
+
+    def entropy(self, choices):
+        """The mean entropy of the decisions that wrote these networks, summed over each, in nats."""
+        return float(tf.reduce_mean(tf.reduce_sum(self.controller.score(choices)[1], axis=(1, 2))))
+
+    def propose(self, count, seed):
+        """Up to `count` different architectures that fit, of those the controller writes, by probability.
+
+        If it writes too few that fit, others lose random layers until they do.
+        """
+        written = np.concatenate(
+            [self.controller.most_probable().numpy(), self.write(64 * count, "candidates", seed)]
+        )
+        probabilities = self.controller.score(written)[0].numpy().sum(axis=(1, 2))
+        ordered = [_architecture(written[place]) for place in np.argsort(-probabilities, kind="stable")]
+        fitting = [
+            self.space.canonical(architecture)
+            for architecture in ordered
+            if self.budget.admits(self.space.cost(architecture))
+        ]
+        found = list(dict.fromkeys(fitting))
+        generator = random.Random(seeds.derive(seed, "thinned candidates"))
+        for architecture in ordered:
+            if len(found) >= count:
+                break
+            thinned = self.space.thinned(architecture, generator, self.budget)
+            found.extend([thinned] if thinned not in found else [])
+        return found[:count]
+
+    def distributions(self):
+        """How often each choice is among networks that the controller writes now."""
+        return derive.frequencies(
+            self.space, [_architecture(row) for row in self.write(OBSERVED, "observed")]
+        )
+
+    def optimizer_variables(self):
+        """State that a checkpoint needs beside the model's own."""
+        return [*super().optimizer_variables(), *self.controller_optimizer.variables]
+
+    def _state(self, shape, dtype, name):
+        return self.add_weight(
+            shape, "zeros", dtype, trainable=False, aggregation="only_first_replica", name=name
+        )
+
+    def _fill_pool(self):
+        written = self.write(POOL, "training paths", int(self.weight_optimizer.iterations))
+        rows = [supernet.choices(self.space, _architecture(row)) for row in written]
+        self._pool.assign(np.array(rows, np.int32))
+
+    def _choose(self, rows):
+        for cell, row in zip(self.supernet.cells, rows, strict=True):
+            cell.choose(row)
+
+    def _figures(self, strategy):
+        """A function batch -> (accuracy, loss) of the network that is chosen; traced once."""
+        if self._traced_figures is None:
+
+            def replica(batch):
+                logits = self.network(batch["image"], training=True)
+                loss = self.objective(batch["label"], logits, self.objective.teacher_logits(batch))
+                right = tf.equal(tf.argmax(logits, axis=-1, output_type=tf.int32), batch["label"])
+                share = tf.reduce_mean(tf.cast(right, tf.float32))
+                return share / tf.distribute.get_strategy().num_replicas_in_sync, loss
+
+            def figures(batch):
+                results = strategy.run(replica, args=(batch,))
+                return [strategy.reduce(tf.distribute.ReduceOp.SUM, part, axis=None) for part in results]
+
+            self._traced_figures = tf.function(figures, jit_compile=False)
+        return self._traced_figures
+
+
+def _architecture(choices):
+    """Integers [layers, 3] as a `SearchSpace` has them."""
+    return tuple(tuple(int(part) for part in choice) for choice in choices)
