@@ -6,15 +6,16 @@ import keras
 
 from okd_tf import backbones, errors
 from okd_tf.arch import cost, spec
+from okd_tf.backbones import attach, graph, stored
 from okd_tf.ops import OPS
 
 
 def insert(
-    backbone: backbones.Backbone,
-    make: Callable,
-    clone_function: Callable = lambda layer: layer.__class__.from_config(layer.get_config()),
+    backbone: backbones.Backbone, make: Callable, clone_function: Callable = graph.fresh
 ) -> keras.Model:
     """Rebuilds a backbone, freshly initialised, with something after each attach point.
+
+    A layer that has nothing to learn but keeps state is shared with the backbone.
 
     Args:
         backbone: what to rebuild.
@@ -23,23 +24,68 @@ def insert(
         clone_function: makes each layer of the new network from one of the old.
     """
 
+    def clone(layer: keras.Operation) -> keras.Operation:
+        copy = graph.fresh(layer)
+        return layer if copy is layer else clone_function(layer)
+
     def call(layer: keras.layers.Layer, *args: object, **kwargs: object) -> object:
         outputs = layer(*args, **kwargs)
         return make(layer.name, outputs) if layer.name in backbone.attach_points else outputs
 
-    return keras.models.clone_model(backbone.model, clone_function=clone_function, call_function=call)
+    return keras.models.clone_model(backbone.model, clone_function=clone, call_function=call)
+
+
+def prefix(backbone: backbones.Backbone) -> str:
+    """How names of add-on layers begin: as no name in the backbone does."""
+    names = [operation.name for operation in backbone.model.operations]
+    start = "addon"
+    while any(name.startswith(start) for name in names):
+        start = f"new_{start}"
+    return start
 
 
 def bare_backbone(architecture: spec.ArchSpec) -> backbones.Backbone:
-    """The backbone of a spec without its add-on layers, freshly initialised."""
-    return backbones.build(
-        architecture.backbone,
-        architecture.width,
-        architecture.input_shape,
-        architecture.classes,
-        architecture.mean,
-        architecture.std,
-    )
+    """The backbone of a spec without its add-on layers, freshly initialised.
+
+    Raises:
+        UserError: there is no such backbone, its file is missing or another one, or it lacks attach points.
+    """
+    backbone = _backbone(architecture)
+    if architecture.backbone_path is None:
+        return backbone
+    # The weights in a file are not those of the run's seed.
+    model = insert(backbone, lambda name, stream: stream)
+    return backbones.Backbone(model, backbone.attach_points)
+
+
+def _backbone(architecture: spec.ArchSpec) -> backbones.Backbone:
+    path = architecture.backbone_path
+    if path is None:
+        backbone = backbones.build(
+            architecture.backbone,
+            architecture.width,
+            architecture.input_shape,
+            architecture.classes,
+            architecture.mean,
+            architecture.std,
+        )
+    else:
+        backbone = backbones.Backbone(stored.read(path, architecture.backbone_sha256), ())
+    if not architecture.attach_points:
+        return backbone
+    possible = list(attach.shapes(backbone.model))
+    for point in architecture.attach_points:
+        if point not in possible:
+            raise errors.UserError(
+                f"attach_points: no add-on layer can come after '{point}' of {architecture.backbone}, which "
+                "is not a layer of it or gives no [height, width, channels]; search again"
+            )
+    ordered = [name for name in possible if name in architecture.attach_points]
+    if ordered != list(architecture.attach_points):
+        raise errors.UserError(
+            f"attach_points: the order in {architecture.backbone} is {', '.join(ordered)}; mend it"
+        )
+    return backbones.Backbone(backbone.model, architecture.attach_points)
 
 
 def student(architecture: spec.ArchSpec) -> keras.Model:
@@ -49,7 +95,8 @@ def student(architecture: spec.ArchSpec) -> keras.Model:
         UserError: the spec names an operation, backbone or attach point that there is not, chains layers
             that cannot be, or says other parameter counts than the built network has.
     """
-    backbone = bare_backbone(architecture)
+    backbone = _backbone(architecture)
+    start = prefix(backbone)
     add_ons = {add_on.after: add_on for add_on in architecture.add_ons}
     for add_on in architecture.add_ons:
         if add_on.op not in OPS:
@@ -66,7 +113,7 @@ def student(architecture: spec.ArchSpec) -> keras.Model:
         previous = None
         if add_on is None:
             return stream
-        prefix = f"addon{backbone.attach_points.index(after) + 1}"
+        name = f"{start}{backbone.attach_points.index(after) + 1}"
         outputs = stream
         if add_on.chain:
             if chained is None or chained.shape != stream.shape:
@@ -74,13 +121,13 @@ def student(architecture: spec.ArchSpec) -> keras.Model:
                     f"add-on layer after {after}: chain asks for a previous add-on layer of shape "
                     f"{stream.shape[1:]}, and there is none; set chain to false"
                 )
-            outputs = keras.layers.Add(name=f"{prefix}_chain")([stream, chained])
-        for layer in OPS[add_on.op].stock_layers(stream.shape[-1], f"{prefix}_{add_on.op}"):
+            outputs = keras.layers.Add(name=f"{name}_chain")([stream, chained])
+        for layer in OPS[add_on.op].stock_layers(stream.shape[-1], f"{name}_{add_on.op}"):
             outputs = layer(outputs)
         previous = outputs
         if not add_on.feed_back:
             return stream
-        return keras.layers.Add(name=f"{prefix}_feed_back")([stream, outputs])
+        return keras.layers.Add(name=f"{name}_feed_back")([stream, outputs])
 
     model = insert(backbone, make)
     built = cost.of_model(model)

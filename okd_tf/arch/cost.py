@@ -4,16 +4,31 @@ The cost of a candidate operation is that of its stock layers at its place, buil
 student is a sum over a table, and equals what the built student counts.
 """
 
+import math
+
 import keras
-import numpy as np
 
 from okd_tf.arch import spec
+from okd_tf.backbones import graph
 from okd_tf.ops import base
+
+_CONVOLUTIONS = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)
+_DEPTHWISE = (keras.layers.DepthwiseConv1D, keras.layers.DepthwiseConv2D)
+_SEPARABLE = (keras.layers.SeparableConv1D, keras.layers.SeparableConv2D)
+_TRANSPOSED = (
+    keras.layers.Conv1DTranspose,
+    keras.layers.Conv2DTranspose,
+    keras.layers.Conv3DTranspose,
+)
 
 
 def of_model(model: keras.Model) -> spec.Cost:
-    """Parameters as `count_params()` has them, and FLOPs of one image, of a Functional model."""
-    return spec.Cost(params=model.count_params(), flops=sum(layer_flops(layer) for layer in model.layers))
+    """Parameters as `count_params()` has them, and FLOPs of one image, of a Functional model.
+
+    A layer that is called twice has its parameters once and its FLOPs twice. What `uncounted` names is left
+    out of the FLOPs.
+    """
+    return spec.Cost(params=model.count_params(), flops=_flops(graph.calls(model)))
 
 
 def of_operation(operation: type[base.Operation], shape: tuple[int, int, int]) -> spec.Cost:
@@ -24,17 +39,44 @@ def of_operation(operation: type[base.Operation], shape: tuple[int, int, int]) -
     return of_model(keras.Model(inputs, outputs))
 
 
-def layer_flops(layer: keras.layers.Layer) -> int:
-    """FLOPs of a layer on one image: 2 per multiply-add of a convolution or dense layer.
+def uncounted(model: keras.Model) -> tuple[str, ...]:
+    """Names of the layers with matrices of weights whose FLOPs `of_model` does not know how to count."""
+    names: list[str] = []
+    for call in graph.calls(model):
+        if graph.is_functional(call.layer):
+            names.extend(uncounted(call.layer))
+        elif call_flops(call) is None and any(
+            len(weight.shape) >= 2 for weight in getattr(call.layer, "weights", ())
+        ):
+            names.append(call.layer.name)
+    return tuple(dict.fromkeys(names))
 
-    What batch norm, activations, additions and pooling do is left out: batch norm folds into the
-    convolution before it on a device, and the rest is small beside it.
+
+def call_flops(call: graph.Call) -> int | None:
+    """FLOPs of one call of a layer on one image: 2 per multiply-add; None for a layer of another kind.
+
+    What batch norm, activations, additions and pooling do is left out: batch norm folds into the convolution
+    before it on a device, and the rest is small beside it.
     """
-    if isinstance(layer, keras.layers.DepthwiseConv2D):
-        return 2 * int(np.prod(layer.output.shape[1:])) * int(np.prod(layer.kernel_size))
-    if isinstance(layer, keras.layers.Conv2D):
-        fan_in = int(np.prod(layer.kernel_size)) * layer.input.shape[-1] // layer.groups
-        return 2 * int(np.prod(layer.output.shape[1:])) * fan_in
+    layer = call.layer
+    if graph.is_functional(layer):
+        return _flops(graph.calls(layer, call.inputs[0]))
+    if not isinstance(layer, (*_CONVOLUTIONS, *_DEPTHWISE, *_SEPARABLE, *_TRANSPOSED, keras.layers.Dense)):
+        return None
+    channels, outputs = call.inputs[0][-1], math.prod(call.outputs[0][1:])
     if isinstance(layer, keras.layers.Dense):
-        return 2 * int(np.prod(layer.output.shape[1:])) * layer.input.shape[-1]
-    return 0
+        return 2 * outputs * channels
+    kernel = math.prod(layer.kernel_size)
+    if isinstance(layer, _SEPARABLE):
+        places = math.prod(call.outputs[0][1:-1])
+        between = channels * layer.depth_multiplier
+        return 2 * places * between * (kernel + call.outputs[0][-1])
+    if isinstance(layer, _DEPTHWISE):
+        return 2 * outputs * kernel
+    if isinstance(layer, _TRANSPOSED):
+        return 2 * math.prod(call.inputs[0][1:]) * kernel * call.outputs[0][-1]
+    return 2 * outputs * kernel * channels // layer.groups
+
+
+def _flops(calls: list[graph.Call]) -> int:
+    return sum(call_flops(call) or 0 for call in calls)

@@ -13,8 +13,8 @@ class Backbone:
     attach_points: tuple[str, ...]
 
 
-def normalize(pixels, mean, std):
+def normalize(pixels, mean, std, name="normalize"):
     """Pixel values 0..255 -> zero mean, unit variance per channel, as a stock layer."""
     scale = [1.0 / value for value in std]
     offset = [-centre / value for centre, value in zip(mean, std, strict=True)]
-    return keras.layers.Rescaling(scale, offset, name="normalize")(pixels)
+    return keras.layers.Rescaling(scale, offset, name=name)(pixels)

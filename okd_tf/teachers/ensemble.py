@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 
 from okd_tf import errors
+from okd_tf.backbones import keras_file
 from okd_tf.ops import batch_norm
 from okd_tf.training import inference
 
@@ -43,36 +44,8 @@ def read_network(path, image_shape, classes):
     Raises:
         UserError: missing, cut short, of custom code, or of other shapes; names the file.
     """
-    path = pathlib.Path(path)
-    if not path.exists():
-        raise errors.UserError(f"{path}: no such file")
-    try:
-        network = keras.saving.load_model(path, compile=False, safe_mode=True)
-    except Exception as error:  # zip, JSON, HDF5 and Keras each raise their own
-        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-        raise errors.UserError(
-            f"{path}: not a readable .keras file ({reason}); is it cut short, or of custom code? "
-            "save a Functional model of stock layers again"
-        ) from None
-    inputs, outputs = (getattr(network, side, None) or () for side in ("inputs", "outputs"))
-    if len(inputs) != 1 or len(outputs) != 1:
-        raise errors.UserError(
-            f"{path}: expected a network of one input and one output, got {len(inputs)} and {len(outputs)}; "
-            "save a Functional or Sequential model that goes from an image to logits"
-        )
-    takes, gives = tuple(network.inputs[0].shape[1:]), tuple(network.outputs[0].shape[1:])
-    if len(takes) != 3 or any(
-        size not in (None, want) for size, want in zip(takes, image_shape, strict=True)
-    ):
-        raise errors.UserError(
-            f"{path}: takes images of shape {takes}, the dataset's are {tuple(image_shape)}; "
-            "use a network made for this dataset"
-        )
-    if gives != (classes,):
-        raise errors.UserError(
-            f"{path}: gives outputs of shape {gives}, the dataset has {classes} classes; "
-            "use a network trained on the same classes, in the same order"
-        )
+    network = keras_file.load(path)
+    keras_file.check_fits(path, network, image_shape, classes)
     return network
 
 

@@ -15,21 +15,24 @@ _NUMBERS = st.floats(-1e6, 1e6, allow_nan=False)
 
 @st.composite
 def _specs(draw):
-    channels = draw(st.integers(1, 4))
+    channels, file = draw(st.integers(1, 4)), draw(st.booleans())
+    numbers = 0 if file else channels
     points = draw(st.lists(st.text(min_size=1, max_size=12), unique=True, max_size=6))
     return spec.ArchSpec(
-        backbone=draw(st.text(max_size=12)),
-        width=draw(st.integers(1, 512)),
+        backbone="backbone.keras" if file else draw(st.text(max_size=5)),
+        width=0 if file else draw(st.integers(1, 512)),
         input_shape=(draw(st.integers(1, 512)), draw(st.integers(1, 512)), channels),
         classes=draw(st.integers(1, 1000)),
-        mean=tuple(draw(st.lists(_NUMBERS, min_size=channels, max_size=channels))),
-        std=tuple(draw(st.lists(st.floats(1e-6, 1e6), min_size=channels, max_size=channels))),
+        mean=tuple(draw(st.lists(_NUMBERS, min_size=numbers, max_size=numbers))),
+        std=tuple(draw(st.lists(st.floats(1e-6, 1e6), min_size=numbers, max_size=numbers))),
         add_ons=tuple(
             spec.AddOn(point, draw(st.text(max_size=12)), draw(st.booleans()), draw(st.booleans()))
             for point in points
         ),
         cost=spec.Cost(draw(st.integers(0, 2**60)), draw(st.integers(0, 2**60))),
         budget=spec.Budget(draw(st.integers(0, 2**60)), draw(st.integers(0, 2**60))),
+        attach_points=tuple(points),
+        backbone_sha256=draw(st.text("0123456789abcdef", max_size=64)),
         provenance=draw(
             st.dictionaries(st.text(max_size=5), st.integers() | st.text(max_size=5), max_size=3)
         ),
@@ -70,7 +73,59 @@ def test_a_file_is_read_back_as_it_was_written(record, tmp_path):
     architecture = spec.ArchSpec.from_json(record)
     spec.write(tmp_path / "arch.json", architecture)
     assert spec.read(tmp_path / "arch.json") == architecture
-    assert json.loads((tmp_path / "arch.json").read_text())["format_version"] == 1
+    assert json.loads((tmp_path / "arch.json").read_text())["format_version"] == 2
+
+
+@pytest.fixture
+def file_record(record):
+    return {
+        **record,
+        "backbone": "backbone.keras",
+        "width": 0,
+        "mean": [],
+        "std": [],
+        "attach_points": ["a", "b"],
+        "backbone_sha256": "0" * 64,
+    }
+
+
+def test_a_backbone_s_file_lies_beside_the_file_that_names_it_wherever_both_are(file_record, tmp_path):
+    for folder in (tmp_path / "one", tmp_path / "other"):
+        folder.mkdir()
+        (folder / "arch.json").write_text(json.dumps(file_record))
+        found = spec.read(folder / "arch.json")
+        assert found.backbone_path == folder / "backbone.keras"
+        assert "folder" not in found.to_json()
+    assert spec.ArchSpec.from_json(found.to_json()) == found
+
+
+def test_a_registered_backbone_has_no_file(record):
+    assert spec.ArchSpec.from_json(record, "runs/arch.json").backbone_path is None
+
+
+def test_writing_elsewhere_takes_the_backbone_s_file_along(file_record, tmp_path):
+    (tmp_path / "backbone.keras").write_bytes(b"network")
+    found = spec.ArchSpec.from_json(file_record, str(tmp_path / "arch.json"))
+    spec.write(tmp_path / "arch.json", found)
+    spec.write(tmp_path / "elsewhere" / "arch.json", found)
+    assert (tmp_path / "backbone.keras").read_bytes() == b"network"
+    assert (tmp_path / "elsewhere" / "backbone.keras").read_bytes() == b"network"
+    assert spec.read(tmp_path / "elsewhere" / "arch.json") == found
+
+
+@pytest.mark.parametrize(
+    ("change", "named"),
+    [
+        ({"backbone": "/home/me/mine.keras"}, "backbone: expected the name of a file in the same folder"),
+        ({"backbone": "../mine.keras"}, "backbone: expected the name of a file in the same folder"),
+        ({"mean": [1.0, 2.0, 3.0]}, "mean: expected no numbers for a file, got 3"),
+        ({"width": -1}, "width: expected an integer >= 0"),
+    ],
+)
+def test_a_malformed_record_of_a_file_is_refused(file_record, change, named):
+    with pytest.raises(errors.UserError) as refusal:
+        spec.ArchSpec.from_json({**file_record, **change}, "mine.json")
+    assert str(refusal.value).startswith(f"mine.json: {named}")
 
 
 _MISSING = object()
@@ -79,7 +134,7 @@ _MISSING = object()
 @pytest.mark.parametrize(
     ("place", "value", "named"),
     [
-        (("format_version",), 2, "format_version 2"),
+        (("format_version",), 1, "format_version 1"),
         (("format_version",), _MISSING, "format_version None"),
         (("backbone",), _MISSING, "the whole file: missing field backbone"),
         (("surplus",), 1, "the whole file: unknown field surplus"),
@@ -113,6 +168,9 @@ _MISSING = object()
         (("cost", "flops"), _MISSING, "cost: missing field flops"),
         (("budget", "max_params"), True, "budget.max_params: expected an integer >= 0"),
         (("budget", "max_latency"), 1, "budget: unknown field max_latency"),
+        (("attach_points",), "a", "attach_points: expected list"),
+        (("attach_points",), ["a", 2], "attach_points: expected str"),
+        (("backbone_sha256",), None, "backbone_sha256: expected str"),
         (("provenance",), [], "provenance: expected dict"),
     ],
 )

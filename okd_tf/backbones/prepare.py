@@ -1,0 +1,141 @@
+"""A user's model as a backbone: one flat Functional model, pixels 0..255 -> logits, all of it to be learnt.
+
+Trainings here start from nothing, so of the user's model its layers are taken and not what they have
+learnt: each is freshly initialised, and none stays frozen, by `trainable` or by a call with `training=False`.
+What a layer holds that no training changes, such as the statistics of an adapted `Normalization`, it keeps.
+"""
+
+import keras
+import numpy as np
+
+from okd_tf import errors
+from okd_tf.backbones import base, graph, keras_file
+
+_SCALING = {"Rescaling", "Normalization", "Multiply", "Divide", "TrueDivide", "Subtract"}
+
+
+def read(path, image_shape, classes, mean, std) -> keras.Model:
+    """Reads a .keras file and prepares its model.
+
+    Models within the model are opened, so that their layers are layers of the whole. A softmax at the end is
+    left out. Unless something before the first layer that learns scales the pixels (`Rescaling`,
+    `Normalization`, or arithmetic such as `x / 255.0`), the dataset's normalisation is put in front.
+
+    Args:
+        path: the file.
+        image_shape: (height, width, channels) of the dataset's images.
+        classes: of the dataset.
+        mean: per-channel mean of the pixels, scale 0..255.
+        std: per-channel standard deviation of the pixels.
+
+    Raises:
+        UserError: unreadable, subclassed, for other images or classes, or it gives no logits; names the file.
+    """
+    network = keras_file.load(path)
+    if not graph.is_functional(network):
+        raise errors.UserError(
+            f"{path}: is a {type(network).__name__}, a subclassed model, which does not show how its layers "
+            "are connected; save it as a Functional or Sequential model"
+        )
+    keras_file.check_fits(path, network, image_shape, classes)
+    network.trainable = True
+    network = _opened(keras.Model(network.inputs[0], network.outputs[0], name=network.name))
+    try:
+        model = _rebuilt(network, image_shape, mean, std)
+    except Exception as error:  # each layer has its own way to say that an input is too small for it
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        raise errors.UserError(
+            f"{path}: cannot be rebuilt for images of shape {tuple(image_shape)} ({reason}); "
+            "use a network made for this dataset"
+        ) from None
+    _check_gives_logits(path, model)
+    return model
+
+
+def _opened(model):
+    """The same network with the layers of models within it as its own; names that clash get a number."""
+    while any(map(graph.is_functional, model.layers)):
+        used = {operation.name for operation in model.operations}
+        for nested in filter(graph.is_functional, model.layers):
+            for layer in getattr(nested, "operations", nested.layers):
+                layer.name = _free(layer.name, used)
+                used.add(layer.name)
+        model = keras.models.clone_model(model, clone_function=lambda layer: layer, call_function=_open)
+    return model
+
+
+def _open(layer, *args, **kwargs):
+    # `call` and not the model itself: that makes nodes of its layers, not one node of the whole.
+    return layer.call(*args) if graph.is_functional(layer) else layer(*args, **kwargs)
+
+
+def _rebuilt(network, image_shape, mean, std):
+    """The network anew: fresh layers, pixels of this shape in, no softmax at the end."""
+    pixels = keras.Input(image_shape, name=network.inputs[0].name)
+    features = pixels
+    if not _scales(network):
+        used = {operation.name for operation in network.operations}
+        features = base.normalize(pixels, mean, std, _free("normalize", used))
+    last = network.output_names[0]
+
+    def clone(layer):
+        clone = graph.fresh(layer)
+        if clone is not layer and layer.name == last and _activation(layer) == "softmax":
+            return layer.__class__.from_config({**layer.get_config(), "activation": "linear"})
+        return clone
+
+    def call(layer, *args, **kwargs):
+        kwargs.pop("training", None)
+        args, kwargs = keras.tree.map_structure(
+            lambda value: features if value is pixels else value, (args, kwargs)
+        )
+        if layer.name == last and type(layer).__name__ in ("Softmax", "Activation") and _is_softmax(layer):
+            return args[0]
+        outputs = layer(*args, **kwargs)
+        # Left where a model within the model was opened.
+        if type(layer).__name__ == "ConvertToTensor" and outputs.dtype == args[0].dtype:
+            return args[0]
+        return outputs
+
+    return keras.models.clone_model(network, input_tensors=pixels, clone_function=clone, call_function=call)
+
+
+def _scales(network):
+    """Whether pixels are scaled before the first layer that learns."""
+    for call in graph.calls(network):
+        if getattr(call.layer, "trainable_weights", None):
+            return False
+        if type(call.layer).__name__ in _SCALING:
+            return True
+    return False
+
+
+def _check_gives_logits(path, model):
+    last = next(operation for operation in model.operations if operation.name == model.output_names[0])
+    ends = _activation(last) or type(last).__name__.lower()
+    pixels = np.random.default_rng(0).integers(0, 256, (4, *model.input_shape[1:])).astype(np.float32)
+    outputs = keras.ops.convert_to_numpy(model(pixels))
+    probabilities = outputs.min() >= 0 and np.allclose(outputs.sum(axis=-1), 1, atol=1e-2)
+    if probabilities or ends in ("sigmoid", "relu", "tanh", "softplus"):
+        raise errors.UserError(
+            f"{path}: ends in layer '{last.name}', which gives {'probabilities' if probabilities else ends} "
+            "where logits are needed; save the model without what comes after its last Dense layer"
+        )
+
+
+def _activation(layer):
+    """The name of a layer's activation, "" if it has none; "linear" is none."""
+    name = getattr(getattr(layer, "activation", None), "__name__", "")
+    return "" if name == "linear" else name
+
+
+def _is_softmax(layer):
+    return type(layer).__name__ == "Softmax" or _activation(layer) == "softmax"
+
+
+def _free(name, used):
+    number, free = 0, name
+    while free in used:
+        number += 1
+        free = f"{name}_{number}"
+    return free
