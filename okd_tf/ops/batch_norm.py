@@ -17,16 +17,17 @@ EPSILON = 1e-5
 class FusedBatchNormalization(keras.layers.BatchNormalization):
     """`keras.layers.BatchNormalization` over the last axis, computed by `FusedBatchNormV3`.
 
-    [batch, height, width, channels] -> the same shape. With `synchronized=True`, statistics are taken over
-    all replicas of a distribution strategy; that, and an input of another rank, is Keras's own unfused
-    computation.
+    [batch, height, width, channels] -> the same shape, with or without `scale` and `center`. With
+    `synchronized=True`, statistics are taken over all replicas of a distribution strategy; that, and an input
+    of another rank, is Keras's own unfused computation.
     """
 
     def call(self, inputs, training=None, mask=None):
         """Normalises by the batch's statistics in training, by the moving ones otherwise."""
         if self.synchronized or len(inputs.shape) != 4:
             return super().call(inputs, training=training, mask=mask)
-        gamma, beta = tf.convert_to_tensor(self.gamma), tf.convert_to_tensor(self.beta)
+        gamma = tf.convert_to_tensor(self.gamma) if self.scale else tf.ones_like(self.moving_mean.value)
+        beta = tf.convert_to_tensor(self.beta) if self.center else tf.zeros_like(self.moving_mean.value)
         if not (training and self.trainable):
             outputs, *_ = tf.raw_ops.FusedBatchNormV3(
                 x=inputs,
@@ -61,7 +62,7 @@ def fuse(layer, synchronized=False):
     if type(layer) is not keras.layers.BatchNormalization:
         return layer
     config = layer.get_config()
-    if not (config["scale"] and config["center"] and config["axis"] in (-1, 3)) or config.get("renorm"):
+    if config["axis"] not in (-1, 3) or config.get("renorm"):
         return layer
     return FusedBatchNormalization.from_config({**config, "synchronized": synchronized})
 

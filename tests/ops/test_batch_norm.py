@@ -52,6 +52,25 @@ def test_training_gives_keras_s_outputs_gradients_and_moving_statistics(rng):
     assert np.any(np.abs(fused.moving_mean.numpy()) > 0.5)
 
 
+@pytest.mark.parametrize(("scale", "center"), [(False, True), (True, False), (False, False)])
+def test_a_layer_without_scale_or_center_gives_keras_s_outputs_gradients_and_statistics(rng, scale, center):
+    stock, fused = _twins(scale=scale, center=center)
+    inputs = tf.constant(rng.normal(size=(4, 5, 6, 3)).astype(np.float32) * 2 + 1)
+    upstream = rng.normal(size=inputs.shape).astype(np.float32)
+    gradients = []
+    for layer in (stock, fused):
+        with tf.GradientTape() as tape:
+            tape.watch(inputs)
+            outputs = layer(inputs, training=True)
+            loss = tf.reduce_sum(outputs * upstream)
+        gradients.append((outputs, *tape.gradient(loss, [inputs, *layer.trainable_variables])))
+    assert len(gradients[0]) == 2 + scale + center
+    for left, right in zip(*gradients, strict=True):
+        np.testing.assert_allclose(right, left, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(fused.moving_variance, stock.moving_variance, rtol=1e-5)
+    np.testing.assert_allclose(fused(inputs), stock(inputs), atol=1e-5)
+
+
 def test_inference_gives_keras_s_outputs_and_moves_nothing(rng):
     stock, fused = _twins()
     inputs = rng.normal(size=(4, 5, 6, 3)).astype(np.float32) + 3
@@ -137,8 +156,6 @@ def test_fuse_keeps_every_setting_of_the_layer():
     "layer",
     [
         keras.layers.BatchNormalization(axis=1),
-        keras.layers.BatchNormalization(scale=False),
-        keras.layers.BatchNormalization(center=False),
         keras.layers.BatchNormalization(renorm=True),
         batch_norm.FusedBatchNormalization(),
         keras.layers.LayerNormalization(),
@@ -153,7 +170,7 @@ def _network():
     inputs = keras.Input((6, 6, 2), name="pixels")
     features = keras.layers.Conv2D(3, 3, name="conv")(inputs)
     features = batch_norm.stock("bn")(features)
-    features = keras.layers.BatchNormalization(scale=False, name="unsuitable")(features)
+    features = keras.layers.BatchNormalization(axis=2, name="unsuitable")(features)
     features = keras.layers.Flatten(name="flat")(features)
     model = keras.Model(inputs, batch_norm.stock("bn_flat")(features))
     model(np.random.default_rng(3).normal(size=(8, 6, 6, 2)).astype(np.float32) * 4 + 1, training=True)
