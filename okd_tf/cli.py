@@ -160,7 +160,9 @@ def _absolute(name, value):
     """Paths of inputs as they are from any working directory, since the workdir keeps them."""
     if isinstance(value, tuple) and name in settings.INPUTS:
         return tuple(_absolute(name, path) for path in value)
-    if name in settings.INPUTS | {"workdir", "data_dir", "student"} and value and "://" not in value:
+    paths = settings.INPUTS | {"workdir", "data_dir", "student"}
+    is_path = name in paths or (name == "backbone" and value.endswith(".keras"))
+    if is_path and value and "://" not in value:
         return os.path.abspath(os.path.expanduser(value))
     return value
 

@@ -3,6 +3,7 @@
 import pathlib
 
 from okd_tf import backbones, data, errors, losses
+from okd_tf.arch import cost
 from okd_tf.pipeline import record, stages
 from okd_tf.search import derive
 from okd_tf.teachers import bank, ensemble
@@ -18,7 +19,6 @@ def check(context, names):
     chosen = context.settings
     for flag, name, valid in (
         ("--dataset", chosen.dataset, data.DATASETS),
-        ("--backbone", chosen.backbone, backbones.BACKBONES),
         ("--teacher_backbone", chosen.teacher_backbone, backbones.BACKBONES),
         ("--search_loss", chosen.search_loss, losses.KD_LOSSES),
         ("--train_loss", chosen.train_loss, losses.KD_LOSSES),
@@ -26,6 +26,9 @@ def check(context, names):
     ):
         if name not in valid:
             raise errors.unknown(flag, name, valid)
+    if not backbones.is_file(chosen.backbone) and chosen.backbone not in backbones.BACKBONES:
+        unknown = errors.unknown("--backbone", chosen.backbone, backbones.BACKBONES)
+        raise errors.UserError(f"{unknown}; or give the path of a .keras file")
     given = ensemble.paths(chosen.teachers) if "teachers" in names else []
     _ = context.data, context.recipe
     bank.check_views(chosen.views, context.data)
@@ -37,12 +40,23 @@ def check(context, names):
     for path in given:
         ensemble.read_network(path, context.data.image_shape, context.data.classes)
     if "search" in names and not chosen.arch:
+        _check_backbone(context)
         derive.check_budget(context.space, context.budget)
     if chosen.arch and {"student", "baseline"} & set(names):
         context.architecture()
     if chosen.student:
         _check_student(context, names)
     _check_stages(context, names, given)
+
+
+def _check_backbone(context):
+    """Reads the backbone; under a bound on FLOPs, all of it must be of layers whose FLOPs can be counted."""
+    unknown = cost.uncounted(context.backbone.model) if context.settings.max_flops else ()
+    if unknown:
+        raise errors.UserError(
+            f"--max_flops: the FLOPs of layer '{unknown[0]}' of {context.settings.backbone} cannot be "
+            "counted; leave --max_flops out, and bound --max_params"
+        )
 
 
 def _check_student(context, names):
@@ -69,13 +83,22 @@ def _check_stages(context, names, given):
         missing = [other for other in stage.needs(context) if other.name not in names]
         record.require(context, stage, missing)
         _check_teachers_stay(context, stage, missing, names)
-        for path in (*given, *map(pathlib.Path, filter(None, [context.settings.arch]))):
+        for path in (*given, *_named_files(context, names)):
             folder = _folder_of_stage(context, stage, path)
             if folder:
                 raise errors.UserError(
                     f"{path}: lies in {folder}, which the {stage.name} stage may replace; copy it elsewhere "
                     "first, or leave its flag out to use the workdir's own"
                 )
+
+
+def _named_files(context, names):
+    """The single files that the settings name and a stage is to read."""
+    chosen = context.settings
+    if chosen.arch:
+        return [pathlib.Path(chosen.arch)]
+    own = "search" in names and backbones.is_file(chosen.backbone)
+    return [pathlib.Path(chosen.backbone)] if own else []
 
 
 def _folder_of_stage(context, stage, path):

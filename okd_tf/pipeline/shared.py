@@ -6,6 +6,7 @@ import pathlib
 
 from okd_tf import backbones, data, errors, losses, seeds, settings
 from okd_tf.arch import build, cost, space, spec
+from okd_tf.backbones import attach, prepare, stored
 from okd_tf.data import batches, splits
 from okd_tf.teachers import bank, ensemble
 from okd_tf.training import distribution, objective, recipe
@@ -46,16 +47,23 @@ class Context:
 
     @functools.cached_property
     def backbone(self):
-        """The bare backbone of the search: `Backbone`."""
+        """The bare backbone of the search, with the attach points that are asked for: `Backbone`."""
         chosen = self.settings
-        return backbones.build(
-            chosen.backbone,
-            chosen.backbone_width,
-            self.data.image_shape,
-            self.data.classes,
-            self.data.mean,
-            self.data.std,
-        )
+        arguments = (self.data.image_shape, self.data.classes, self.data.mean, self.data.std)
+        if backbones.is_file(chosen.backbone):
+            model = prepare.read(chosen.backbone, *arguments)
+            points = attach.select(model, chosen.attach_after, chosen.backbone)
+            return backbones.Backbone(model, points)
+        built = backbones.build(chosen.backbone, chosen.backbone_width, *arguments)
+        if not chosen.attach_after:
+            return built
+        points = attach.select(built.model, chosen.attach_after, chosen.backbone)
+        return backbones.Backbone(built.model, points)
+
+    def keep_backbone(self):
+        """Writes a user's own backbone, prepared, to where arch.json will be; else nothing."""
+        if backbones.is_file(self.settings.backbone):
+            stored.write(self.workdir / "search" / stored.NAME, self.backbone.model)
 
     @functools.cached_property
     def space(self):
@@ -66,16 +74,20 @@ class Context:
     def template(self):
         """The bare backbone as a spec, with the budget: what the search adds to."""
         chosen = self.settings
+        file = backbones.is_file(chosen.backbone)
         return spec.ArchSpec(
-            backbone=chosen.backbone,
-            width=chosen.backbone_width,
+            backbone=stored.NAME if file else chosen.backbone,
+            width=0 if file else chosen.backbone_width,
             input_shape=self.data.image_shape,
             classes=self.data.classes,
-            mean=self.data.mean,
-            std=self.data.std,
+            mean=() if file else self.data.mean,
+            std=() if file else self.data.std,
             add_ons=(),
             cost=cost.of_model(self.backbone.model),
             budget=self.budget,
+            attach_points=self.backbone.attach_points,
+            backbone_sha256=stored.fingerprint(self.backbone.model) if file else "",
+            folder=str(self.workdir / "search"),
         )
 
     @property
@@ -126,7 +138,7 @@ class Context:
         if not self.arch_path.exists():
             return ""
         found = spec.read(self.arch_path)
-        return json.dumps([found.backbone, found.width, found.mean, found.std])
+        return json.dumps([found.backbone, found.width, found.mean, found.std, found.backbone_sha256])
 
     def classifier(self, path):
         """A .keras file as a network that takes this dataset's pixels and gives logits."""

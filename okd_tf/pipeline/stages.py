@@ -1,9 +1,10 @@
 """The stages: for each, what it depends on, what it leaves, and its work."""
 
 import dataclasses
+import pathlib
 from collections.abc import Callable
 
-from okd_tf import errors, files, losses, settings
+from okd_tf import backbones, errors, files, losses, settings
 from okd_tf.export import student as exporting
 from okd_tf.pipeline import record, work
 from okd_tf.pipeline.shared import Context
@@ -87,6 +88,12 @@ def _teacher_files_for(loss):
     return lambda context: _teacher_files(context) if loss(context.settings) in losses.NEEDS_TEACHERS else {}
 
 
+def _own_backbone(context):
+    """The file that --backbone names, if it names one."""
+    given = context.settings.backbone
+    return {"the backbone's file": pathlib.Path(given)} if backbones.is_file(given) else {}
+
+
 def _teacher_stages_for(context, loss):
     """The stages that a training with this loss needs."""
     if loss not in losses.NEEDS_TEACHERS:
@@ -136,7 +143,10 @@ STAGES = {
             work.search_architecture,
             folder="search",
             settings=lambda context: (*_RECIPE, *_LOSS, *_SEARCH, *_STRATEGY[context.settings.strategy]),
-            reads=_teacher_files_for(lambda chosen: chosen.search_loss),
+            reads=lambda context: {
+                **_own_backbone(context),
+                **_teacher_files_for(lambda chosen: chosen.search_loss)(context),
+            },
             leaves=_there("search/arch.json", "search/candidates.json"),
             needs=lambda context: _teacher_stages_for(context, context.settings.search_loss),
             needless=lambda context: f"--arch={context.settings.arch}" if context.settings.arch else "",
