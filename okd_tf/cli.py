@@ -1,6 +1,7 @@
 """The command line: a flag for each setting, flagfiles, workdirs that remember their flags, one-line errors.
 
-A tool is `cli.main(stages)`; what it does is in `okd_tf.pipeline`.
+A tool of the spine is `cli.main(stages)`, and what it does is in `okd_tf.pipeline`; any other tool is
+`cli.start(work)`.
 """
 
 import os
@@ -16,25 +17,26 @@ EXIT_INTERRUPTED = 130
 
 
 def main(stages=None):
-    """Runs a tool: parses the command line, then runs `stages`, or those that --stages names if None."""
-    _define_flags()
-    app.run(lambda argv: _run(argv, stages), flags_parser=_parse)
+    """Runs a tool of the spine: parses the command line, then runs `stages`; None is what --stages names."""
+    define(settings.FIELDS)
+    start(lambda: _run_stages(stages))
 
 
-def _run(argv, stages):
+def start(work):
+    """Runs a tool: parses the command line, then `work()`; what the user can mend ends in one line.
+
+    `define` and the tool's own flags come before.
+    """
+    app.run(lambda argv: _run(argv, work), flags_parser=_parse)
+
+
+def _run(argv, work):
     try:
         if argv[1:]:
             raise errors.UserError(
                 f"'{argv[1]}' is not a flag; flags begin with two dashes, as in --workdir=runs/first"
             )
-        if stages is not None and flags.FLAGS["stages"].present:
-            raise errors.UserError("--stages: this tool has stages of its own; use tools/search.py to choose")
-        chosen = _settings()
-        _import_tensorflow()
-        # After the flags are known to be good: these imports take seconds.
-        from okd_tf import pipeline
-
-        pipeline.run(chosen, chosen.stages if stages is None else stages(chosen))
+        work()
     except errors.UserError as error:
         _fail(error)
     except KeyboardInterrupt:
@@ -42,19 +44,32 @@ def _run(argv, stages):
         sys.exit(EXIT_INTERRUPTED)
 
 
+def _run_stages(stages):
+    if stages is not None and flags.FLAGS["stages"].present:
+        raise errors.UserError("--stages: this tool has stages of its own; use tools/search.py to choose")
+    chosen = resolve()
+    import_tensorflow()
+    # After the flags are known to be good: these imports take seconds.
+    from okd_tf import pipeline
+
+    pipeline.run(chosen, chosen.stages if stages is None else stages(chosen))
+
+
 def _fail(error):
     print(f"error: {error}", file=sys.stderr)
     sys.exit(EXIT_USER_ERROR)
 
 
-def _define_flags():
+def define(names):
+    """Defines the flags of these settings."""
     parsers = {
         int: (flags.IntegerParser, flags.ArgumentSerializer),
         float: (flags.FloatParser, flags.ArgumentSerializer),
         str: (flags.ArgumentParser, flags.ArgumentSerializer),
         tuple: (flags.ListParser, lambda: flags.CsvListSerializer(",")),
     }
-    for name, field in settings.FIELDS.items():
+    for name in names:
+        field = settings.FIELDS[name]
         default = settings.default(field)
         if isinstance(default, bool):
             flag = flags.BooleanFlag(name, default, field.metadata["meaning"])
@@ -73,8 +88,8 @@ def _parse(argv):
         return _fail(str(error).replace("\n", " "))
 
 
-def _settings():
-    """The settings that the flags given now and, for the others, the workdir's own flags.cfg say."""
+def resolve():
+    """The `Settings` that the flags given now and, for the others, the workdir's own flags.cfg say."""
     workdir = flags.FLAGS["workdir"].value
     path = pathlib.Path(workdir) / settings.FLAGFILE
     if workdir and path.exists():
@@ -84,7 +99,7 @@ def _settings():
             f"{path}: no such file, but the workdir holds results; write the flags they were made with "
             "into it again, or add --redo with all flags of the run"
         )
-    return settings.Settings(**{name: _absolute(name, _value(name)) for name in settings.FIELDS})
+    return settings.Settings(**{name: _absolute(name, value(name)) for name in settings.FIELDS})
 
 
 def _adopt(path):
@@ -100,7 +115,7 @@ def _adopt(path):
     for name, field in settings.FIELDS.items():
         if field.metadata["kind"] == settings.ONCE or name == "workdir" or name not in recorded:
             continue
-        there, here = recorded[name], settings.text(_absolute(name, _value(name)))
+        there, here = recorded[name], settings.text(_absolute(name, value(name)))
         if not flags.FLAGS[name].present:
             try:
                 flags.FLAGS[name].parse(there)
@@ -151,9 +166,10 @@ def _read_flagfile(path):
     return recorded
 
 
-def _value(name):
-    value = flags.FLAGS[name].value
-    return tuple(value) if isinstance(value, list) else value
+def value(name):
+    """The value of a setting's flag."""
+    given = flags.FLAGS[name].value
+    return tuple(given) if isinstance(given, list) else given
 
 
 def _absolute(name, value):
@@ -167,7 +183,7 @@ def _absolute(name, value):
     return value
 
 
-def _import_tensorflow():
+def import_tensorflow():
     """Imports TensorFlow without the lines it prints of the machine, which say nothing about the run."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with quiet.output_held_back():

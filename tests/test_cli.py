@@ -16,7 +16,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 
 @pytest.fixture(scope="module", autouse=True)
 def _flags_of_a_tool():
-    cli._define_flags()
+    cli.define(settings.FIELDS)
     yield
     for name in settings.FIELDS:
         delattr(flags.FLAGS, name)
@@ -25,7 +25,7 @@ def _flags_of_a_tool():
 @pytest.fixture
 def run(monkeypatch):
     """Runs a tool in this process; gives the (settings, stages) that reach the pipeline."""
-    monkeypatch.setattr(cli, "_import_tensorflow", lambda: None)
+    monkeypatch.setattr(cli, "import_tensorflow", lambda: None)
 
     def tool(*arguments, stages=None, work=lambda chosen: None):
         reached = []
@@ -38,7 +38,7 @@ def run(monkeypatch):
         for name in settings.FIELDS:
             flags.FLAGS[name].unparse()
         flags.FLAGS.unparse_flags()
-        cli._run(cli._parse(["tool", *map(str, arguments)]), stages)
+        cli._run(cli._parse(["tool", *map(str, arguments)]), lambda: cli._run_stages(stages))
         (only,) = reached
         return only
 

@@ -2,8 +2,8 @@
 
 For each add-on layer in turn it decides the operation, chain, and feed back, each from a softmax over the
 LSTM's output, and each fed back as the next input (Zoph and Le, "Neural Architecture Search with
-Reinforcement Learning", ICLR 2017). Logits are 2.5 tanh of the heads' outputs, so that no choice dies out early, as in Pham
-et al., "Efficient Neural Architecture Search via Parameter Sharing" (ENAS, ICML 2018).
+Reinforcement Learning", ICLR 2017). Logits are 2.5 tanh of the heads' outputs, so that no choice dies out
+early, as in Pham et al., "Efficient Neural Architecture Search via Parameter Sharing" (ENAS, ICML 2018).
 """
 
 import keras

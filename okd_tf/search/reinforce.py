@@ -2,8 +2,8 @@
 
 The paper's optimiser, on shared weights as in Pham et al., "Efficient Neural Architecture Search via
 Parameter Sharing" (ENAS, ICML 2018): within an epoch, each step trains one network that the controller has
-written; after it, the controller is updated some times, each time by REINFORCE over some networks that it writes,
-rewarded on a validation batch. ENAS makes 50 updates of 20 networks; a CPU is content with fewer.
+written; after it, the controller is updated some times, each time by REINFORCE over some networks that it
+writes, rewarded on a validation batch. ENAS makes 50 updates of 20 networks; a CPU is content with fewer.
 
 The reward is the accuracy, or 1 / (1 + search loss), times a memory term for each bounded cost,
 min(1, bound / cost)^budget_weight. The paper's memory term is not public; this is our reading, in the form of
