@@ -25,8 +25,10 @@ class Call:
 
 
 def calls(model, shape=None) -> list[Call]:
-    """All calls of a Functional model, for an input of this shape [batch, ...] or of its own."""
+    """All calls of a Functional or Sequential model, for an input of this shape [batch, ...] or its own."""
     found = []
+    if isinstance(model, keras.Sequential):
+        model = keras.Model(model.inputs, model.outputs)
 
     def call(layer, *args, **kwargs):
         outputs = layer(*args, **kwargs)

@@ -38,8 +38,9 @@ def read(path, image_shape, classes, mean, std) -> keras.Model:
             "are connected; save it as a Functional or Sequential model"
         )
     keras_file.check_fits(path, network, image_shape, classes)
-    network.trainable = True
     network = _opened(keras.Model(network.inputs[0], network.outputs[0], name=network.name))
+    for layer in network.layers:
+        layer.trainable = True
     try:
         model = _rebuilt(network, image_shape, mean, std)
     except Exception as error:  # each layer has its own way to say that an input is too small for it
@@ -114,7 +115,7 @@ def _check_gives_logits(path, model):
     last = next(operation for operation in model.operations if operation.name == model.output_names[0])
     ends = _activation(last) or type(last).__name__.lower()
     pixels = np.random.default_rng(0).integers(0, 256, (4, *model.input_shape[1:])).astype(np.float32)
-    outputs = keras.ops.convert_to_numpy(model(pixels))
+    outputs = keras.ops.convert_to_numpy(model(pixels, training=False))
     probabilities = outputs.min() >= 0 and np.allclose(outputs.sum(axis=-1), 1, atol=1e-2)
     if probabilities or ends in ("sigmoid", "relu", "tanh", "softplus"):
         raise errors.UserError(

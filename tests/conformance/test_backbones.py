@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from okd_tf import backbones
+from okd_tf.backbones import attach
 
 pytestmark = pytest.mark.parametrize("name", backbones.BACKBONES)
 
@@ -45,6 +46,12 @@ def test_attach_points_are_different_layers_in_the_order_of_the_network(name):
     assert places
     assert places == sorted(set(places))
     assert all(len(backbone.model.get_layer(point).output.shape) == 4 for point in backbone.attach_points)
+
+
+def test_its_own_attach_points_can_be_chosen_by_their_names(name):
+    backbone = _backbone(name)
+    pattern = "|".join(reversed(backbone.attach_points))
+    assert attach.select(backbone.model, pattern, name) == backbone.attach_points
 
 
 def test_is_made_of_stock_layers(name):

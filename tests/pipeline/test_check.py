@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import pathlib
 
 import keras
 import pytest
@@ -65,6 +66,141 @@ def test_an_unknown_name_is_refused_with_the_nearest_ones(run, flag, given, near
 def test_a_budget_below_the_backbone_is_refused_unless_nothing_is_searched(run, flag):
     assert _refusal(run, **{flag: 10}).startswith(f"--{flag}: 10 is below the bare backbone's own ")
     run(names=("teachers",), **{flag: 10})
+
+
+@pytest.fixture(scope="module")
+def residual(tmp_path_factory):
+    """A file with a small residual network for the digits that gives probabilities."""
+    inputs = keras.Input((8, 8, 1), name="image")
+    first = keras.layers.Conv2D(8, 3, padding="same", name="first")(inputs)
+    second = keras.layers.Conv2D(8, 3, padding="same", name="second")(first)
+    features = keras.layers.Add(name="first_add")([first, second])
+    features = keras.layers.GlobalAveragePooling2D(name="pool")(features)
+    outputs = keras.layers.Dense(10, activation="softmax", name="head")(features)
+    path = tmp_path_factory.mktemp("own") / "mine.keras"
+    keras.Model(inputs, outputs).save(path)
+    return str(path)
+
+
+def test_an_own_backbone_passes(run, residual):
+    run(backbone=residual, attach_after=".*_add")
+    run(backbone=residual, attach_after="first|second", ops=("identity", "conv_3x3"), max_flops=10**9)
+
+
+def test_attach_points_of_a_registered_backbone_can_be_chosen(run):
+    run(attach_after="stem_out|.*_add")
+    message = _refusal(run, attach_after=".*_ad")
+    assert message.startswith("--attach_after: '.*_ad' matches no layer of resnet8; an add-on layer can come")
+    assert "stage1_block1_add" in message
+
+
+@pytest.mark.parametrize(
+    ("pattern", "said"),
+    [
+        ("", "does not say where add-on layers may come"),
+        ("(", "'(' is not a regular expression"),
+        (".*_ad", "'.*_ad' matches no layer of "),
+        ("head", "matches layer 'head' of "),
+        ("first_add|pool", "matches layer 'pool' of "),
+    ],
+)
+def test_an_expression_that_names_no_possible_place_is_refused(run, residual, pattern, said):
+    message = _refusal(run, backbone=residual, attach_after=pattern)
+    assert message.startswith("--attach_after: ")
+    assert said in message
+
+
+def test_an_own_backbone_that_is_not_there_is_refused_only_where_it_is_searched_around(run, tmp_path, arch):
+    path = str(tmp_path / "none.keras")
+    assert _refusal(run, backbone=path, attach_after=".*") == f"{path}: no such file"
+    run(names=("teachers", "bank"), backbone=path, attach_after=".*")
+    run(backbone=path, attach_after=".*", arch=str(arch[0]))
+
+
+@pytest.mark.parametrize(("shape", "classes"), [((8, 8, 1), 7), ((9, 8, 1), 10)])
+def test_an_own_backbone_made_for_other_data_is_refused_by_its_file(run, tmp_path, shape, classes):
+    path = str(tmp_path / "mine.keras")
+    _network(shape, classes).save(path)
+    assert _refusal(run, backbone=path, attach_after=".*").startswith(f"{path}: ")
+
+
+@keras.saving.register_keras_serializable("tests")
+class _Subclassed(keras.Model):
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        self.flatten, self.dense = keras.layers.Flatten(), keras.layers.Dense(10)
+
+    def call(self, inputs):
+        return self.dense(self.flatten(inputs))
+
+
+def test_a_subclassed_backbone_is_refused_by_its_file(run, tmp_path):
+    path = str(tmp_path / "mine.keras")
+    model = _Subclassed()
+    model(keras.ops.zeros((1, 8, 8, 1)))
+    model.save(path)
+    message = _refusal(run, backbone=path, attach_after=".*")
+    assert message.startswith(f"{path}: is a _Subclassed, a subclassed model")
+
+
+def test_flops_that_cannot_be_counted_cannot_be_bounded(run, tmp_path):
+    inputs = keras.Input((8, 8, 1))
+    features = keras.layers.Conv2D(4, 3, name="conv")(inputs)
+    features = keras.layers.EinsumDense("abcd,de->abce", (6, 6, 5), name="einsum")(features)
+    outputs = keras.layers.Dense(10)(keras.layers.Flatten()(features))
+    path = str(tmp_path / "mine.keras")
+    keras.Model(inputs, outputs).save(path)
+    run(backbone=path, attach_after="conv", max_params=10**6)
+    message = _refusal(run, backbone=path, attach_after="conv", max_flops=10**9)
+    assert message.startswith(f"--max_flops: the FLOPs of layer 'einsum' of {path} cannot be counted")
+
+
+def test_an_own_backbone_that_a_wanted_stage_may_replace_is_refused(run, tmp_path, residual):
+    path = tmp_path / "run" / "student" / "student.keras"
+    path.parent.mkdir(parents=True)
+    path.write_bytes(pathlib.Path(residual).read_bytes())
+    message = _refusal(run, backbone=str(path), attach_after=".*_add")
+    assert message.startswith(f"{path}: lies in {path.parent}, which the student stage may replace")
+
+
+@pytest.mark.parametrize(
+    ("ops", "said"),
+    [
+        ((), "--ops: none given"),
+        (("conv_9x9",), "--ops: unknown name 'conv_9x9'"),
+        (("identity", "identity"), "--ops: identity,identity names one twice"),
+    ],
+)
+def test_operations_that_are_none_are_refused(run, ops, said):
+    assert _refusal(run, ops=ops).startswith(said)
+
+
+@pytest.fixture
+def own_arch(tmp_path, splits, residual):
+    """The path of an arch.json found on an own backbone, with the backbone beside it."""
+    chosen = settings.Settings(workdir=str(tmp_path / "found"), backbone=residual, attach_after=".*_add")
+    context = shared.Context(chosen)
+    context.data = splits
+    context.keep_backbone()
+    path = tmp_path / "found" / "search" / "arch.json"
+    spec.write(path, context.template)
+    return path
+
+
+def test_an_architecture_on_an_own_backbone_passes_wherever_both_files_are(run, tmp_path, own_arch):
+    run(arch=str(own_arch))
+    (tmp_path / "found").rename(tmp_path / "moved")
+    run(arch=str(tmp_path / "moved" / "search" / "arch.json"))
+
+
+def test_an_architecture_without_its_backbone_is_refused(run, tmp_path, own_arch):
+    (tmp_path / "arch.json").write_text(own_arch.read_text())
+    path = tmp_path / "arch.json"
+    assert f"{tmp_path / 'backbone.keras'}: no such file" in _refusal(run, arch=str(path))
+    _network((8, 8, 1), 10).save(tmp_path / "backbone.keras")
+    message = _refusal(run, arch=str(path))
+    assert message.startswith(f"{path}: ")
+    assert "backbone.keras: is another backbone than the architecture was found on" in message
 
 
 def test_data_that_is_not_there_is_refused(run, tmp_path):

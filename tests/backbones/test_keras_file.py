@@ -1,0 +1,67 @@
+"""Reading .keras files: what cannot be used is one line that names the file."""
+
+import keras
+import pytest
+
+from okd_tf import errors
+from okd_tf.backbones import keras_file
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory):
+    inputs = keras.Input((8, None, 1))
+    features = keras.layers.GlobalAveragePooling2D()(inputs)
+    path = tmp_path_factory.mktemp("files") / "mine.keras"
+    keras.Model(inputs, keras.layers.Dense(3)(features)).save(path)
+    return path
+
+
+def _refusal(path):
+    with pytest.raises(errors.UserError) as refusal:
+        keras_file.load(path)
+    message = str(refusal.value)
+    assert message.startswith(f"{path}: ")
+    assert "\n" not in message
+    return message
+
+
+def test_a_missing_file_is_refused(tmp_path):
+    assert "no such file" in _refusal(tmp_path / "none.keras")
+
+
+def test_a_file_cut_short_is_refused(path, tmp_path):
+    (tmp_path / "cut.keras").write_bytes(path.read_bytes()[:2000])
+    assert "is it cut short" in _refusal(tmp_path / "cut.keras")
+
+
+def test_code_in_a_file_is_not_run(tmp_path):
+    inputs = keras.Input((8, 8, 1))
+    model = keras.Model(inputs, keras.layers.Lambda(lambda x: x + 1)(inputs))
+    model.save(tmp_path / "code.keras")
+    assert "of custom code" in _refusal(tmp_path / "code.keras")
+
+
+def test_a_network_that_fits_passes(path):
+    keras_file.check_fits(path, keras_file.load(path), (8, 5, 1), 3)
+
+
+@pytest.mark.parametrize(
+    ("image_shape", "classes", "said"),
+    [
+        ((9, 8, 1), 3, "takes images of shape (8, None, 1), the dataset's are (9, 8, 1)"),
+        ((8, 8, 3), 3, "takes images of shape (8, None, 1), the dataset's are (8, 8, 3)"),
+        ((8, 8, 1), 4, "gives outputs of shape (3,), the dataset has 4 classes"),
+    ],
+)
+def test_a_network_for_other_data_is_refused(path, image_shape, classes, said):
+    with pytest.raises(errors.UserError) as refusal:
+        keras_file.check_fits(path, keras_file.load(path), image_shape, classes)
+    assert str(refusal.value).startswith(f"{path}: {said}")
+
+
+def test_two_inputs_are_refused():
+    inputs = [keras.Input((8, 8, 1)), keras.Input((8, 8, 1))]
+    features = keras.layers.Flatten()(keras.layers.Add()(inputs))
+    model = keras.Model(inputs, keras.layers.Dense(3)(features))
+    with pytest.raises(errors.UserError, match="one input and one output, got 2 and 1"):
+        keras_file.check_fits("mine.keras", model, (8, 8, 1), 3)
