@@ -98,7 +98,8 @@ class GumbelCell(keras.layers.Layer):
         """The coefficient of each operation if it is the sampled one: 1, with gradients to the alphas."""
         logits = tf.nn.log_softmax(tf.convert_to_tensor(self.alphas[0])) + self.noise[:-2]
         soft = tf.nn.softmax(logits / self.temperature)
-        return 1.0 + soft - tf.stop_gradient(soft)
+        # In this order the value is 1 to the bit.
+        return 1.0 + (soft - tf.stop_gradient(soft))
 
     def running(self):
         """1 for the operation that runs, 0 for all others: float32 [ops]."""
@@ -118,7 +119,7 @@ class GumbelCell(keras.layers.Layer):
 
     def _gate(self, logit):
         soft = tf.sigmoid(logit / self.temperature)
-        return tf.cast(logit > 0, tf.float32) + soft - tf.stop_gradient(soft)
+        return tf.cast(logit > 0, tf.float32) + (soft - tf.stop_gradient(soft))
 
 
 class PathCell(keras.layers.Layer):

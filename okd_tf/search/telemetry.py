@@ -117,7 +117,9 @@ class Telemetry:
     def _warn_of_collapse(self, expected):
         # Of a space without parameters there is nothing else to choose.
         possible = any(cost.params for costs in self._space.op_costs for cost in costs)
-        if not self._model.learns or not possible or expected.parameter_free < COLLAPSED:
+        # Not "<": what is not a number is no collapse, and the training loop says what it is.
+        collapsed = expected.parameter_free >= COLLAPSED
+        if not (self._model.learns and possible and collapsed):
             return
         what = (
             f"{expected.parameter_free:.0%} of the add-on layers that the search would choose have no "
