@@ -7,6 +7,8 @@ import pytest
 from okd_tf import errors, losses, search, settings
 from okd_tf.backbones import BACKBONES
 from okd_tf.data import DATASETS
+from okd_tf.ops import OPS
+from okd_tf.search import reinforce
 from okd_tf.training import distribution, optimizers
 
 
@@ -74,10 +76,50 @@ def test_a_warm_up_that_is_the_whole_search_is_refused_by_both_flags():
         settings.Settings(workdir="a", search_epochs=3, search_warmup_epochs=3)
 
 
+@pytest.mark.parametrize("strategy", sorted(search.STRATEGIES))
+def test_a_warm_up_that_is_the_whole_search_is_refused_for_what_learns_alphas(strategy):
+    arguments = {"workdir": "a", "strategy": strategy, "search_epochs": 1, "search_warmup_epochs": 1}
+    if search.STRATEGIES[strategy].bilevel:
+        with pytest.raises(errors.UserError, match=r"^--search_warmup_epochs: 1 "):
+            settings.Settings(**arguments)
+    else:
+        assert settings.Settings(**arguments).search_epochs == 1
+
+
+def test_names_that_settings_know_without_tensorflow_are_the_registered_ones():
+    assert set(settings.STRATEGIES) == set(search.STRATEGIES)
+    assert set(settings.REWARDS) == set(reinforce.REWARDS)
+    # Costs, figures and tests list operations in this order.
+    assert tuple(OPS) == settings.OPS
+
+
 @pytest.mark.parametrize("strategy", sorted(set(search.STRATEGIES) - {"darts"}))
-def test_a_strategy_without_a_warm_up_does_not_mind_its_length(strategy):
-    chosen = settings.Settings(workdir="a", strategy=strategy, search_epochs=1, search_warmup_epochs=1)
-    assert chosen.search_epochs == 1
+def test_second_order_is_of_darts_alone(strategy):
+    assert settings.Settings(workdir="a", strategy="darts", unrolled=True).unrolled
+    with pytest.raises(errors.UserError, match=f"^--unrolled: is of --strategy=darts, not of {strategy}"):
+        settings.Settings(workdir="a", strategy=strategy, unrolled=True)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"strategy": "dart"}, "^--strategy: unknown name 'dart'; did you mean darts"),
+        ({"reward": "los"}, "^--reward: unknown name 'los'; did you mean loss"),
+        ({"ops": ("conv_3x3", "conv3x3")}, "^--ops: unknown name 'conv3x3'; did you mean conv_3x3"),
+        ({"ops": ()}, "^--ops: none given; name some of identity,conv_3x3,"),
+        ({"ops": ("identity", "conv_3x3", "identity")}, "^--ops: .* names one twice"),
+    ],
+)
+def test_names_that_there_are_not_are_refused_by_their_flag(changes, message):
+    with pytest.raises(errors.UserError, match=message):
+        settings.Settings(workdir="a", **changes)
+
+
+def test_some_operations_in_any_order_are_accepted():
+    assert settings.Settings(workdir="a", ops=("max_pool_3x3", "identity")).ops == (
+        "max_pool_3x3",
+        "identity",
+    )
 
 
 def test_no_stage_at_all_is_refused():

@@ -8,8 +8,8 @@ from okd_tf import backbones
 from okd_tf.arch import cost, space, spec
 from okd_tf.data import batches, examples, splits, views
 from okd_tf.ops import batch_norm
-from okd_tf.search import options
-from okd_tf.training import recipe
+from okd_tf.search import STRATEGIES, options, supernet
+from okd_tf.training import objective, recipe
 
 SHAPE, CLASSES = (4, 4, 1), 3
 OPS = ("identity", "conv_3x3", "sep_conv_3x3", "max_pool_3x3")
@@ -84,6 +84,50 @@ def make_options(**changes):
             **changes,
         }
     )
+
+
+def make_search(name, room=0, loss="ce", rate=0.1, synchronized=False, ops=OPS, **changes):
+    """A search of this strategy around the tiny backbone, with a budget of `room` more parameters or none."""
+    keras.utils.set_random_seed(2)
+    backbone = make_backbone()
+    of = space.SearchSpace.around(backbone, ops)
+    chosen = STRATEGIES[name]
+    return chosen(
+        supernet.make(backbone, of, chosen.cell, synchronized),
+        of,
+        spec.Budget(of.base.params + room if room else 0),
+        objective.Objective(loss, temperature=2.0),
+        keras.optimizers.SGD(rate, momentum=0.9),
+        make_options(**changes),
+    )
+
+
+def scatter_alphas(model, scale=0.4):
+    """Alphas that differ."""
+    generator = np.random.default_rng(3)
+    for alpha in model.supernet.alphas():
+        alpha.assign(generator.normal(scale=scale, size=alpha.shape))
+    return model
+
+
+def make_batch(split, start=0, size=9):
+    """A batch of these rows, with logits of two teachers."""
+    logits = np.random.default_rng(start).normal(size=(size, 2, CLASSES)).astype(np.float32)
+    return {
+        "image": tf.constant(split.images[start : start + size], tf.float32),
+        "label": tf.constant(split.labels[start : start + size]),
+        "teacher_logits": tf.constant(logits),
+    }
+
+
+def values(variables):
+    """What they hold now."""
+    return [variable.numpy() for variable in variables]
+
+
+def moved(before, variables):
+    """Of each variable, whether it holds something else than before."""
+    return [bool(np.any(old != new)) for old, new in zip(before, values(variables), strict=True)]
 
 
 def make_recipe(strategy=None):

@@ -116,3 +116,25 @@ def test_a_budget_below_the_bare_backbone_is_refused_by_its_flag(budget, message
 
 def test_a_budget_of_exactly_the_backbone_is_accepted():
     derive.check_budget(_problem(0)[0], spec.Budget(BASE.params, BASE.flops))
+
+
+def test_frequencies_by_hand():
+    of = space.SearchSpace(("a", "b"), OPS, (False, True), BASE, ((spec.Cost(1, 1),) * 3,) * 2)
+    architectures = [
+        ((1, 0, 0), (2, 1, 1)),  # the first lives by being read
+        ((2, 0, 1), (0, 0, 1)),
+        ((1, 0, 1), (0, 0, 0)),  # the second is dead, and its operation no choice
+        ((0, 0, 0), (0, 0, 1)),  # the first is dead
+    ]
+    first, second = derive.frequencies(of, architectures)
+    np.testing.assert_allclose(first[0], [0, 2 / 3, 1 / 3])
+    np.testing.assert_allclose(second[0], [2 / 3, 0, 1 / 3])
+    assert first[1:] == (0, 2 / 4)
+    assert second[1:] == (pytest.approx(1 / 3), 3 / 4)
+
+
+def test_frequencies_of_a_layer_that_never_lives_say_nothing_of_its_operation():
+    of = space.SearchSpace(("a",), OPS, (False,), BASE, ((spec.Cost(1, 1),) * 3,))
+    ((operations, chain, feed_back),) = derive.frequencies(of, [(space.DEAD,)] * 2)
+    np.testing.assert_allclose(operations, [1 / 3] * 3)
+    assert (chain, feed_back) == (0, 0)

@@ -10,7 +10,7 @@ import tiny
 
 from okd_tf import backbones
 from okd_tf.arch import build, cost, space, spec
-from okd_tf.search import ranking, supernet
+from okd_tf.search import cells, ranking, supernet
 from okd_tf.training import inference
 
 DATA = tiny.make_splits()
@@ -23,7 +23,7 @@ def searched():
     keras.utils.set_random_seed(0)
     backbone = backbones.build(*ARGUMENTS)
     of = space.SearchSpace.around(backbone)
-    net = supernet.make(backbone, of, supernet.MixedCell)
+    net = supernet.make(backbone, of, cells.MixedCell)
     generator = np.random.default_rng(0)
     for variable in net.shared():
         if variable.name in ("beta", "moving_mean", "moving_variance", "bias"):
@@ -83,3 +83,23 @@ def test_ranking_leaves_the_trained_supernet_as_it_is(searched, ranker):
     ranker.evaluate(((1, 0, 1), (1, 0, 1), (1, 0, 1)))
     for old, variable in zip(before, searched[2].shared(), strict=True):
         np.testing.assert_array_equal(old, variable)
+
+
+def test_what_is_judged_are_the_weights_of_the_moment(searched, ranker):
+    architecture = ((1, 0, 1), (3, 0, 1), (5, 0, 1))
+    before = ranker.evaluate(architecture)
+    bias = next(variable for variable in searched[2].shared() if variable.path.endswith("bias"))
+    held = bias.numpy()
+    bias.assign(np.add(held, [3.0, 0.0, -3.0]))
+    assert ranker.evaluate(architecture)["loss"] != before["loss"]
+    bias.assign(held)
+    assert ranker.evaluate(architecture) == before
+
+
+def test_fewer_examples_are_spread_over_the_split(searched):
+    judged = []
+    few = ranking.Ranker(*searched, DATA, examples=4)
+    few._predictor.evaluate = lambda split: judged.append(split) or {}
+    few.evaluate(((0, 0, 0),) * 3)
+    np.testing.assert_array_equal(judged[0].images, DATA.val.images[[0, 5, 11, 17]])
+    np.testing.assert_array_equal(judged[0].labels, DATA.val.labels[[0, 5, 11, 17]])

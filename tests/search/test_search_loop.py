@@ -1,6 +1,7 @@
 """A search from start to files."""
 
 import dataclasses
+import itertools
 import json
 
 import keras
@@ -9,7 +10,7 @@ import tiny
 
 from okd_tf import backbones, errors
 from okd_tf.arch import build, cost, space, spec
-from okd_tf.search import loop
+from okd_tf.search import loop, telemetry
 from okd_tf.training import history, objective
 
 ARGUMENTS = ("resnet8", 2, tiny.SHAPE, tiny.CLASSES)
@@ -18,7 +19,11 @@ CANDIDATES, ROOM = 3, 500
 DATA = tiny.make_splits()
 
 
-def _run(folder, strategy="darts", room=ROOM):
+# Every architecture: layers of different stages do not chain.
+EVERYTHING = list(itertools.product([(0, 0, 0), (0, 0, 1), (1, 0, 1), (2, 0, 1)], repeat=3))
+
+
+def _run(folder, strategy="darts", room=ROOM, epochs=2, **arguments):
     keras.utils.set_random_seed(0)
     backbone = backbones.build(*ARGUMENTS, DATA.mean, DATA.std)
     base = cost.of_model(backbone.model)
@@ -33,12 +38,13 @@ def _run(folder, strategy="darts", room=ROOM):
         tiny.make_batches(DATA.val, 9),
         strategy=strategy,
         objective=objective.Objective("ce"),
-        epochs=2,
+        epochs=epochs,
         recipe=tiny.make_recipe(),
         options=tiny.make_options(),
         candidates=CANDIDATES,
         folder=folder / "search",
         logs=folder / "logs",
+        **arguments,
     )
 
 
@@ -46,7 +52,18 @@ def _run(folder, strategy="darts", room=ROOM):
 def found(tmp_path_factory):
     """(chosen spec, folder)."""
     folder = tmp_path_factory.mktemp("run")
-    return _run(folder), folder
+    return _run(folder, also_score=EVERYTHING), folder
+
+
+def _candidates(folder):
+    """(the strategy's own, the random ones) of candidates.json, each with its spec."""
+    entries = json.loads((folder / "search" / "candidates.json").read_text())
+    pairs = [(entry, spec.ArchSpec.from_json(entry["spec"])) for entry in entries]
+    own = [pair for pair in pairs if pair[1].provenance["strategy"] != "random"]
+    drawn = [pair for pair in pairs if pair[1].provenance["strategy"] == "random"]
+    # First all of its own.
+    assert pairs == own + drawn
+    return own, drawn
 
 
 def test_the_chosen_architecture_is_written_fits_and_can_be_built(found):
@@ -60,19 +77,82 @@ def test_the_chosen_architecture_is_written_fits_and_can_be_built(found):
 
 def test_candidates_are_different_within_the_budget_and_sorted_best_first(found):
     chosen, folder = found
-    candidates = json.loads((folder / "search" / "candidates.json").read_text())
-    assert len(candidates) == CANDIDATES
-    assert [candidate["chosen"] for candidate in candidates] == [True, False, False]
-    specs = [spec.ArchSpec.from_json(candidate["spec"]) for candidate in candidates]
-    assert specs[0] == chosen
-    assert len({item.add_ons for item in specs}) == CANDIDATES
-    assert all(item.budget.admits(item.cost) for item in specs)
-    order = [(-candidate["val_accuracy"], candidate["val_loss"]) for candidate in candidates]
-    assert order == sorted(order)
-    for candidate, item in zip(candidates, specs, strict=True):
-        assert (candidate["params"], candidate["flops"]) == dataclasses.astuple(item.cost)
-        assert candidate["val_accuracy"] == item.provenance["val"]["accuracy"]
-    assert sorted(item.provenance["proposed"] for item in specs) == [1, 2, 3]
+    own, drawn = _candidates(folder)
+    assert len(own) == CANDIDATES
+    assert 0 < len(drawn) <= CANDIDATES
+    for pairs, strategy in ((own, "darts"), (drawn, "random")):
+        candidates, specs = zip(*pairs, strict=True)
+        assert len({item.add_ons for item in specs}) == len(specs)
+        assert all(item.budget.admits(item.cost) for item in specs)
+        order = [(-candidate["val_accuracy"], candidate["val_loss"]) for candidate in candidates]
+        assert order == sorted(order)
+        for candidate, item in pairs:
+            assert (candidate["params"], candidate["flops"]) == dataclasses.astuple(item.cost)
+            assert candidate["val_accuracy"] == item.provenance["val"]["accuracy"]
+            assert item.provenance["strategy"] == strategy
+        assert sorted(item.provenance["proposed"] for item in specs) == list(range(1, len(specs) + 1))
+    assert own[0][1] == chosen
+
+
+def test_the_best_of_its_own_candidates_is_chosen_and_no_random_one(found):
+    own, drawn = _candidates(found[1])
+    assert [candidate["chosen"] for candidate, _ in [*own, *drawn]] == [True] + [False] * (
+        len(own) + len(drawn) - 1
+    )
+
+
+def test_other_architectures_are_scored_as_candidates_are(found):
+    folder = found[1]
+    scored = json.loads((folder / "search" / "scored.json").read_text())
+    assert len(scored) == len(EVERYTHING)
+    assert len({figures["loss"] for figures in scored}) > len(EVERYTHING) / 2
+    of = space.SearchSpace.around(backbones.build(*ARGUMENTS, DATA.mean, DATA.std), OPS)
+    by_add_ons = {
+        of.add_ons(architecture): figures for architecture, figures in zip(EVERYTHING, scored, strict=True)
+    }
+    for candidate, item in [pair for pairs in _candidates(folder) for pair in pairs]:
+        figures = by_add_ons[item.add_ons]
+        assert (candidate["val_accuracy"], candidate["val_loss"]) == (figures["accuracy"], figures["loss"])
+
+
+def test_random_search_needs_no_random_candidates_beside_its_own(tmp_path):
+    chosen = _run(tmp_path, "random", epochs=1)
+    own, drawn = _candidates(tmp_path)
+    # All are of the strategy "random", proposed one after the other.
+    assert own == []
+    assert sorted(item.provenance["proposed"] for _, item in drawn) == [1, 2, 3]
+    assert [candidate["chosen"] for candidate, _ in drawn] == [True, False, False]
+    assert drawn[0][1] == chosen
+    assert not (tmp_path / "search" / "scored.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("own", "drawn", "said"),
+    [
+        ((0.5, 1.0), (0.25, 0.5), "is better"),
+        ((0.5, 1.0), (0.75, 2.0), "is NOT better"),
+        ((0.5, 1.0), (0.5, 2.0), "is better"),  # of equal accuracy, the loss decides
+        ((0.5, 1.0), (0.5, 1.0), "is NOT better"),
+    ],
+)
+def test_it_says_whether_random_architectures_were_beaten(own, drawn, said, capsys):
+    backbone = tiny.make_backbone()
+    specs = [
+        dataclasses.replace(
+            tiny.make_template(backbone, spec.Budget()), provenance={"val": {"accuracy": one, "loss": other}}
+        )
+        for one, other in (own, drawn)
+    ]
+    loop._compare(*specs)
+    assert f"what was found {said} on validation" in capsys.readouterr().out
+
+
+def test_a_collapse_ends_the_search_if_that_is_asked(tmp_path, monkeypatch):
+    # Any share at all is then a collapse.
+    monkeypatch.setattr(telemetry, "COLLAPSED", 0.0)
+    with pytest.raises(errors.UserError, match="--stop_on_collapse"):
+        _run(tmp_path, stop_on_collapse=True)
+    assert not (tmp_path / "search" / "arch.json").exists()
 
 
 def test_history_records_every_probability_and_checkpoints_are_gone(found):
@@ -83,6 +163,16 @@ def test_history_records_every_probability_and_checkpoints_are_gone(found):
         assert sum(operations) == pytest.approx(1)
         assert 0 < rows[-1][f"addon{layer}/feed_back"] < 1
     assert rows[0]["addon1/conv_3x3"] != rows[1]["addon1/conv_3x3"]
+    base = cost.of_model(backbones.build(*ARGUMENTS, DATA.mean, DATA.std).model).params
+    for row in rows:
+        assert sum(row[f"share/{name}"] for name in OPS) == pytest.approx(1)
+        assert 0 < row["expected/layers"] < 3
+        assert row["expected_params"] > base
+        assert 0 < row["parameter_free"] < 1
+        assert 0 < row["entropy"] < 3
+        assert base <= row["argmax_params"] <= base + ROOM
+        assert 0 <= row["argmax_val_accuracy"] <= 1
+        assert row["alpha/learning_rate"] > 0
     assert not (found[1] / "search" / "checkpoints").exists()
     assert list((found[1] / "logs").glob("events.out.tfevents.*"))
 
