@@ -25,8 +25,7 @@ def insert(
     """
 
     def clone(layer: keras.Operation) -> keras.Operation:
-        copy = graph.fresh(layer)
-        return layer if copy is layer else clone_function(layer)
+        return clone_function(layer) if graph.renewable(layer) else layer
 
     def call(layer: keras.layers.Layer, *args: object, **kwargs: object) -> object:
         outputs = layer(*args, **kwargs)

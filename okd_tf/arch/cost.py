@@ -20,6 +20,8 @@ _TRANSPOSED = (
     keras.layers.Conv2DTranspose,
     keras.layers.Conv3DTranspose,
 )
+# Their weights, of whatever shape, meet each value once.
+_ELEMENTWISE = (keras.layers.PReLU, keras.layers.LayerNormalization, keras.layers.Normalization)
 
 
 def of_model(model: keras.Model) -> spec.Cost:
@@ -45,9 +47,7 @@ def uncounted(model: keras.Model) -> tuple[str, ...]:
     for call in graph.calls(model):
         if graph.is_functional(call.layer):
             names.extend(uncounted(call.layer))
-        elif call_flops(call) is None and any(
-            len(weight.shape) >= 2 for weight in getattr(call.layer, "weights", ())
-        ):
+        elif call_flops(call) is None and _has_matrix(call.layer):
             names.append(call.layer.name)
     return tuple(dict.fromkeys(names))
 
@@ -80,3 +80,8 @@ def call_flops(call: graph.Call) -> int | None:
 
 def _flops(calls: list[graph.Call]) -> int:
     return sum(call_flops(call) or 0 for call in calls)
+
+
+def _has_matrix(layer: keras.Operation) -> bool:
+    weights = () if isinstance(layer, _ELEMENTWISE) else getattr(layer, "weights", ())
+    return any(len(weight.shape) >= 2 for weight in weights)

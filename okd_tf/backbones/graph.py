@@ -56,11 +56,14 @@ def keeps_state(layer):
     return layer.trainable and bool(layer.weights) and not layer.trainable_weights
 
 
+def renewable(layer):
+    """Whether a new network gets a layer of its own in its place: not for operations and what keeps state."""
+    return isinstance(layer, keras.layers.Layer) and not keeps_state(layer)
+
+
 def fresh(layer):
-    """A freshly initialised copy; a layer that has nothing to learn but keeps state is itself given back."""
-    if not isinstance(layer, keras.layers.Layer) or keeps_state(layer):
-        return layer
-    return layer.__class__.from_config(layer.get_config())
+    """A freshly initialised copy of a layer that is renewable; any other as it is."""
+    return layer.__class__.from_config(layer.get_config()) if renewable(layer) else layer
 
 
 def _shapes(tensors):

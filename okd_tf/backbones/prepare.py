@@ -80,10 +80,9 @@ def _rebuilt(network, image_shape, mean, std):
     last = network.output_names[0]
 
     def clone(layer):
-        clone = graph.fresh(layer)
-        if clone is not layer and layer.name == last and _activation(layer) == "softmax":
+        if graph.renewable(layer) and layer.name == last and _activation(layer) == "softmax":
             return layer.__class__.from_config({**layer.get_config(), "activation": "linear"})
-        return clone
+        return graph.fresh(layer)
 
     def call(layer, *args, **kwargs):
         kwargs.pop("training", None)

@@ -5,6 +5,7 @@ import pathlib
 from collections.abc import Callable
 
 from okd_tf import backbones, errors, files, losses, settings
+from okd_tf.backbones import stored
 from okd_tf.export import student as exporting
 from okd_tf.pipeline import record, work
 from okd_tf.pipeline.shared import Context
@@ -88,6 +89,10 @@ def _teacher_files_for(loss):
     return lambda context: _teacher_files(context) if loss(context.settings) in losses.NEEDS_TEACHERS else {}
 
 
+def _those_of_the_origin(context):
+    return f"those of {context.origin.workdir} are used" if context.origin else ""
+
+
 def _own_backbone(context):
     """The file that --backbone names, if it names one."""
     given = context.settings.backbone
@@ -127,6 +132,7 @@ STAGES = {
             ),
             reads=_given_teachers,
             leaves=_diagnosed,
+            needless=_those_of_the_origin,
         ),
         Stage(
             "bank",
@@ -136,18 +142,32 @@ STAGES = {
             reads=_teacher_files,
             leaves=lambda context: bank.is_there(context.workdir / "bank", len(context.teacher_paths())),
             needs=lambda context: [STAGES["teachers"]],
-            needless=lambda context: "" if context.needs_bank() else "no loss reads stored logits",
+            needless=lambda context: (
+                _those_of_the_origin(context)
+                or ("" if context.needs_bank() else "no loss reads stored logits")
+            ),
         ),
         Stage(
             "search",
             work.search_architecture,
             folder="search",
-            settings=lambda context: (*_RECIPE, *_LOSS, *_SEARCH, *_STRATEGY[context.settings.strategy]),
+            settings=lambda context: (
+                *_RECIPE,
+                "trial",
+                *_LOSS,
+                *_SEARCH,
+                *_STRATEGY[context.settings.strategy],
+            ),
             reads=lambda context: {
                 **_own_backbone(context),
+                **({"also scored": repr(context.also_score)} if context.also_score else {}),
                 **_teacher_files_for(lambda chosen: chosen.search_loss)(context),
             },
-            leaves=_there("search/arch.json", "search/candidates.json"),
+            leaves=lambda context: _there(
+                "search/arch.json",
+                "search/candidates.json",
+                *(f"search/{stored.NAME}" for _ in _own_backbone(context)),
+            )(context),
             needs=lambda context: _teacher_stages_for(context, context.settings.search_loss),
             needless=lambda context: f"--arch={context.settings.arch}" if context.settings.arch else "",
         ),
@@ -155,7 +175,7 @@ STAGES = {
             "student",
             work.train_student,
             folder="student",
-            settings=lambda context: (*_RECIPE, *_LOSS, "train_loss", "student_epochs"),
+            settings=lambda context: (*_RECIPE, "trial", *_LOSS, "train_loss", "student_epochs"),
             reads=lambda context: {
                 "arch.json": context.arch_path,
                 **_teacher_files_for(lambda chosen: chosen.train_loss)(context),
@@ -170,7 +190,7 @@ STAGES = {
             "baseline",
             work.train_baseline,
             folder="baseline",
-            settings=lambda context: (*_RECIPE, "views", "student_epochs"),
+            settings=lambda context: (*_RECIPE, "trial", "views", "student_epochs"),
             # Of the architecture the backbone alone: another search need not train it again.
             reads=lambda context: {"backbone": context.described_backbone() or record.MISSING},
             leaves=_there("baseline/baseline.keras", "baseline/metrics.json"),

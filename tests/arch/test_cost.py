@@ -76,7 +76,8 @@ def test_a_model_within_a_model_is_counted_for_the_size_it_is_given():
 
 def test_layers_that_cannot_be_counted_are_named():
     inputs = keras.Input((4, 4, 8))
-    features = keras.layers.EinsumDense("abcd,de->abce", (4, 4, 5), name="einsum")(inputs)
+    features = keras.layers.LayerNormalization(axis=(1, 2, 3))(keras.layers.PReLU()(inputs))
+    features = keras.layers.EinsumDense("abcd,de->abce", (4, 4, 5), name="einsum")(features)
     nested = keras.Sequential([keras.Input((4, 4, 5)), keras.layers.Reshape((16, 5))], name="flat")
     nested.add(keras.layers.LSTM(3, name="lstm"))
     model = keras.Model(inputs, keras.layers.Dense(2)(nested(features)))
