@@ -43,6 +43,9 @@ class Settings:
 
     workdir: str = _option("", "folder of this run: every stage reads and writes here", kind=MANNER)
     seed: int = _option(0, "of views, initial weights and all sampling", minimum=0)
+    trial: int = _option(
+        0, "number of this repetition: other seeds of search and student, same teachers and views", minimum=0
+    )
     stages: tuple[str, ...] = _option(STAGES, f"which stages to run, of {','.join(STAGES)}", kind=ONCE)
     redo: bool = _option(
         False, "accept changed flags in a workdir: stages that depend on them run again", kind=ONCE

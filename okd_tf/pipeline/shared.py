@@ -15,14 +15,24 @@ from okd_tf.training import distribution, objective, recipe
 class Context:
     """One run. Making it reads nothing."""
 
-    def __init__(self, chosen: settings.Settings):
-        """Takes the settings."""
+    def __init__(self, chosen: settings.Settings, origin: "Context | None" = None, also_score=()):
+        """Takes the settings.
+
+        Args:
+            chosen: the settings.
+            origin: a run of the same dataset, views and seed, whose teachers and bank this one uses.
+            also_score: architectures that the search gives figures of beside its own.
+        """
         self.settings = chosen
         self.workdir = pathlib.Path(chosen.workdir)
+        self.origin = origin
+        self.also_score = also_score
 
     @functools.cached_property
     def data(self):
         """The dataset, split: `Splits`."""
+        if self.origin:
+            return self.origin.data
         chosen = self.settings
         source = data.load(chosen.dataset, chosen.data_dir, chosen.download)
         return splits.carve(source, chosen.split_seed, chosen.val_examples, chosen.train_examples)
@@ -60,10 +70,10 @@ class Context:
         points = attach.select(built.model, chosen.attach_after, chosen.backbone)
         return backbones.Backbone(built.model, points)
 
-    def keep_backbone(self):
-        """Writes a user's own backbone, prepared, to where arch.json will be; else nothing."""
+    def keep_backbone(self, folder):
+        """Writes a user's own backbone, prepared, into the folder where arch.json will be; else nothing."""
         if backbones.is_file(self.settings.backbone):
-            stored.write(self.workdir / "search" / stored.NAME, self.backbone.model)
+            stored.write(folder / stored.NAME, self.backbone.model)
 
     @functools.cached_property
     def space(self):
@@ -89,6 +99,17 @@ class Context:
             backbone_sha256=stored.fingerprint(self.backbone.model) if file else "",
             folder=str(self.workdir / "search"),
         )
+
+    @property
+    def trial_seed(self):
+        """The seed of search and student."""
+        chosen = self.settings
+        return seeds.derive(chosen.seed, "trial", chosen.trial) if chosen.trial else chosen.seed
+
+    @property
+    def _source(self):
+        """The workdir of the teachers and the bank."""
+        return self.origin.workdir if self.origin else self.workdir
 
     @property
     def budget(self):
@@ -147,11 +168,13 @@ class Context:
 
     def teacher_paths(self):
         """The teachers' files in the workdir, in order."""
-        return sorted((self.workdir / "teachers").glob("teacher_*.keras"))
+        return sorted((self._source / "teachers").glob("teacher_*.keras"))
 
     @functools.cached_property
     def ensemble(self):
         """The teachers of the workdir: `Ensemble`."""
+        if self.origin:
+            return self.origin.ensemble
         networks = [
             ensemble.read_network(path, self.data.image_shape, self.data.classes)
             for path in self.teacher_paths()
@@ -181,7 +204,7 @@ class Context:
         return batches.Batches(
             self.data.train,
             chosen.batch_size,
-            seeds.derive(chosen.seed, purpose),
+            seeds.derive(self.trial_seed, purpose),
             self.data.augmentation,
             view_seed=chosen.seed,
             num_views=chosen.views,
@@ -195,11 +218,11 @@ class Context:
         return batches.Batches(
             self.data.val,
             min(chosen.batch_size, len(self.data.val)) // replicas * replicas,
-            seeds.derive(chosen.seed, purpose),
+            seeds.derive(self.trial_seed, purpose),
             teacher_logits=self._stored_logits(loss, "val"),
         )
 
     def _stored_logits(self, loss, part):
         if loss not in losses.NEEDS_TEACHERS or not self.settings.views:
             return None
-        return bank.reader(self.workdir / "bank", part, len(self.teacher_paths()))
+        return bank.reader(self._source / "bank", part, len(self.teacher_paths()))

@@ -65,6 +65,7 @@ def search_architecture(context):
     """Searches; writes arch.json and candidates.json."""
     chosen = context.settings
     training = context.training_batches(chosen.search_loss, "search training")
+    context.keep_backbone(context.workdir / "search")
     loop.run(
         context.backbone,
         context.space,
@@ -83,7 +84,7 @@ def search_architecture(context):
             warmup_steps=chosen.search_warmup_epochs * training.steps_per_epoch,
             sharpness=chosen.search_sharpness,
             budget_weight=chosen.budget_weight,
-            seed=chosen.seed,
+            seed=context.trial_seed,
             alpha_weight_decay=chosen.alpha_weight_decay,
             unrolled=chosen.unrolled,
             temperatures=(chosen.gumbel_temperature, chosen.gumbel_temperature_end),
@@ -94,6 +95,7 @@ def search_architecture(context):
             reward=chosen.reward,
         ),
         stop_on_collapse=chosen.stop_on_collapse,
+        also_score=context.also_score,
         candidates=chosen.candidates,
         folder=context.workdir / "search",
         logs=context.workdir / "logs" / "search",
@@ -109,7 +111,7 @@ def train_student(context):
         context.data,
         context.training_batches(chosen.train_loss, "student training"),
         epochs=chosen.student_epochs,
-        seed=seeds.derive(chosen.seed, "student"),
+        seed=seeds.derive(context.trial_seed, "student"),
         how=context.recipe,
         folder=context.workdir / "student",
         logs=context.workdir / "logs" / "student",
@@ -125,7 +127,7 @@ def train_baseline(context):
         # The same order and views as the student's, so that network and loss are all that differs.
         context.training_batches("ce", "student training"),
         epochs=chosen.student_epochs,
-        seed=seeds.derive(chosen.seed, "student"),
+        seed=seeds.derive(context.trial_seed, "student"),
         how=context.recipe,
         folder=context.workdir / "baseline",
         logs=context.workdir / "logs" / "baseline",

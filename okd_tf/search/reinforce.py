@@ -59,9 +59,9 @@ class ReinforceSearch(base.SearchModel):
 
     def end_epoch(self, validation, strategy):
         """Updates the controller, unless only the weights are to learn yet; see `SearchModel`."""
-        learning = int(self.weight_optimizer.iterations) >= self.options.warmup_steps
+        learning = _number(self.weight_optimizer.iterations) >= self.options.warmup_steps
         count = self.options.controller_updates if learning else 1
-        first = int(self._updates)
+        first = _number(self._updates)
         batches = iter(loop.distribute(validation.dataset(first, first + count), strategy))
         means, entropies = [], []
         for number in range(first, first + count):
@@ -74,7 +74,8 @@ class ReinforceSearch(base.SearchModel):
         record = {
             "reward": float(np.mean(means)),
             "controller/entropy": float(np.mean(entropies)),
-            "controller/baseline": float(self._baseline),
+            "controller/baseline": _number(self._baseline),
+            "controller/updates": count,
         }
         self._fill_pool()
         return record
@@ -116,7 +117,7 @@ class ReinforceSearch(base.SearchModel):
         baseline is the moving average of the mean rewards before.
         """
         mean = float(np.mean(rewards))
-        baseline = float(self._baseline) if int(self._updates) else mean
+        baseline = _number(self._baseline) if _number(self._updates) else mean
         advantages = (rewards - baseline).astype(np.float32)
         weights = self.controller.trainable_variables
         with tf.GradientTape() as tape:
@@ -126,7 +127,7 @@ class ReinforceSearch(base.SearchModel):
             loss = -tf.reduce_mean(advantages * log_probability) - self.options.controller_entropy * entropy
         self.controller_optimizer.apply(tape.gradient(loss, weights), weights)
         self._baseline.assign(BASELINE_DECAY * baseline + (1.0 - BASELINE_DECAY) * mean)
-        self._updates.assign(self._updates + 1)
+        self._updates.assign(_number(self._updates) + 1)
 
     def entropy(self, choices):
         """The mean entropy of the decisions that wrote these networks, summed over each, in nats."""
@@ -172,7 +173,7 @@ class ReinforceSearch(base.SearchModel):
         )
 
     def _fill_pool(self):
-        written = self.write(POOL, "training paths", int(self.weight_optimizer.iterations))
+        written = self.write(POOL, "training paths", _number(self.weight_optimizer.iterations))
         rows = [supernet.choices(self.space, _architecture(row)) for row in written]
         self._pool.assign(np.array(rows, np.int32))
 
@@ -202,3 +203,8 @@ class ReinforceSearch(base.SearchModel):
 def _architecture(choices):
     """Integers [layers, 3] as a `SearchSpace` has them."""
     return tuple(tuple(int(part) for part in choice) for choice in choices)
+
+
+def _number(variable):
+    """The value of a scalar variable, which may be one of several devices."""
+    return tf.convert_to_tensor(variable).numpy().item()

@@ -101,8 +101,10 @@ class Telemetry:
         }
         if self._model.learns:
             best = self._model.propose(1, self._model.options.seed)[0]
-            record["argmax_params"] = self._space.cost(best).params
-            record |= {f"argmax_val_{name}": value for name, value in self._ranker.evaluate(best).items()}
+            scores = self._ranker.evaluate(best)
+            record["argmax_val_accuracy"] = scores["accuracy"]
+            record["argmax/val_loss"] = scores["loss"]
+            record["argmax/params"] = self._space.cost(best).params
         for name, share in zip(self._space.ops, expected.shares, strict=True):
             record[f"share/{name}"] = float(share)
         for index, (operations, chain, feed_back) in enumerate(distributions):

@@ -170,7 +170,7 @@ def test_history_records_every_probability_and_checkpoints_are_gone(found):
         assert row["expected_params"] > base
         assert 0 < row["parameter_free"] < 1
         assert 0 < row["entropy"] < 3
-        assert base <= row["argmax_params"] <= base + ROOM
+        assert base <= row["argmax/params"] <= base + ROOM
         assert 0 <= row["argmax_val_accuracy"] <= 1
         assert row["alpha/learning_rate"] > 0
     assert not (found[1] / "search" / "checkpoints").exists()

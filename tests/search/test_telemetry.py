@@ -120,8 +120,8 @@ def test_a_record_names_every_probability_and_what_would_be_chosen_now():
     assert record.pop("expected/layers") == expected.layers
     assert record.pop("entropy") == pytest.approx(sum(expected.entropies) / 3)
     assert record.pop("parameter_free") == expected.parameter_free
-    assert record.pop("argmax_params") == 1000 + 90
-    assert (record.pop("argmax_val_accuracy"), record.pop("argmax_val_loss")) == (0.625, 1.5)
+    assert record.pop("argmax/params") == 1000 + 90
+    assert (record.pop("argmax_val_accuracy"), record.pop("argmax/val_loss")) == (0.625, 1.5)
     for name, share in zip(OPS, expected.shares, strict=True):
         assert record.pop(f"share/{name}") == share
     for index, (operations, chain, feed_back) in enumerate(distributions):

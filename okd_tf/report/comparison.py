@@ -1,0 +1,133 @@
+"""What a comparison of search strategies found, as a page, lines on screen, and a plot."""
+
+import numpy as np
+
+from okd_tf import files
+from okd_tf.training import progress
+
+_COLUMNS = ("strategy", "shared", "val", "test", "parameters", "images", "time", "Kendall tau")
+_MEANING = """\
+`shared`: validation accuracy, in percent, of what was found, with the search's shared weights. `val`, `test`:
+after training it from scratch (last epoch). `images`: training and validation images that the search put
+through its networks. `Kendall tau`: rank correlation between validation accuracies with shared weights and after
+training, over {sample} architectures drawn uniformly from the budget. Means, and standard deviations over
+trials where there are several.
+"""
+
+
+def table(found):
+    """Rows of text, one a strategy in the order they came.
+
+    Args:
+        found: what comparison.json holds.
+    """
+    rows = []
+    for who in dict.fromkeys(row["who"] for row in found["results"]):
+        own = [row for row in found["results"] if row["who"] == who]
+        rows.append(
+            (
+                who,
+                _spread([row.get("shared_val_accuracy") for row in own], "{:.2f}", 100),
+                _spread([row["val_accuracy"] for row in own], "{:.2f}", 100),
+                _spread([row["test_accuracy"] for row in own], "{:.2f}", 100),
+                _spread([row["params"] for row in own], "{:,.0f}"),
+                _mean([row.get("search_images") for row in own], "{:,.0f}".format),
+                _mean([row.get("search_seconds") for row in own], progress.duration),
+                _spread([row.get("kendall_tau") for row in own], "{:.2f}"),
+            )
+        )
+    return rows
+
+
+def markdown(found):
+    """The page."""
+    lines = ["# Search strategies compared", ""]
+    lines += [f"| {' | '.join(_COLUMNS)} |", f"|{'---|' * len(_COLUMNS)}"]
+    lines += [f"| {' | '.join(row)} |" for row in table(found)]
+    lines += ["", _MEANING.format(sample=len(found["sample"])), _verdict(found), "", "## What was found", ""]
+    for row in found["results"]:
+        lines.append(
+            f"- {row['who']}, trial {row['trial']}: {', '.join(row['add_ons']) or 'no add-on layer'}"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def screen(found):
+    """The table as lines of equal width."""
+    rows = [_COLUMNS, *table(found)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "  ".join(
+            cell.ljust(width) if place == 0 else cell.rjust(width)
+            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        for row in rows
+    ]
+    return "\n".join([*lines, "", _verdict(found)])
+
+
+def plot(found, path):
+    """Two pictures in one file: accuracy after training by strategy, and shared weights against training.
+
+    Args:
+        found: what comparison.json holds.
+        path: of a .png file.
+    """
+    # Imported here: it takes a second, and nothing else draws. Figures, not pyplot: no display, no state.
+    from matplotlib import figure
+
+    drawing = figure.Figure(figsize=(11, 4.5), layout="constrained")
+    left, right = drawing.subplots(1, 2)
+    names = list(dict.fromkeys(row["who"] for row in found["results"]))
+    for place, who in enumerate(names):
+        values = [100 * row["test_accuracy"] for row in found["results"] if row["who"] == who]
+        left.plot([place] * len(values), values, "o", alpha=0.5, color=f"C{place}")
+        left.plot([place - 0.2, place + 0.2], [np.mean(values)] * 2, color=f"C{place}")
+    left.set_xticks(range(len(names)), names)
+    left.set_ylabel("test accuracy, %")
+    left.set_title("what was found, trained (points: trials; bars: means)")
+    trained = [100 * row["val_accuracy"] for row in found["sample"]]
+    for place, who in enumerate(names):
+        for row in found["results"]:
+            if row["who"] == who and row.get("sample_shared_val_accuracy"):
+                shared = [100 * value for value in row["sample_shared_val_accuracy"]]
+                label = who if row["trial"] == 0 else None
+                right.plot(shared, trained, "o", alpha=0.5, color=f"C{place}", label=label)
+    right.set_xlabel("validation accuracy with shared weights, %")
+    right.set_ylabel("validation accuracy trained, %")
+    right.set_title("architectures drawn uniformly")
+    if right.has_data():
+        right.legend()
+    with files.replacing(path) as temporary:
+        drawing.savefig(temporary, format="png", dpi=120)
+
+
+def _verdict(found):
+    """Which strategies were better than random search on the test split, and which were not."""
+    means = {}
+    for row in found["results"]:
+        means.setdefault(row["who"], []).append(row["test_accuracy"])
+    means = {who: float(np.mean(values)) for who, values in means.items()}
+    if "random" not in means:
+        return "Random search was not among those compared."
+    others = [who for who in means if who not in ("random", "bare backbone")]
+    better = [who for who in others if means[who] > means["random"]]
+    worse = [who for who in others if who not in better]
+    parts = [f"better than random search in mean test accuracy: {', '.join(better) or 'none'}"]
+    if worse:
+        parts.append(f"not better: {', '.join(worse)}")
+    return "; ".join(parts).capitalize() + "."
+
+
+def _spread(values, form, factor=1):
+    """Mean and standard deviation as text; "-" where there is nothing."""
+    values = [factor * value for value in values if value is not None]
+    if not values:
+        return "-"
+    mean = form.format(np.mean(values))
+    return f"{mean} ± {form.format(np.std(values, ddof=1))}" if len(values) > 1 else mean
+
+
+def _mean(values, form):
+    values = [value for value in values if value is not None]
+    return form(float(np.mean(values))) if values else "-"

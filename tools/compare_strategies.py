@@ -1,0 +1,36 @@
+"""Compares search strategies on one workdir: same teachers, splits, budget and evaluations, several trials.
+
+    python tools/compare_strategies.py --flagfile=configs/quickstart.cfg --workdir=runs/compare
+
+Takes the flags of tools/search.py; writes compare/comparison.md, .json and .png in the workdir.
+"""
+
+from absl import flags
+
+from okd_tf import cli, errors, settings
+
+_STRATEGIES = flags.DEFINE_list("strategies", list(settings.STRATEGIES), "which strategies to compare")
+_TRIALS = flags.DEFINE_integer("trials", 3, "searches and trainings of each", lower_bound=1)
+_SAMPLE = flags.DEFINE_integer(
+    "sample", 8, "random architectures trained to see how well shared weights rank them", lower_bound=0
+)
+
+
+def main():
+    """Compares."""
+    chosen = cli.resolve()
+    for name in _STRATEGIES.value:
+        if name not in settings.STRATEGIES:
+            raise errors.unknown("--strategies", name, settings.STRATEGIES)
+    if not _STRATEGIES.value:
+        raise errors.UserError(f"--strategies: none given; name some of {','.join(settings.STRATEGIES)}")
+    cli.import_tensorflow()
+    # After the flags are known to be good: these imports take seconds.
+    from okd_tf.pipeline import comparison
+
+    comparison.run(chosen, _STRATEGIES.value, _TRIALS.value, _SAMPLE.value)
+
+
+if __name__ == "__main__":
+    cli.define(settings.FIELDS)
+    cli.start(main)
