@@ -208,8 +208,3 @@ def _architecture(choices):
 def _number(variable):
     """The value of a scalar variable, which may be one of several devices."""
     return tf.convert_to_tensor(variable).numpy().item()
-
-
-def _number(variable):
-    """The value of a scalar variable, which may be one of several devices."""
-    return tf.convert_to_tensor(variable).numpy().item()
