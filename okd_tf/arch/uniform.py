@@ -11,6 +11,7 @@ import bisect
 import itertools
 import random
 from collections import defaultdict
+from typing import NamedTuple
 
 from okd_tf import errors
 from okd_tf.arch import space, spec
@@ -20,6 +21,20 @@ CELLS_OF_TWO = 64  # of each side of it, if both are
 REFINE_AFTER = 100  # draws over the budget in a row
 
 _Counts = dict[tuple[int, ...], int]
+
+
+class _Option(NamedTuple):
+    """One way for a layer to be: its gates, and operations of equal (rounded) cost; none if it is dead."""
+
+    chain: int
+    feed_back: int
+    ops: list[int]
+    cost: tuple[int, ...]
+
+    @property
+    def ways(self) -> int:
+        """How many choices it stands for."""
+        return max(1, len(self.ops))
 
 
 class UniformSampler:
@@ -78,29 +93,26 @@ class UniformSampler:
             counts: dict[bool, _Counts] = {}
             for read in (False, True):
                 found: _Counts = defaultdict(int)
-                for _, _, below, own, ways in self._options(layer, read):
-                    for cost, count in self._counts[layer][below].items():
-                        total = tuple(a + b for a, b in zip(cost, own, strict=True))
+                for option in self._options(layer, read):
+                    for cost, count in self._counts[layer][bool(option.chain)].items():
+                        total = tuple(a + b for a, b in zip(cost, option.cost, strict=True))
                         if all(a <= b for a, b in zip(total, self._limit, strict=True)):
-                            found[total] += ways * count
+                            found[total] += option.ways * count
                 counts[read] = dict(found)
             self._counts.append(counts)
 
-    def _options(
-        self, layer: int, read: bool
-    ) -> list[tuple[tuple[int, int], list[int], bool, tuple[int, ...], int]]:
-        """((chain, feed_back), operations, whether the layer before is read, cost, how many) for a layer."""
+    def _options(self, layer: int, read: bool) -> list[_Option]:
+        """What a layer can be, given whether it is read."""
         options = []
         by_cost: dict[tuple[int, ...], list[int]] = defaultdict(list)
         for op, cost in enumerate(self._costs[layer]):
             by_cost[cost].append(op)
         for chain, feed_back, alive in self._space.gates(layer, read):
             if not alive:
-                nothing = tuple(0 for _ in self._bounded)
-                options.append(((0, 0), [], False, nothing, 1))
+                options.append(_Option(0, 0, [], tuple(0 for _ in self._bounded)))
                 continue
             for cost, ops in by_cost.items():
-                options.append(((chain, feed_back), ops, bool(chain), cost, len(ops)))
+                options.append(_Option(chain, feed_back, ops, cost))
         return options
 
     def _draw(self, generator: random.Random) -> space.Architecture:
@@ -112,13 +124,15 @@ class UniformSampler:
         for layer in reversed(range(self._space.layers)):
             weighted = []
             for option in self._options(layer, read):
-                _, _, below, own, ways = option
-                before = tuple(a - b for a, b in zip(cost, own, strict=True))
-                count = self._counts[layer][below].get(before, 0)
+                before = tuple(a - b for a, b in zip(cost, option.cost, strict=True))
+                count = self._counts[layer][bool(option.chain)].get(before, 0)
                 if count:
-                    weighted.append(((option, before), ways * count))
-            ((gates, ops, read, _, _), cost) = _weighted(generator, weighted)
-            choices.append((generator.choice(ops), *gates) if ops else space.DEAD)
+                    weighted.append(((option, before), option.ways * count))
+            option, cost = _weighted(generator, weighted)
+            choices.append(
+                (generator.choice(option.ops), option.chain, option.feed_back) if option.ops else space.DEAD
+            )
+            read = bool(option.chain)
         return tuple(reversed(choices))
 
 

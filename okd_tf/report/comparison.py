@@ -8,10 +8,10 @@ from okd_tf.training import progress
 _COLUMNS = ("strategy", "shared", "val", "test", "parameters", "images", "time", "Kendall tau")
 _MEANING = """\
 `shared`: validation accuracy, in percent, of what was found, with the search's shared weights. `val`, `test`:
-after training it from scratch (last epoch). `images`: training and validation images that the search put
-through its networks. `Kendall tau`: rank correlation between validation accuracies with shared weights and after
-training, over {sample} architectures drawn uniformly from the budget. Means, and standard deviations over
-trials where there are several.
+after training it from scratch (last epoch). `images`: training and validation images that the search ran
+through its networks. `Kendall tau`: rank correlation between validation accuracies with shared weights and
+after training, over {sample} architectures drawn uniformly from the budget. Means, and standard deviations
+over trials where there are several.
 """
 
 

@@ -88,7 +88,7 @@ def frequencies(
 ) -> list[Distribution]:
     """How often each choice occurs: operations and chain among the architectures in which the layer lives."""
     alive = np.array([search_space.alive(architecture) for architecture in architectures])
-    found = []
+    found: list[Distribution] = []
     for layer in range(search_space.layers):
         op, chain, feed_back = np.array([architecture[layer] for architecture in architectures]).T
         living = alive[:, layer]
