@@ -45,6 +45,8 @@ class ReinforceSearch(base.SearchModel):
         self._updates = self._state((), "int32", "updates")
         self._baseline = self._state((), "float32", "baseline")
         self._write = tf.function(self.controller.sample, jit_compile=False)
+        self._score = tf.function(self.controller.score, jit_compile=False)
+        self._policy_gradients = tf.function(self._gradients_of_the_policy, jit_compile=False)
         self._traced_figures = None
         self._fill_pool()
 
@@ -119,19 +121,14 @@ class ReinforceSearch(base.SearchModel):
         mean = float(np.mean(rewards))
         baseline = _number(self._baseline) if _number(self._updates) else mean
         advantages = (rewards - baseline).astype(np.float32)
-        weights = self.controller.trainable_variables
-        with tf.GradientTape() as tape:
-            log_probabilities, entropies = self.controller.score(choices)
-            log_probability = tf.reduce_sum(log_probabilities, axis=(1, 2))
-            entropy = tf.reduce_mean(tf.reduce_sum(entropies, axis=(1, 2)))
-            loss = -tf.reduce_mean(advantages * log_probability) - self.options.controller_entropy * entropy
-        self.controller_optimizer.apply(tape.gradient(loss, weights), weights)
+        gradients = self._policy_gradients(tf.constant(choices), tf.constant(advantages))
+        self.controller_optimizer.apply(gradients, self.controller.trainable_variables)
         self._baseline.assign(BASELINE_DECAY * baseline + (1.0 - BASELINE_DECAY) * mean)
         self._updates.assign(_number(self._updates) + 1)
 
     def entropy(self, choices):
         """The mean entropy of the decisions that wrote these networks, summed over each, in nats."""
-        return float(tf.reduce_mean(tf.reduce_sum(self.controller.score(choices)[1], axis=(1, 2))))
+        return float(tf.reduce_mean(tf.reduce_sum(self._score(tf.constant(choices))[1], axis=(1, 2))))
 
     def propose(self, count, seed):
         """Up to `count` different architectures that fit, of those the controller writes, by probability.
@@ -180,6 +177,15 @@ class ReinforceSearch(base.SearchModel):
     def _choose(self, rows):
         for cell, row in zip(self.supernet.cells, rows, strict=True):
             cell.choose(row)
+
+    def _gradients_of_the_policy(self, choices, advantages):
+        with tf.GradientTape() as tape:
+            log_probabilities, entropies = self.controller.score(choices)
+            log_probability = tf.reduce_sum(log_probabilities, axis=(1, 2))
+            entropy = tf.reduce_mean(tf.reduce_sum(entropies, axis=(1, 2)))
+            loss = -tf.reduce_mean(advantages * log_probability) - self.options.controller_entropy * entropy
+        gradients = tape.gradient(loss, self.controller.trainable_variables)
+        return [tf.convert_to_tensor(gradient) for gradient in gradients]
 
     def _figures(self, strategy):
         """A function batch -> (accuracy, loss) of the network that is chosen; traced once."""
