@@ -120,12 +120,13 @@ def _logs(model):
 
 
 def _finite_state(model):
-    """() -> bool tensor: whether every weight and moving statistic is finite.
+    """() -> bool tensor: whether every weight, moving statistic and optimizer's state is finite.
 
     The loss alone does not tell: oneDNN's ReLU makes 0 of what is not a number, and a dead network's loss is
-    finite.
+    finite. Nor do weights: under a second moment of infinity, Adam never moves one again.
     """
-    state = [variable.value for variable in model.variables if "float" in str(variable.dtype)]
+    variables = [*model.variables, *model.optimizer_variables()]
+    state = [variable.value for variable in variables if "float" in str(variable.dtype)]
 
     @tf.function(jit_compile=False)
     def finite():
@@ -137,7 +138,7 @@ def _finite_state(model):
 def _refuse_what_is_not_finite(logs, finite, step):
     bad = [f"{name} {logs[name]}" for name in logs if "loss" in name and not math.isfinite(logs[name])]
     if not finite():
-        bad.append("a weight or moving statistic")
+        bad.append("a weight, moving statistic or optimizer's state")
     if bad:
         raise errors.UserError(
             f"not finite at step {step}: {', '.join(bad)}; run again with a lower --learning_rate in another "
