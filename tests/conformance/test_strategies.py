@@ -1,17 +1,20 @@
 """What every search strategy must do."""
 
+import dataclasses
 import functools
 import json
 import math
+import re
 import tempfile
 from pathlib import Path
 
 import keras
+import numpy as np
 import pytest
 import tensorflow as tf
 import tiny
 
-from okd_tf import search
+from okd_tf import errors, search
 from okd_tf.arch import space, spec
 from okd_tf.search import base, loop
 from okd_tf.training import history, objective
@@ -22,29 +25,32 @@ OPS = ("identity", "sep_conv_3x3", "max_pool_3x3")
 ROOM, EPOCHS, CANDIDATES = 168, 2, 4
 DATA = tiny.make_splits(train=27)  # three steps an epoch
 CUT = 4  # in the second epoch
+SPIKE = 1  # the step of a loss that is far too high, in the first epoch
 
 
-def _run(name, folder, cut=None):
-    keras.utils.set_random_seed(0)
+def _run(name, folder, change=lambda batches: batches, loss=None, epochs=EPOCHS):
+    """A search; `change` makes something else of its training batches, and with a loss of all."""
     backbone = tiny.make_backbone()
-    base_params = backbone.model.count_params()
-    training = tiny.make_batches(DATA.train, 9, augmentation=DATA.augmentation)
     return loop.run(
         backbone,
         space.SearchSpace.around(backbone, OPS),
-        tiny.make_template(backbone, spec.Budget(base_params + ROOM)),
+        tiny.make_template(backbone, spec.Budget(backbone.model.count_params() + ROOM)),
         DATA,
-        tiny.CutBatches(training, cut) if cut else training,
-        tiny.make_batches(DATA.val, 9),
+        change(tiny.make_batches(DATA.train, 9, augmentation=DATA.augmentation)),
+        change(tiny.make_batches(DATA.val, 9)) if loss else tiny.make_batches(DATA.val, 9),
         strategy=name,
-        objective=objective.Objective("ce"),
-        epochs=EPOCHS,
+        objective=loss or objective.Objective("ce"),
+        epochs=epochs,
         recipe=tiny.make_recipe(),
-        options=tiny.make_options(),
+        options=_options(),
         candidates=CANDIDATES,
         folder=folder,
         logs=folder / "logs",
     )
+
+
+def _options(**changes):
+    return tiny.make_options(controller_updates=2, controller_children=3, **changes)
 
 
 @functools.cache
@@ -71,27 +77,155 @@ def test_is_a_search_model_that_says_what_it_needs(name):
     assert issubclass(strategy.cell, keras.layers.Layer)
 
 
-def test_no_candidate_is_over_the_budget(name):
-    chosen, candidates, _ = _whole(name)
+def test_nothing_that_is_proposed_is_over_the_budget(name):
+    chosen, candidates, rows = _whole(name)
     limit = chosen["budget"]["max_params"]
-    assert 0 < len(candidates) <= CANDIDATES
+    assert 0 < len(candidates) <= CANDIDATES * (1 + search.STRATEGIES[name].learns)
     assert all(candidate["params"] <= limit for candidate in candidates)
     assert chosen["cost"]["params"] <= limit
+    assert all(row["argmax/params"] <= limit for row in rows if "argmax/params" in row)
+    # There are architectures that are over it.
+    assert space.SearchSpace.around(tiny.make_backbone(), OPS).cost(((1, 0, 1),) * 2).params > limit
+
+
+def test_the_best_of_its_own_candidates_is_chosen(name):
+    chosen, candidates, _ = _whole(name)
+    own = [one for one in candidates if one["spec"]["provenance"]["strategy"] == name]
+    assert [one["chosen"] for one in candidates] == [True] + [False] * (len(candidates) - 1)
+    assert candidates[0]["spec"] == chosen
+    assert own[0] == candidates[0]
+    assert candidates[0]["val_accuracy"] == max(one["val_accuracy"] for one in own)
 
 
 def test_records_finite_figures_of_every_epoch(name):
     _, candidates, rows = _whole(name)
     assert [row["epoch"] for row in rows] == list(range(1, EPOCHS + 1))
     assert {"loss", "accuracy", "learning_rate"} <= set(rows[0])
+    assert _all_finite(candidates, rows)
+
+
+def _all_finite(candidates, rows):
     figures = [value for row in rows for value in row.values()]
     figures += [candidate[key] for candidate in candidates for key in ("val_accuracy", "val_loss")]
-    assert all(math.isfinite(value) for value in figures)
+    return all(math.isfinite(value) for value in figures)
 
 
 def test_a_killed_search_goes_on_to_what_the_same_seed_finds_uninterrupted(name, tmp_path):
     with pytest.raises(tf.errors.OutOfRangeError):
-        _run(name, tmp_path, cut=CUT)
+        _run(name, tmp_path, lambda batches: tiny.CutBatches(batches, CUT))
     assert not (tmp_path / "arch.json").exists()
+    # Only the search's own seed counts.
+    keras.utils.set_random_seed(99)
     _run(name, tmp_path)
     # Validation losses of all candidates included: the shared weights are the same to the bit.
     assert _left(tmp_path) == _whole(name)
+
+
+def _made(name, seed):
+    backbone = tiny.make_backbone()
+    return loop.make_model(
+        backbone,
+        space.SearchSpace.around(backbone, OPS),
+        spec.Budget(),
+        name,
+        objective.Objective("ce"),
+        tiny.make_recipe(),
+        _options(seed=seed),
+        EPOCHS,
+        tiny.make_batches(DATA.train, 9),
+    )
+
+
+def test_a_search_starts_from_its_seed_alone(name):
+    one, again, other = (_made(name, seed) for seed in (3, 3, 4))
+    tiny.assert_same_state(one, again)
+    different = [
+        bool(np.any(mine.numpy() != theirs.numpy()))
+        for mine, theirs in zip(one.supernet.shared(), other.supernet.shared(), strict=True)
+    ]
+    kernels = ["kernel" in variable.name for variable in one.supernet.shared()]
+    assert any(kernels)
+    assert different == kernels
+
+
+def test_distributions_are_probabilities_of_each_layer_s_choices(name):
+    model = _made(name, 3)
+    distributions = model.distributions()
+    assert len(distributions) == model.space.layers
+    for chainable, (operations, chain, feed_back) in zip(model.space.chainable, distributions, strict=True):
+        assert np.sum(operations) == pytest.approx(1)
+        assert len(operations) == len(OPS)
+        assert np.min(operations) > 0
+        assert (0 < float(chain) < 1) if chainable else (float(chain) == 0)
+        assert 0 < float(feed_back) < 1
+
+
+class _SpikedBatches:
+    """Batches that say by what to multiply their loss: 1, but once."""
+
+    def __init__(self, inner, factor):
+        self._inner, self._factor = inner, factor
+        self.steps_per_epoch, self.batch_size = inner.steps_per_epoch, inner.batch_size
+
+    def dataset(self, start, stop):
+        factors = [self._factor if step == SPIKE else 1.0 for step in range(start, stop)]
+        return tf.data.Dataset.zip(
+            self._inner.dataset(start, stop), tf.data.Dataset.from_tensor_slices(np.float32(factors))
+        ).map(lambda batch, factor: {**batch, "factor": tf.fill(tf.shape(batch["label"]), factor)})
+
+
+@dataclasses.dataclass(frozen=True)
+class _SpikedLoss(objective.Objective):
+    """The cross-entropy times what the batch says."""
+
+    def teacher_logits(self, batch):
+        return batch["factor"]
+
+    def __call__(self, labels, student_logits, teacher_logits):
+        return super().__call__(labels, student_logits, None) * teacher_logits[0]
+
+
+def _spiked(name, folder, factor):
+    """The model of a search whose loss is so many times too high for one step."""
+    made = []
+    make = loop.make_model
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(loop, "make_model", lambda *arguments: made.append(make(*arguments)) or made[-1])
+        try:
+            _run(name, folder, lambda batches: _SpikedBatches(batches, factor), _SpikedLoss("ce"), epochs=1)
+        except errors.UserError as error:
+            return made[0], str(error)
+    return made[0], None
+
+
+def test_a_loss_far_too_high_for_a_step_leaves_everything_finite(name, tmp_path):
+    model, said = _spiked(name, tmp_path, 1e4)
+    assert said is None
+    assert all(np.all(np.isfinite(value)) for value in tiny.state(model))
+    _, candidates, rows = _left(tmp_path)
+    # The epoch's mean over three steps has the spike in it.
+    assert rows[0]["loss"] > 1e3
+    assert _all_finite(candidates, rows)
+    assert np.all(
+        np.isfinite(np.concatenate([np.ravel(part) for one in model.distributions() for part in one]))
+    )
+
+
+def test_a_loss_beyond_what_floats_hold_stops_the_search_by_name(name, tmp_path):
+    _, said = _spiked(name, tmp_path, 1e38)
+    # At the end of the first epoch, or at a checkpoint within it.
+    assert re.match(r"not finite at step [23]: .*--learning_rate", said)
+    assert not (tmp_path / "arch.json").exists()
+    assert not (tmp_path / "candidates.json").exists()
+    # A step is checkpointed or refused: what a later run would go on from is finite.
+    indices = list((tmp_path / "checkpoints").glob("ckpt-*.index"))
+    assert indices
+    for index in indices:
+        reader = tf.train.load_checkpoint(str(index.with_suffix("")))
+        values = [
+            reader.get_tensor(key)
+            for key, kind in reader.get_variable_to_dtype_map().items()
+            if kind.is_floating
+        ]
+        assert len(values) > 20
+        assert all(np.all(np.isfinite(value)) for value in values)
