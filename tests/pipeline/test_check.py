@@ -125,7 +125,7 @@ def test_an_own_backbone_made_for_other_data_is_refused_by_its_file(run, tmp_pat
 
 
 @keras.saving.register_keras_serializable("tests")
-class _Subclassed(keras.Model):
+class _Unconnected(keras.Model):
     def __init__(self, **kwargs):
         super().__init__(**kwargs)
         self.flatten, self.dense = keras.layers.Flatten(), keras.layers.Dense(10)
@@ -136,11 +136,11 @@ class _Subclassed(keras.Model):
 
 def test_a_subclassed_backbone_is_refused_by_its_file(run, tmp_path):
     path = str(tmp_path / "mine.keras")
-    model = _Subclassed()
+    model = _Unconnected()
     model(keras.ops.zeros((1, 8, 8, 1)))
     model.save(path)
     message = _refusal(run, backbone=path, attach_after=".*")
-    assert message.startswith(f"{path}: is a _Subclassed, a subclassed model")
+    assert message.startswith(f"{path}: is a _Unconnected, a subclassed model")
 
 
 def test_flops_that_cannot_be_counted_cannot_be_bounded(run, tmp_path):
@@ -181,7 +181,7 @@ def own_arch(tmp_path, splits, residual):
     chosen = settings.Settings(workdir=str(tmp_path / "found"), backbone=residual, attach_after=".*_add")
     context = shared.Context(chosen)
     context.data = splits
-    context.keep_backbone()
+    context.keep_backbone(tmp_path / "found" / "search")
     path = tmp_path / "found" / "search" / "arch.json"
     spec.write(path, context.template)
     return path
