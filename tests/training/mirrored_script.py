@@ -12,7 +12,7 @@ import tensorflow as tf
 from okd_tf import errors
 from okd_tf.arch import space, spec
 from okd_tf.ops import batch_norm
-from okd_tf.search import STRATEGIES, supernet
+from okd_tf.search import STRATEGIES, ranking, supernet, telemetry
 from okd_tf.search import loop as search_loop
 from okd_tf.training import classifier, distribution, loop, objective, optimizers
 
@@ -28,65 +28,83 @@ tf.config.set_logical_device_configuration(
 DATA = tiny.make_splits()
 BATCH, STEPS = 12, 6
 OPS = ("conv_3x3", "max_pool_3x3")
+SEARCHES = {name: (name, {}) for name in STRATEGIES} | {"darts, unrolled": ("darts", {"unrolled": True})}
 
 
 def make_classifier(strategy):
-    """A classifier from a fixed seed, under a strategy."""
+    """(classifier from a fixed seed, nothing to do at the end of an epoch), under a strategy."""
     with strategy.scope():
         keras.utils.set_random_seed(0)
         network = batch_norm.fused_copy(tiny.make_backbone().model, strategy.num_replicas_in_sync > 1)
         optimizer = optimizers.sgd(0.1, "cosine", STEPS)
-        return classifier.Classifier(network, objective.Objective("ce"), optimizer, weight_decay=1e-2)
+        return classifier.Classifier(network, objective.Objective("ce"), optimizer, weight_decay=1e-2), None
 
 
-def make_search(name, strategy):
-    """A search from a fixed seed, under a strategy."""
+def make_search(kind, strategy):
+    """(model, what to do at the end of an epoch) of a search from a fixed seed, under a strategy."""
+    name, changes = SEARCHES[kind]
     with strategy.scope():
         keras.utils.set_random_seed(0)
         backbone = tiny.make_backbone()
         of = space.SearchSpace.around(backbone, OPS)
         chosen = STRATEGIES[name]
-        return chosen(
+        model = chosen(
             supernet.make(backbone, of, chosen.cell, strategy.num_replicas_in_sync > 1),
             of,
             # So tight that the budget term has a gradient.
             spec.Budget(of.base.params + 50),
             objective.Objective("ce"),
             optimizers.sgd(0.1, "cosine", STEPS),
-            tiny.make_options(),
+            tiny.make_options(controller_updates=2, controller_children=3, **changes),
         )
+    validation = tiny.make_batches(DATA.val, BATCH)
+    # Telemetry is of any strategy; it is looked at of one, for the time it takes.
+    if kind != "darts":
+        return model, lambda: model.end_epoch(validation, strategy)
+    return model, telemetry.Telemetry(model, of, ranking.Ranker(backbone, of, model.supernet, DATA)).look
 
 
 def train(make, bilevel, strategy):
-    """(model, last row of the history) of a training."""
-    model = make(strategy)
+    """(model, its trainable variables at the start, last row of the history) of a training."""
+    model, at_epoch_end = make(strategy)
+    start = tiny.values(model.trainable_variables)
     batches = tiny.make_batches(DATA.train, BATCH, augmentation=DATA.augmentation)
     if bilevel:
         batches = search_loop.Bilevel(batches, tiny.make_batches(DATA.val, BATCH))
     epochs = STEPS // batches.steps_per_epoch
     with tempfile.TemporaryDirectory() as folder:
         rows = loop.fit(
-            model, batches, epochs=epochs, folder=folder, title="", strategy=strategy, steps_per_execution=2
+            model,
+            batches,
+            epochs=epochs,
+            folder=folder,
+            title="",
+            strategy=strategy,
+            at_epoch_end=at_epoch_end,
+            steps_per_execution=2,
         )
-    return model, rows[-1]
+    return model, start, rows[-1]
 
 
 def largest(ones, others):
-    """The largest difference between two lists of variables."""
-    pairs = zip(ones, others, strict=True)
-    return max(float(np.max(np.abs(one.numpy() - other.numpy()))) for one, other in pairs)
+    """The largest difference between two lists of arrays."""
+    return max(float(np.max(np.abs(one - other))) for one, other in zip(ones, others, strict=True))
 
 
 def differences(make, bilevel=False):
     """By how much two devices differ from one, and one from its beginning."""
-    start = make(distribution.make("none", BATCH))
-    one, row = train(make, bilevel, distribution.make("none", BATCH))
-    two, mirrored_row = train(make, bilevel, distribution.make("mirrored", BATCH))
+    one, start, row = train(make, bilevel, distribution.make("none", BATCH))
+    two, _, mirrored_row = train(make, bilevel, distribution.make("mirrored", BATCH))
     return {
-        "learnt": largest(start.trainable_variables, one.trainable_variables),
-        "weights": largest(one.trainable_variables, two.trainable_variables),
-        "statistics": largest(one.non_trainable_variables, two.non_trainable_variables),
-        "history": max(abs(row[name] - mirrored_row[name]) for name in row if name != "seconds"),
+        "learnt": largest(start, tiny.values(one.trainable_variables)),
+        "weights": largest(*(tiny.values(model.trainable_variables) for model in (one, two))),
+        "statistics": largest(*(tiny.values(model.non_trainable_variables) for model in (one, two))),
+        # Of what is above one, such as a number of parameters, relative to it.
+        "history": max(
+            abs(row[name] - mirrored_row[name]) / max(1.0, abs(row[name]))
+            for name in row
+            if name != "seconds"
+        ),
     }
 
 
@@ -101,6 +119,8 @@ def refusal():
 
 if __name__ == "__main__":
     report = {"refusal": refusal(), "classifier": differences(make_classifier)}
-    for name, chosen in STRATEGIES.items():
-        report[name] = differences(lambda strategy, name=name: make_search(name, strategy), chosen.bilevel)
+    for kind, (name, _) in SEARCHES.items():
+        report[kind] = differences(
+            lambda strategy, kind=kind: make_search(kind, strategy), STRATEGIES[name].bilevel
+        )
     print(json.dumps(report))
