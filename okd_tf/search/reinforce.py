@@ -184,7 +184,9 @@ class ReinforceSearch(base.SearchModel):
             log_probability = tf.reduce_sum(log_probabilities, axis=(1, 2))
             entropy = tf.reduce_mean(tf.reduce_sum(entropies, axis=(1, 2)))
             loss = -tf.reduce_mean(advantages * log_probability) - self.options.controller_entropy * entropy
-        gradients = tape.gradient(loss, self.controller.trainable_variables)
+        # Where no layer can chain, what decides that has no gradient.
+        weights = self.controller.trainable_variables
+        gradients = tape.gradient(loss, weights, unconnected_gradients="zero")
         return [tf.convert_to_tensor(gradient) for gradient in gradients]
 
     def _figures(self, strategy):

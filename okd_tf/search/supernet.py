@@ -39,12 +39,12 @@ class Supernet:
         return [factors.get(id(weight), 1.0) for weight in self.weights()]
 
     def batch_norms(self):
-        """All fused batch norms, of the backbone and of the candidates."""
+        """All batch norms, of the backbone and of the candidates."""
         layers = [*self.network.layers]
         for cell in self.cells:
             for candidate in cell.candidates:
                 layers.extend(candidate.chain)
-        return [layer for layer in layers if isinstance(layer, batch_norm.FusedBatchNormalization)]
+        return [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
 
 
 def make(backbone: backbones.Backbone, search_space: space.SearchSpace, cell, synchronized=False) -> Supernet:
@@ -58,12 +58,13 @@ def make(backbone: backbones.Backbone, search_space: space.SearchSpace, cell, sy
     """
     cells = []
     previous = None
+    prefix = build.prefix(backbone)
 
     def attach(after, stream):
         nonlocal previous
         index = search_space.attach_points.index(after)
         chainable = search_space.chainable[index]
-        layer = cell(search_space.ops, chainable, synchronized, name=f"addon{index + 1}")
+        layer = cell(search_space.ops, chainable, synchronized, name=f"{prefix}{index + 1}")
         cells.append(layer)
         stream, previous = layer([stream, previous] if chainable else [stream])
         return stream
