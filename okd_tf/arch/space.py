@@ -11,7 +11,7 @@ import functools
 import random
 from collections.abc import Sequence
 
-from okd_tf import backbones, errors
+from okd_tf import backbones
 from okd_tf.arch import cost, spec
 from okd_tf.backbones import attach
 from okd_tf.ops import OPS
@@ -131,28 +131,6 @@ class SearchSpace:
             choices.append((generator.randrange(len(self.ops)), chain, feed_back) if alive else DEAD)
             read = alive and bool(chain)
         return tuple(reversed(choices))
-
-    def sample_within(
-        self, generator: random.Random, budget: spec.Budget, attempts: int = 2000
-    ) -> Architecture:
-        """One architecture that fits the budget.
-
-        Uniform over those that fit as long as one of `attempts` uniform samples fits; under a budget
-        tighter than that, the last sample loses random living layers until it fits, which is not uniform.
-
-        Raises:
-            UserError: the bare backbone is over the budget.
-        """
-        if not budget.admits(self.base):
-            raise errors.UserError(
-                f"budget {budget} is below the bare backbone's {self.base}; "
-                "allow more, or use a smaller backbone"
-            )
-        for _ in range(attempts):
-            architecture = self.sample(generator)
-            if budget.admits(self.cost(architecture)):
-                return architecture
-        return self.thinned(architecture, generator, budget)
 
     def thinned(
         self, architecture: Architecture, generator: random.Random, budget: spec.Budget

@@ -93,10 +93,11 @@ def screen(workdir, current):
 def _architecture(architecture):
     provenance, cost, budget = (architecture[key] for key in ("provenance", "cost", "budget"))
     bounds = [f"{name[4:]} at most {limit:,}" for name, limit in budget.items() if limit]
+    width = f", width {architecture['width']}" if architecture["width"] else ""  # a file has none
     lines = [
         "## Architecture",
         "",
-        f"{architecture['backbone']}, width {architecture['width']}, with "
+        f"{architecture['backbone']}{width}, with "
         f"{len(architecture['add_ons'])} add-on layers: {cost['params']:,} parameters, {cost['flops']:,} "
         f"FLOPs an image. Budget: {', '.join(bounds) or 'none'}. "
         f"Strategy: {provenance.get('strategy', 'not recorded')}.",

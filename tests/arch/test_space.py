@@ -8,7 +8,6 @@ import hypothesis
 import pytest
 from hypothesis import strategies as st
 
-from okd_tf import errors
 from okd_tf.arch import space, spec
 
 
@@ -166,37 +165,23 @@ def test_samples_are_those_of_the_seed():
 
 @hypothesis.given(_space_and_architecture(), st.integers(0, 2**32), st.integers(0, 300), st.booleans())
 @hypothesis.settings(max_examples=200)
-def test_a_sample_within_a_budget_is_never_over_it(pair, seed, slack, by_flops):
-    of, _ = pair
+def test_a_thinned_architecture_fits_and_is_what_it_was_without_some_layers(pair, seed, slack, by_flops):
+    of, architecture = pair
     budget = spec.Budget(max_flops=5000 + slack) if by_flops else spec.Budget(max_params=1000 + slack)
-    # One attempt, so that the trimming of a sample that does not fit is tried as well.
-    for attempts in (1, 50):
-        architecture = of.sample_within(random.Random(seed), budget, attempts)
-        assert budget.admits(of.cost(architecture))
-        assert of.canonical(architecture) == architecture
+    thinned = of.thinned(architecture, random.Random(seed), budget)
+    assert budget.admits(of.cost(thinned))
+    assert of.canonical(thinned) == thinned
+    before = of.canonical(architecture)
+    if budget.admits(of.cost(architecture)):
+        assert thinned == before
+    for own, other, alive in zip(thinned, before, of.alive(thinned), strict=True):
+        if alive:
+            assert (own[0], own[2]) == (other[0], other[2])
+            assert own[1] <= other[1]
 
 
-def test_samples_within_a_budget_are_uniform_over_the_students_that_fit():
-    of, generator = _space((False, True), ops=2), random.Random(3)
-    budget = spec.Budget(max_params=1000 + 6)
-    fitting = {
-        of.canonical(architecture)
-        for architecture in _everything(of)
-        if of.cost(architecture).params <= budget.max_params
-    }
-    assert 1 < len(fitting) < of.size()
-    counts = collections.Counter(of.sample_within(generator, budget) for _ in range(200 * len(fitting)))
-    assert set(counts) == fitting
-    freedom = len(fitting) - 1
-    chi_square = sum((count - 200) ** 2 / 200 for count in counts.values())
-    assert chi_square < freedom + 4 * (2 * freedom) ** 0.5
-
-
-def test_a_budget_of_the_bare_backbone_gives_the_bare_backbone():
+def test_a_budget_of_the_bare_backbone_leaves_nothing_that_costs():
     of = _space((False, True, True), ops=2)
-    assert of.sample_within(random.Random(0), spec.Budget(max_params=1000), attempts=1) == (space.DEAD,) * 3
-
-
-def test_a_budget_below_the_bare_backbone_is_refused():
-    with pytest.raises(errors.UserError, match=r"max_params=999.*params=1000"):
-        _space((False,)).sample_within(random.Random(0), spec.Budget(max_params=999))
+    full = ((1, 0, 1), (1, 1, 1), (1, 1, 1))
+    thinned = of.thinned(full, random.Random(0), spec.Budget(max_params=1000))
+    assert of.cost(thinned).params == 1000
