@@ -170,7 +170,7 @@ class Settings:
             raise errors.UserError(
                 f"--unrolled: is of --strategy=darts, not of {self.strategy}; leave one of the two out"
             )
-        if self.strategy in ("darts", "gumbel") and self.search_warmup_epochs >= self.search_epochs:
+        if self.strategy != "random" and self.search_warmup_epochs >= self.search_epochs:
             raise errors.UserError(
                 f"--search_warmup_epochs: {self.search_warmup_epochs} leaves nothing of --search_epochs="
                 f"{self.search_epochs} to learn an architecture in; use fewer"

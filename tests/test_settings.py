@@ -77,9 +77,9 @@ def test_a_warm_up_that_is_the_whole_search_is_refused_by_both_flags():
 
 
 @pytest.mark.parametrize("strategy", sorted(search.STRATEGIES))
-def test_a_warm_up_that_is_the_whole_search_is_refused_for_what_learns_alphas(strategy):
+def test_a_warm_up_that_is_the_whole_search_is_refused_for_what_learns(strategy):
     arguments = {"workdir": "a", "strategy": strategy, "search_epochs": 1, "search_warmup_epochs": 1}
-    if search.STRATEGIES[strategy].bilevel:
+    if search.STRATEGIES[strategy].learns:
         with pytest.raises(errors.UserError, match=r"^--search_warmup_epochs: 1 "):
             settings.Settings(**arguments)
     else:

@@ -70,6 +70,12 @@ class UniformSampler:
             if over % REFINE_AFTER == 0:
                 self._count(2 * self._cells)
 
+    def different(self, count: int, seed: int) -> list[space.Architecture]:
+        """So many different architectures; fewer if 16 times as many draws do not hold so many."""
+        generator = random.Random(seed)
+        drawn = dict.fromkeys(self.sample(generator) for _ in range(16 * count))
+        return list(drawn)[:count]
+
     def _count(self, cells: int) -> None:
         """Sets `_counts[layers][read]`: how many choices of the first layers have which rounded cost.
 

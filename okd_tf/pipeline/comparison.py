@@ -11,7 +11,6 @@ comparison that was killed goes on where it stopped, and what changed flags make
 """
 
 import dataclasses
-import random
 
 import numpy as np
 from scipy import stats
@@ -70,8 +69,7 @@ def run(chosen, strategies, trials, sample):
 def _draw(context, count):
     """Different architectures within the budget, uniformly; fewer if there are not so many."""
     sampler = uniform.UniformSampler(context.space, context.budget)
-    generator = random.Random(seeds.derive(context.settings.seed, "sample of a comparison"))
-    return list(dict.fromkeys(sampler.sample(generator) for _ in range(16 * count)))[:count]
+    return sampler.different(count, seeds.derive(context.settings.seed, "sample of a comparison"))
 
 
 def _fixed(context, architecture):

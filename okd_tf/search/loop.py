@@ -7,7 +7,6 @@ search/history.csv      one row per epoch, with every probability
 
 import dataclasses
 import pathlib
-import random
 
 import keras
 import tensorflow as tf
@@ -119,11 +118,10 @@ def run(
     ranked = _rank(ranker, search_space, template, proposed, {"strategy": strategy, "seed": options.seed})
     drawn = []
     if model.learns:
-        generator = random.Random(seeds.derive(options.seed, "random candidates"))
         sampler = uniform.UniformSampler(search_space, template.budget)
-        drawn = list(dict.fromkeys(sampler.sample(generator) for _ in proposed))
+        drawn = sampler.different(len(proposed), seeds.derive(options.seed, "random candidates"))
         drawn = _rank(ranker, search_space, template, drawn, {"strategy": "random", "seed": options.seed})
-        _compare(ranked[0], drawn[0])
+        ranked[0] = _compared(ranked[0], drawn[0])
     files.write_json(
         folder / "candidates.json",
         [_candidate(item, chosen=item is ranked[0]) for item in [*ranked, *drawn]],
@@ -177,14 +175,16 @@ def _rank(ranker, search_space, template, architectures, provenance):
     return ranked
 
 
-def _compare(chosen, drawn):
-    """Says whether the search has beaten as many random architectures on its own weights."""
+def _compared(chosen, drawn):
+    """The chosen spec with the figures of the best of as many random ones; says which is better."""
     own, other = chosen.provenance["val"], drawn.provenance["val"]
     better = (own["accuracy"], -own["loss"]) > (other["accuracy"], -other["loss"])
     progress.say(
         f"search: what was found is {'better' if better else 'NOT better'} on validation with shared weights "
-        f"({own['accuracy']:.4f}) than the best of as many random architectures ({other['accuracy']:.4f})"
+        f"(accuracy {own['accuracy']:.4f}, loss {own['loss']:.4f}) than the best of as many random "
+        f"architectures (accuracy {other['accuracy']:.4f}, loss {other['loss']:.4f})"
     )
+    return dataclasses.replace(chosen, provenance={**chosen.provenance, "best_random": other})
 
 
 def _candidate(item, chosen):

@@ -45,9 +45,7 @@ class RandomSearch(base.SearchModel):
 
     def propose(self, count, seed):
         """Up to `count` different architectures, drawn as those of the training are."""
-        generator = random.Random(seeds.derive(seed, "candidates"))
-        drawn = [self._sampler.sample(generator) for _ in range(16 * count)]
-        return list(dict.fromkeys(drawn))[:count]
+        return self._sampler.different(count, seeds.derive(seed, "candidates"))
 
     def distributions(self):
         """How often each choice is among the architectures drawn for the training."""

@@ -143,8 +143,9 @@ def test_it_says_whether_random_architectures_were_beaten(own, drawn, said, caps
         )
         for one, other in (own, drawn)
     ]
-    loop._compare(*specs)
+    compared = loop._compared(*specs)
     assert f"what was found {said} on validation" in capsys.readouterr().out
+    assert compared.provenance["best_random"] == {"accuracy": drawn[0], "loss": drawn[1]}
 
 
 def test_a_collapse_ends_the_search_if_that_is_asked(tmp_path, monkeypatch):
