@@ -32,8 +32,8 @@ def weighted_divergence(student_logits, teacher_logits, weights, temperature):
 
 
 def with_labels(labels, student_logits, divergence, ce_weight):
-    """(1 - ce_weight) * divergence + ce_weight * CE(label), all [batch]."""
-    if ce_weight == 0.0:
+    """(1 - ce_weight) * divergence + ce_weight * CE(label), all [batch]; ce_weight is a number or [batch]."""
+    if isinstance(ce_weight, float | int) and ce_weight == 0:
         return divergence
     cross_entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=student_logits)
     return (1.0 - ce_weight) * divergence + ce_weight * cross_entropy

@@ -29,6 +29,7 @@ def loss(labels, student_logits, teacher_logits, temperature=1.0, ce_weight=0.0)
     num_right = tf.reduce_sum(u, axis=1)
     weights = u / tf.maximum(num_right, 1.0)[:, tf.newaxis]
     divergence = distillation.weighted_divergence(student_logits, teacher_logits, weights, temperature)
-    taught = distillation.with_labels(labels, student_logits, divergence, ce_weight)
-    untaught = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=student_logits)
-    return tf.where(num_right > 0, taught, untaught)
+    untaught = tf.ones_like(num_right)
+    return distillation.with_labels(
+        labels, student_logits, divergence, tf.where(num_right > 0, ce_weight * untaught, untaught)
+    )

@@ -8,8 +8,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from okd_tf.ops import ordered
 from okd_tf.search import derive
-from okd_tf.training import optimizers
 
 
 def expected_cost(search_space, distributions):
@@ -21,13 +21,13 @@ def expected_cost(search_space, distributions):
         search_space: the space.
         distributions: per layer the probabilities of the operations [ops], of chain [], of feed back [].
     """
-    params = flops = tf.zeros([])
+    of_layers = []
     for alive, (operations, _, _), costs in zip(
         alive_probabilities(distributions), distributions, search_space.op_costs, strict=True
     ):
-        params += alive * tf.reduce_sum(operations * [float(cost.params) for cost in costs])
-        flops += alive * tf.reduce_sum(operations * [float(cost.flops) for cost in costs])
-    return params, flops
+        table = tf.constant([[cost.params, cost.flops] for cost in costs], tf.float32)
+        of_layers.append(alive * tf.linalg.matvec(table, operations, transpose_a=True))
+    return tf.unstack(tf.reduce_sum(tf.stack(of_layers), axis=0))
 
 
 def alive_probabilities(distributions):
@@ -43,14 +43,14 @@ def alive_probabilities(distributions):
 def overrun(search_space, budget, distributions):
     """By how much the expected cost exceeds what the budget leaves beside the backbone, as a ratio."""
     params, flops = expected_cost(search_space, distributions)
-    total = tf.zeros([])
+    excesses = [tf.zeros([])]
     for expected, limit, backbone in (
         (params, budget.max_params, search_space.base.params),
         (flops, budget.max_flops, search_space.base.flops),
     ):
         if limit:
-            total += tf.nn.relu(expected / max(1.0, float(limit - backbone)) - 1.0)
-    return total
+            excesses.append(tf.nn.relu(expected / max(1.0, float(limit - backbone)) - 1.0))
+    return tf.reduce_sum(tf.stack(excesses))
 
 
 class Alphas:
@@ -71,16 +71,25 @@ class Alphas:
         self.optimizer = keras.optimizers.Adam(rate, beta_1=0.5)
         self.optimizer.build(self.variables)
 
-    def penalized(self, loss):
-        """A replica's loss with its share of the budget term."""
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        term = overrun(self._space, self._budget, self._probabilities())
-        return loss + self._options.budget_weight * term / replicas
-
     def apply(self, gradients):
-        """One step of Adam, with the alphas' own L2."""
+        """One step of Adam on the loss, the budget term and the alphas' own L2.
+
+        Args:
+            gradients: of this replica's share of the loss, one an alpha.
+        """
+        values = [alpha.value for alpha in self.variables]
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(values)
+            term = self._options.budget_weight * overrun(self._space, self._budget, self._probabilities())
+        by_budget = tape.gradient(term / replicas, values, unconnected_gradients="zero")
+        decay = self._options.alpha_weight_decay / replicas
         self.optimizer.apply(
-            optimizers.with_l2(gradients, self.variables, self._options.alpha_weight_decay), self.variables
+            [
+                ordered.total([by_loss, by_term, decay * tf.convert_to_tensor(alpha)])
+                for by_loss, by_term, alpha in zip(gradients, by_budget, self.variables, strict=True)
+            ],
+            self.variables,
         )
 
     def searched(self, step):

@@ -16,7 +16,7 @@ Outputs are what the backbone goes on with and the add-on layer's own output, bo
 import keras
 import tensorflow as tf
 
-from okd_tf.ops import OPS
+from okd_tf.ops import OPS, ordered
 
 
 class MixedCell(keras.layers.Layer):
@@ -193,10 +193,15 @@ def _results(stream, feed_back, outputs):
 
 
 def _weighted_sum(candidates, weights, read, training):
+    inputs = ordered.fan_out(read, len(candidates))
+    outputs = [
+        candidate(value, training=training) for candidate, value in zip(candidates, inputs, strict=True)
+    ]
     weights = tf.cast(weights, read.dtype)
-    return tf.add_n(
-        [weights[index] * candidate(read, training=training) for index, candidate in enumerate(candidates)]
-    )
+    # Flat, so that graph optimisation takes it for no part of another sum. The first term's memory is read by
+    # nothing else, so `AddN` always begins with it.
+    terms = [tf.reshape(weights[index] * output, [-1]) for index, output in enumerate(outputs)]
+    return tf.ensure_shape(tf.reshape(tf.add_n(terms), tf.shape(read)), read.shape)
 
 
 def _one_running(op, alive, count):

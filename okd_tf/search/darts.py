@@ -52,15 +52,14 @@ class DartsSearch(base.SearchModel):
         self.val_loss_metric.update_state(loss * tf.distribute.get_strategy().num_replicas_in_sync)
 
     def first_order(self, batch):
-        """(gradients of L_val(w, alpha) + budget term with respect to the alphas, L_val)."""
+        """(gradients of L_val(w, alpha) with respect to the alphas, L_val)."""
         teacher_logits = self.objective.teacher_logits(batch)
         values = [alpha.value for alpha in self.alphas.variables]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(values)
             logits = self.network(batch["image"], training=True)
             loss = self.objective(batch["label"], logits, teacher_logits)
-            total = self.alphas.penalized(loss)
-        return tape.gradient(total, values, unconnected_gradients="zero"), loss
+        return tape.gradient(loss, values, unconnected_gradients="zero"), loss
 
     def propose(self, count, seed):
         """The `count` most probable architectures that fit; `seed` has no effect."""

@@ -65,8 +65,7 @@ class GumbelSearch(base.SearchModel):
             tape.watch(values)
             logits = self.network(batch["image"], training=True)
             loss = self.objective(batch["label"], logits, teacher_logits)
-            total = self.alphas.penalized(loss)
-        self.alphas.apply(tape.gradient(total, values, unconnected_gradients="zero"))
+        self.alphas.apply(tape.gradient(loss, values, unconnected_gradients="zero"))
         self.val_loss_metric.update_state(loss * tf.distribute.get_strategy().num_replicas_in_sync)
 
     def propose(self, count, seed):

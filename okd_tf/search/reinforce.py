@@ -185,7 +185,7 @@ class ReinforceSearch(base.SearchModel):
             entropy = tf.reduce_mean(tf.reduce_sum(entropies, axis=(1, 2)))
             loss = -tf.reduce_mean(advantages * log_probability) - self.options.controller_entropy * entropy
         # Where no layer can chain, what decides that has no gradient.
-        weights = self.controller.trainable_variables
+        weights = [weight.value for weight in self.controller.trainable_variables]
         gradients = tape.gradient(loss, weights, unconnected_gradients="zero")
         return [tf.convert_to_tensor(gradient) for gradient in gradients]
 

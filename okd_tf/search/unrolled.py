@@ -15,7 +15,7 @@ EPSILON = 0.01  # times 1 / |v|
 
 
 def alpha_gradients(model, training_batch, validation_batch):
-    """The gradients of L_val(w', alpha) + budget term with respect to the alphas, and L_val(w', alpha).
+    """The gradients of L_val(w', alpha) with respect to the alphas, and L_val(w', alpha).
 
     Gradients are this replica's share: their sum over replicas is the gradient for the whole batch. What
     they are taken at (w', v) is of the whole batch. xi is the weights' learning rate; L_train has their L2.
@@ -43,13 +43,7 @@ def alpha_gradients(model, training_batch, validation_batch):
         (side, _), _ = _gradients(model, training_batch, moved, of_weights=False)
         sides.append(side)
     implicit = [(plus - minus) / (2.0 * epsilon) for plus, minus in zip(*sides, strict=True)]
-    # The budget term rests on the alphas alone.
-    values = [alpha.value for alpha in model.alphas.variables]
-    with tf.GradientTape(watch_accessed_variables=False) as tape:
-        tape.watch(values)
-        term = model.alphas.penalized(tf.zeros([]))
-    budget = tape.gradient(term, values, unconnected_gradients="zero")
-    return [g - xi * h + b for g, h, b in zip(direct, implicit, budget, strict=True)], loss
+    return [by_alpha - xi * by_weights for by_alpha, by_weights in zip(direct, implicit, strict=True)], loss
 
 
 def _gradients(model, batch, weights, of_alphas=True, of_weights=True):

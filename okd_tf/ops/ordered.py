@@ -1,0 +1,28 @@
+"""Sums of several tensors that give the same bits every time.
+
+TensorFlow's `AddN` begins with an input whose memory it may reuse, which depends on timing; the gradient of a
+tensor that is read three times is such a sum, and graph optimisation makes one of any tree of additions. Two
+terms give the same bits in either order; more go through here.
+"""
+
+import tensorflow as tf
+
+
+def total(terms):
+    """The sum of tensors of one shape, from the first to the last."""
+    first, *others = terms
+    result, shape = first, tf.shape(first)
+    for term in others:
+        # The shape in between keeps graph optimisation from taking the additions for one tree.
+        result = tf.reshape(tf.reshape(result, [-1]) + tf.reshape(term, [-1]), shape)
+    return tf.ensure_shape(result, first.shape)
+
+
+def fan_out(tensor, count):
+    """So many references to a tensor, for as many readers: its gradient is the `total` of theirs."""
+
+    @tf.custom_gradient
+    def references(value):
+        return [tf.identity(value) for _ in range(count)], lambda *gradients: total(gradients)
+
+    return references(tensor)
