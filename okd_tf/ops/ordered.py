@@ -5,6 +5,8 @@ tensor that is read three times is such a sum, and graph optimisation makes one 
 terms give the same bits in either order; more go through here.
 """
 
+import itertools
+
 import tensorflow as tf
 
 
@@ -12,10 +14,12 @@ def total(terms):
     """The sum of tensors of one shape, from the first to the last."""
     first, *others = terms
     result, shape = first, tf.shape(first)
-    for term in others:
-        # The shape in between keeps graph optimisation from taking the additions for one tree.
-        result = tf.reshape(tf.reshape(result, [-1]) + tf.reshape(term, [-1]), shape)
-    return tf.ensure_shape(result, first.shape)
+    # Flat in every other addition: the change of shape in between keeps graph optimisation from taking them
+    # for one tree.
+    shapes = itertools.cycle([[-1], tf.concat([[1], shape], axis=0)])
+    for term, own in zip(others, shapes, strict=False):
+        result = tf.reshape(result, own) + tf.reshape(term, own)
+    return tf.ensure_shape(tf.reshape(result, shape), first.shape)
 
 
 def fan_out(tensor, count):

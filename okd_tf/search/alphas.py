@@ -81,8 +81,9 @@ class Alphas:
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(values)
-            term = self._options.budget_weight * overrun(self._space, self._budget, self._probabilities())
-        by_budget = tape.gradient(term / replicas, values, unconnected_gradients="zero")
+            term = overrun(self._space, self._budget, self._probabilities())
+            share = self._options.budget_weight * term / replicas
+        by_budget = tape.gradient(share, values, unconnected_gradients="zero")
         decay = self._options.alpha_weight_decay / replicas
         self.optimizer.apply(
             [

@@ -200,7 +200,9 @@ def _weighted_sum(candidates, weights, read, training):
     weights = tf.cast(weights, read.dtype)
     # Flat, so that graph optimisation takes it for no part of another sum. The first term's memory is read by
     # nothing else, so `AddN` always begins with it.
-    terms = [tf.reshape(weights[index] * output, [-1]) for index, output in enumerate(outputs)]
+    terms = [
+        tf.reshape(weight * output, [-1]) for weight, output in zip(tf.unstack(weights), outputs, strict=True)
+    ]
     return tf.ensure_shape(tf.reshape(tf.add_n(terms), tf.shape(read)), read.shape)
 
 

@@ -84,7 +84,7 @@ def _applied(model, monkeypatch, gradients):
 def test_the_decay_of_alphas_is_their_own_factor_times_the_alpha(monkeypatch):
     gradients = None
     for own, of_weights in ((0.25, 0.7), (0.0, 0.7)):
-        model = _make("darts", alpha_weight_decay=own, weight_decay=of_weights)
+        model = _make("darts", alpha_weight_decay=own, weight_decay=of_weights, budget_weight=0.0)
         learnt = model.supernet.alphas()
         gradients = gradients or [tf.fill(alpha.shape, 0.5) for alpha in learnt]
         applied = _applied(model, monkeypatch, gradients)
@@ -159,12 +159,22 @@ def test_inside_the_budget_the_overrun_has_no_gradient(model):
     assert all(gradient is None or not np.any(gradient) for gradient in gradients)
 
 
-def test_the_budget_term_is_added_with_its_weight(model):
-    term = float(_overrun(model, model.budget))
-    assert term > 0.1
-    assert float(model.alphas.penalized(tf.constant(3.0))) == pytest.approx(3 + term)
-    heavy = alphas.Alphas(model.supernet, model.space, model.budget, tiny.make_options(budget_weight=4.0))
-    assert float(heavy.penalized(tf.constant(3.0))) == pytest.approx(3 + 4 * term)
+@pytest.mark.parametrize(("budget_weight", "decay"), [(0.0, 0.0), (4.0, 0.0), (1.0, 0.5), (4.0, 0.5)])
+def test_adam_gets_the_loss_s_gradient_the_weighted_budget_s_and_the_decay(budget_weight, decay, monkeypatch):
+    model = _make("darts", budget_weight=budget_weight, alpha_weight_decay=decay)
+    values = [alpha.value for alpha in model.alphas.variables]
+    with tf.GradientTape() as tape:
+        overrun = _overrun(model, model.budget)
+    assert float(overrun) > 0.1
+    of_budget = [
+        gradient.numpy() for gradient in tape.gradient(overrun, values, unconnected_gradients="zero")
+    ]
+    of_loss = [np.random.default_rng(1).normal(size=value.shape).astype(np.float32) for value in values]
+    given = []
+    monkeypatch.setattr(model.alphas.optimizer, "apply", lambda found, of: given.extend(found))
+    model.alphas.apply([tf.constant(gradient) for gradient in of_loss])
+    for found, loss, budget, value in zip(given, of_loss, of_budget, values, strict=True):
+        np.testing.assert_allclose(found, loss + budget_weight * budget + decay * value.numpy(), rtol=1e-5)
 
 
 def test_distributions_are_the_cells_probabilities(model):
