@@ -11,8 +11,8 @@ from absl import flags
 from okd_tf import cli, errors, files, settings
 
 _SHARED = ("backbone", "backbone_width", "batch_size", "ops")
-_DEFAULTS = ["ce", "search_darts", "search_gumbel", "search_reinforce", "search_random"]
-_WHAT = flags.DEFINE_list("what", _DEFAULTS, "what to time; ratios are to ce")
+_CASES = ["ce", *(f"search_{name}" for name in settings.STRATEGIES)]
+_WHAT = flags.DEFINE_list("what", _CASES, f"what to time, of {', '.join(_CASES)}; ratios are to ce")
 _JSON = flags.DEFINE_string("json", "", "file to write the results to, as a JSON list")
 _ROUNDS = flags.DEFINE_integer("rounds", 7, "how often each takes its turn", lower_bound=1)
 _SECONDS = flags.DEFINE_float("seconds", 2.0, "how long a turn is", lower_bound=0.0)
@@ -23,22 +23,20 @@ _CLASSES = flags.DEFINE_integer("classes", 100, "number of classes", lower_bound
 def main():
     """Measures, and shows and writes the results."""
     chosen = settings.Settings(workdir="none", **{name: cli.value(name) for name in _SHARED})
+    for name in _WHAT.value:
+        if name not in _CASES:
+            raise errors.unknown("--what", name, _CASES)
+    if not _WHAT.value:
+        raise errors.UserError(f"--what: nothing to time; name some of {','.join(_CASES)}")
+    if _JSON.value:
+        files.write_json(_JSON.value, [])  # a path that cannot be written is known before the work
     cli.import_tensorflow()
     # After the flags are known to be good: these imports take seconds.
     from okd_tf import backbones
     from okd_tf.benchmark import cases, measure
 
-    for flag, names, valid in (
-        ("--what", _WHAT.value, cases.CASES),
-        ("--backbone", [chosen.backbone], backbones.BACKBONES),
-    ):
-        for name in names:
-            if name not in valid:
-                raise errors.unknown(flag, name, valid)
-    if not _WHAT.value:
-        raise errors.UserError(f"--what: nothing to time; name some of {','.join(cases.CASES)}")
-    if _JSON.value:
-        files.write_json(_JSON.value, [])  # a path that cannot be written is known before the work
+    if chosen.backbone not in backbones.BACKBONES:
+        raise errors.unknown("--backbone", chosen.backbone, backbones.BACKBONES)
     setup = cases.Setup(
         chosen.backbone,
         chosen.backbone_width,

@@ -63,6 +63,12 @@ def _run(*flags):
     )
 
 
+def test_the_tool_knows_every_case_without_tensorflow():
+    done = _run("--what=none")
+    (line,) = done.stderr.strip().splitlines()
+    assert line.endswith(f"valid: {', '.join(sorted(cases.CASES))}")
+
+
 def test_the_tool_writes_what_it_shows(tmp_path):
     path = tmp_path / "out.json"
     done = _run(
