@@ -11,6 +11,7 @@ from typing import Any
 from okd_tf import errors
 
 STRATEGIES = ("darts", "gumbel", "reinforce", "random")
+LOSSES = ("ce", "mean", "vote", "oracle", "dkd", "oracle_dkd")
 REWARDS = ("accuracy", "loss")
 OPS = (
     *("identity", "conv_3x3", "conv_5x5", "sep_conv_3x3", "sep_conv_5x5"),
@@ -88,7 +89,7 @@ class Settings:
     )
     ops: tuple[str, ...] = _option(OPS, "candidate operations of the add-on layers")
     strategy: str = _option("darts", f"how to search: {', '.join(STRATEGIES)}")
-    search_loss: str = _option("oracle", "loss of the search: ce, mean or oracle")
+    search_loss: str = _option("oracle", f"loss of the search: {', '.join(LOSSES)}")
     search_epochs: int = _option(10, "epochs of the search", minimum=1)
     search_warmup_epochs: int = _option(1, "epochs in which only the weights learn", minimum=0)
     search_sharpness: float = _option(
@@ -122,9 +123,14 @@ class Settings:
 
     arch: str = _option("", "train this arch.json in place of the workdir's own")
     student: str = _option("", "evaluate or export this .keras file in place of the workdir's own", kind=ONCE)
-    train_loss: str = _option("oracle", "loss of the student's training: ce, mean or oracle")
+    train_loss: str = _option("oracle", f"loss of the student's training: {', '.join(LOSSES)}")
     temperature: float = _option(4.0, "of the soft targets, in search and training", minimum=1e-3)
     ce_weight: float = _option(0.0, "share of the label's cross-entropy in a distillation loss", minimum=0)
+    standardize_logits: bool = _option(
+        False, "losses with teachers: distil from logits of mean 0 and deviation 1, of teachers and student"
+    )
+    dkd_alpha: float = _option(1.0, "dkd, oracle_dkd: factor of what is said of the label", minimum=0)
+    dkd_beta: float = _option(8.0, "dkd, oracle_dkd: factor of what is said of other classes", minimum=0)
     student_epochs: int = _option(30, "epochs of the student and of the baseline", minimum=1)
     baseline: bool = _option(True, "also train the bare backbone with the cross-entropy")
 
@@ -153,11 +159,15 @@ class Settings:
             ("--stages", self.stages, STAGES),
             ("--ops", self.ops, OPS),
             ("--strategy", [self.strategy], STRATEGIES),
+            ("--search_loss", [self.search_loss], LOSSES),
+            ("--train_loss", [self.train_loss], LOSSES),
             ("--reward", [self.reward], REWARDS),
         ):
             for name in names:
                 if name not in valid:
                     raise errors.unknown(flag, name, valid)
+        if self.dkd_alpha == self.dkd_beta == 0:
+            raise errors.UserError("--dkd_alpha, --dkd_beta: both are 0, which teaches nothing; raise one")
         if not self.ops:
             raise errors.UserError(f"--ops: none given; name some of {','.join(OPS)}")
         if len(set(self.ops)) < len(self.ops):

@@ -70,6 +70,13 @@ def test_a_share_above_one_is_refused():
         settings.Settings(workdir="a", ce_weight=1.5)
 
 
+def test_a_decoupled_loss_of_nothing_is_refused():
+    settings.Settings(workdir="a", dkd_alpha=0.0)
+    settings.Settings(workdir="a", dkd_beta=0.0)
+    with pytest.raises(errors.UserError, match=r"^--dkd_alpha, --dkd_beta: both are 0"):
+        settings.Settings(workdir="a", dkd_alpha=0.0, dkd_beta=0.0)
+
+
 def test_a_warm_up_that_is_the_whole_search_is_refused_by_both_flags():
     settings.Settings(workdir="a", search_epochs=3, search_warmup_epochs=2)
     with pytest.raises(errors.UserError, match=r"^--search_warmup_epochs: 3 .*--search_epochs=3"):
@@ -88,6 +95,7 @@ def test_a_warm_up_that_is_the_whole_search_is_refused_for_what_learns(strategy)
 
 def test_names_that_settings_know_without_tensorflow_are_the_registered_ones():
     assert set(settings.STRATEGIES) == set(search.STRATEGIES)
+    assert set(settings.LOSSES) == set(losses.KD_LOSSES)
     assert set(settings.REWARDS) == set(reinforce.REWARDS)
     # Costs, figures and tests list operations in this order.
     assert tuple(OPS) == settings.OPS
@@ -105,6 +113,8 @@ def test_second_order_is_of_darts_alone(strategy):
     [
         ({"strategy": "dart"}, "^--strategy: unknown name 'dart'; did you mean darts"),
         ({"reward": "los"}, "^--reward: unknown name 'los'; did you mean loss"),
+        ({"search_loss": "orcale"}, "^--search_loss: unknown name 'orcale'; did you mean oracle"),
+        ({"train_loss": "oracle-dkd"}, "^--train_loss: unknown name 'oracle-dkd'; did you mean oracle_dkd"),
         ({"ops": ("conv_3x3", "conv3x3")}, "^--ops: unknown name 'conv3x3'; did you mean conv_3x3"),
         ({"ops": ()}, "^--ops: none given; name some of identity,conv_3x3,"),
         ({"ops": ("identity", "conv_3x3", "identity")}, "^--ops: .* names one twice"),

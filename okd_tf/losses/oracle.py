@@ -1,5 +1,10 @@
 """Oracle distillation: for each example only the teachers that are right teach.
 
+    L(x, y) = (1 / sum_i u_i) sum_i u_i tau^2 KL(softmax(t_i / tau) || softmax(s / tau))    if any u_i = 1,
+            = CE(y, softmax(s))                                                            otherwise,
+
+    u_i = [argmax t_i = y].
+
 Kang, Mun, Han, "Towards Oracle Knowledge Distillation with Neural Architecture Search" (AAAI 2020). The
 formula is our reading of the paper's abstract and of public summaries.
 """
@@ -19,17 +24,4 @@ def right(labels, teacher_logits):
     return predictions == labels[:, tf.newaxis]
 
 
-def loss(labels, student_logits, teacher_logits, temperature=1.0, ce_weight=0.0):
-    """L(x, y) = (1 / sum_i u_i) sum_i u_i tau^2 KL(softmax(t_i / tau) || softmax(s / tau)) if any u_i = 1,
-    and the cross-entropy to the label otherwise.
-
-    labels int [batch], student_logits [batch, classes], teacher_logits [batch, teachers, classes] -> [batch].
-    """
-    u = tf.cast(right(labels, teacher_logits), student_logits.dtype)
-    num_right = tf.reduce_sum(u, axis=1)
-    weights = u / tf.maximum(num_right, 1.0)[:, tf.newaxis]
-    divergence = distillation.weighted_divergence(student_logits, teacher_logits, weights, temperature)
-    untaught = tf.ones_like(num_right)
-    return distillation.with_labels(
-        labels, student_logits, divergence, tf.where(num_right > 0, ce_weight * untaught, untaught)
-    )
+loss = distillation.loss(right)

@@ -2,7 +2,7 @@
 
 import pathlib
 
-from okd_tf import backbones, data, errors, losses
+from okd_tf import backbones, data, errors
 from okd_tf.arch import cost
 from okd_tf.pipeline import record, stages
 from okd_tf.search import derive
@@ -20,8 +20,6 @@ def check(context, names):
     for flag, name, valid in (
         ("--dataset", chosen.dataset, data.DATASETS),
         ("--teacher_backbone", chosen.teacher_backbone, backbones.BACKBONES),
-        ("--search_loss", chosen.search_loss, losses.KD_LOSSES),
-        ("--train_loss", chosen.train_loss, losses.KD_LOSSES),
         ("--schedule", chosen.schedule, optimizers.SCHEDULES),
     ):
         if name not in valid:

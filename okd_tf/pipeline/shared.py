@@ -196,6 +196,7 @@ class Context:
             self.settings.temperature,
             self.settings.ce_weight,
             live_teachers=self.ensemble.live if live else None,
+            settings={setting: getattr(self.settings, setting) for setting in losses.SETTINGS[name]},
         )
 
     def training_batches(self, loss, purpose):

@@ -155,6 +155,7 @@ STAGES = {
                 *_RECIPE,
                 "trial",
                 *_LOSS,
+                *losses.SETTINGS[context.settings.search_loss],
                 *_SEARCH,
                 *_STRATEGY[context.settings.strategy],
             ),
@@ -175,7 +176,14 @@ STAGES = {
             "student",
             work.train_student,
             folder="student",
-            settings=lambda context: (*_RECIPE, "trial", *_LOSS, "train_loss", "student_epochs"),
+            settings=lambda context: (
+                *_RECIPE,
+                "trial",
+                *_LOSS,
+                *losses.SETTINGS[context.settings.train_loss],
+                "train_loss",
+                "student_epochs",
+            ),
             reads=lambda context: {
                 "arch.json": context.arch_path,
                 **_teacher_files_for(lambda chosen: chosen.train_loss)(context),

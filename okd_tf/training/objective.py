@@ -1,7 +1,8 @@
 """Which loss a network is trained with, and where its teachers' logits come from."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import tensorflow as tf
 
@@ -18,16 +19,21 @@ class Objective:
         ce_weight: share of the label's cross-entropy, in [0, 1].
         live_teachers: images [batch, height, width, channels] -> logits [batch, teachers, classes], asked
             when a batch carries no stored logits; None when all batches do, or the loss needs no teachers.
+        settings: the loss's own, by their names in `losses.SETTINGS`; what is left out has its default.
     """
 
     name: str
     temperature: float = 4.0
     ce_weight: float = 0.0
     live_teachers: Callable[[tf.Tensor], tf.Tensor] | None = None
+    settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
     def __post_init__(self):
         if self.name not in losses.KD_LOSSES:
             raise errors.unknown("loss", self.name, losses.KD_LOSSES)
+        unknown = set(self.settings) - set(losses.SETTINGS[self.name])
+        if unknown:
+            raise ValueError(f"loss '{self.name}' takes no setting {', '.join(sorted(unknown))}")
 
     def teacher_logits(self, batch):
         """The teachers' logits for a batch, [batch, teachers, classes], or None if the loss needs none."""
@@ -45,6 +51,6 @@ class Objective:
         labels int [batch], student_logits [batch, classes], teacher_logits [batch, teachers, classes] -> [].
         """
         per_example = losses.KD_LOSSES[self.name](
-            labels, student_logits, teacher_logits, self.temperature, self.ce_weight
+            labels, student_logits, teacher_logits, self.temperature, self.ce_weight, **self.settings
         )
         return tf.reduce_mean(per_example) / tf.distribute.get_strategy().num_replicas_in_sync

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from okd_tf.losses import KD_LOSSES, NEEDS_TEACHERS, ce
+from okd_tf import settings
+from okd_tf.losses import KD_LOSSES, NEEDS_TEACHERS, SETTINGS, ce
 
 pytestmark = pytest.mark.parametrize("name", KD_LOSSES)
 
@@ -26,8 +27,23 @@ def batch(rng):
 
 
 def test_has_the_arguments_of_the_common_interface(name):
-    parameters = inspect.signature(KD_LOSSES[name]).parameters
-    assert list(parameters) == ["labels", "student_logits", "teacher_logits", "temperature", "ce_weight"]
+    parameters = inspect.signature(KD_LOSSES[name]).parameters.values()
+    common = [one.name for one in parameters if one.kind is one.POSITIONAL_OR_KEYWORD]
+    assert common == ["labels", "student_logits", "teacher_logits", "temperature", "ce_weight"]
+
+
+def test_its_settings_are_settings_of_a_run_with_the_same_defaults_and_each_has_an_effect(name, batch):
+    default = KD_LOSSES[name](*batch, 2.0)
+    defaults = {setting: settings.default(settings.FIELDS[setting]) for setting in SETTINGS[name]}
+    np.testing.assert_array_equal(KD_LOSSES[name](*batch, 2.0, **defaults), default)
+    for setting, value in defaults.items():
+        other = KD_LOSSES[name](*batch, 2.0, **{setting: not value if value in (0, 1) else 2 * value})
+        assert np.any(np.abs(other - default) > 1e-3), setting
+
+
+def test_a_setting_that_it_has_not_is_refused(name, batch):
+    with pytest.raises(TypeError, match="unexpected keyword argument 'sharpness'"):
+        KD_LOSSES[name](*batch, 2.0, sharpness=1.0)
 
 
 @pytest.mark.parametrize("temperature", [1.0, 4.0])
@@ -51,6 +67,50 @@ def test_gradient_is_finite_sums_to_zero_over_classes_and_leaves_the_teachers(na
     assert np.all(np.any(gradient != 0, axis=1))
     # Adding a constant to all logits of the student changes no probability.
     np.testing.assert_allclose(gradient.sum(axis=1), np.zeros(BATCH), atol=1e-5)
+
+
+def _extreme_batch():
+    """Every example of a sure student, sure teachers and a label, right or wrong, up to 10,000 apart."""
+    rows = np.concatenate([scale * np.eye(CLASSES) for scale in (1e4, -1e4, 1.0)]).astype(np.float32)
+    student, one, other = (index.ravel() for index in np.indices([len(rows)] * 3))
+    labels = np.arange(len(student)) % CLASSES
+    return labels.astype(np.int32), rows[student], np.stack([rows[one], rows[other]], axis=1)
+
+
+@pytest.mark.parametrize("temperature", [1.0, 4.0])
+@pytest.mark.parametrize("standardize", [False, True])
+def test_value_and_gradient_are_finite_whatever_the_logits(name, temperature, standardize):
+    labels, student, teachers = map(tf.constant, _extreme_batch())
+    chosen = {"standardize_logits": standardize} if standardize and name in NEEDS_TEACHERS else {}
+    with tf.GradientTape() as tape:
+        tape.watch(student)
+        loss = KD_LOSSES[name](labels, student, teachers, temperature, 0.3, **chosen)
+    assert np.all(np.isfinite(loss))
+    assert np.min(loss) > -0.01  # of terms as large as 10,000
+    assert np.all(np.isfinite(tape.gradient(loss, student)))
+
+
+def test_at_what_all_its_teachers_say_and_are_right_in_it_is_zero_and_flat(name, batch):
+    if name not in NEEDS_TEACHERS:
+        return
+    labels, student, teachers = batch
+    taught = slice(0, BATCH // 4)  # all teachers are right there
+    target = teachers[taught, 0]
+    with tf.GradientTape() as tape:
+        student = target + 3.0
+        tape.watch(student)
+        loss = KD_LOSSES[name](labels[taught], student, tf.stack([target] * TEACHERS, axis=1), 2.0)
+    np.testing.assert_allclose(loss, np.zeros(BATCH // 4), atol=1e-4)
+    np.testing.assert_allclose(tape.gradient(loss, student), np.zeros([BATCH // 4, CLASSES]), atol=1e-4)
+
+
+def test_temperature_divides_logits_and_its_square_multiplies_what_teachers_teach(name, batch):
+    if name not in NEEDS_TEACHERS:
+        return
+    labels, student, teachers = (part[: BATCH // 4] for part in batch)
+    value = KD_LOSSES[name](labels, 4.0 * student, 4.0 * teachers, 4.0)
+    expected = 16.0 * KD_LOSSES[name](labels, student, teachers, 1.0)
+    np.testing.assert_allclose(value, expected, rtol=1e-4, atol=1e-4)
 
 
 def test_each_example_s_loss_depends_on_that_example_alone(name, batch):

@@ -136,6 +136,8 @@ TEACHERS = {"teachers"} | BANK
         ({"max_params": 10**6}, SEARCH),
         ({"strategy": "random"}, SEARCH),
         ({"train_loss": "mean"}, STUDENT),
+        ({"standardize_logits": True}, SEARCH),
+        ({"dkd_alpha": 2.0, "dkd_beta": 2.0}, set()),
         ({"student_epochs": 3}, STUDENT | {"baseline"}),
         ({"baseline": False}, {"baseline", "evaluate"}),
         ({"checkpoint_seconds": 5.0, "steps_per_execution": 4, "data_dir": "elsewhere"}, set()),
@@ -143,6 +145,23 @@ TEACHERS = {"teachers"} | BANK
 )
 def test_a_setting_outdates_the_stages_whose_result_it_decides(finished, change, outdated):
     assert _current(finished, **change) == MADE - outdated
+
+
+@pytest.mark.parametrize(
+    ("chosen", "change", "outdated"),
+    [
+        ({"train_loss": "dkd"}, {"dkd_beta": 2.0}, STUDENT),
+        ({"train_loss": "oracle_dkd"}, {"dkd_alpha": 2.0}, STUDENT),
+        ({"search_loss": "dkd"}, {"dkd_beta": 2.0}, SEARCH),
+        ({"train_loss": "ce"}, {"standardize_logits": True}, SEARCH),
+        ({"search_loss": "ce"}, {"standardize_logits": True}, STUDENT),
+        ({"search_loss": "ce", "train_loss": "ce"}, {"standardize_logits": True}, set()),
+    ],
+)
+def test_a_setting_of_a_loss_outdates_the_stages_that_use_it(finished, chosen, change, outdated):
+    _run(finished, **chosen)
+    before = _current(finished, **chosen)
+    assert _current(finished, **chosen, **change) == before - outdated
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 import tiny
 
-from okd_tf import search
+from okd_tf import losses, search
 from okd_tf.arch import spec
 from okd_tf.ops import batch_norm, ordered
 from okd_tf.search import supernet
@@ -109,11 +109,20 @@ def test_a_total_and_the_gradient_of_a_fan_out_are_seen_as_pairs():
     tf.debugging.assert_near(gradient(), expected)
 
 
-@pytest.mark.parametrize("name", ["ce", "mean", "oracle"])
-def test_a_classifier_s_step(name):
+@pytest.mark.parametrize(
+    ("name", "chosen"),
+    [
+        *((name, {}) for name in losses.KD_LOSSES),
+        *((name, {"standardize_logits": True}) for name in sorted(losses.NEEDS_TEACHERS)),
+    ],
+)
+def test_a_classifier_s_step(name, chosen):
     backbone = tiny.make_backbone()
     model = classifier.Classifier(
-        batch_norm.fused_copy(backbone.model), objective.Objective(name, 2.0, 0.3), _rate(), 1e-3
+        batch_norm.fused_copy(backbone.model),
+        objective.Objective(name, 2.0, 0.3, settings=chosen),
+        _rate(),
+        1e-3,
     )
     batch = _batch(0)
     assert not _long(tf.function(lambda: model.train_step(batch)))

@@ -55,6 +55,22 @@ def test_a_loss_whose_teachers_are_nowhere_says_so():
         objective.Objective("mean").teacher_logits({"image": IMAGES})
 
 
+def test_a_setting_that_the_loss_does_not_take_is_refused():
+    with pytest.raises(ValueError, match="loss 'oracle' takes no setting dkd_beta"):
+        objective.Objective("oracle", settings={"standardize_logits": True, "dkd_beta": 1.0})
+
+
+@pytest.mark.parametrize(
+    ("name", "chosen"),
+    [(name, {setting: 2.5}) for name in losses.KD_LOSSES for setting in losses.SETTINGS[name]],
+)
+def test_the_loss_s_own_settings_reach_it(name, chosen):
+    expected = np.mean(losses.KD_LOSSES[name](LABELS, STUDENT, STORED, 3.0, 0.25, **chosen))
+    given = float(objective.Objective(name, 3.0, 0.25, settings=chosen)(LABELS, STUDENT, STORED))
+    assert given == pytest.approx(expected, rel=1e-6)
+    assert given != pytest.approx(float(objective.Objective(name, 3.0, 0.25)(LABELS, STUDENT, STORED)))
+
+
 @pytest.mark.parametrize("name", losses.KD_LOSSES)
 def test_its_value_is_the_mean_of_the_registered_loss_with_its_settings(name):
     chosen = objective.Objective(name, temperature=3.0, ce_weight=0.25)
