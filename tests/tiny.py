@@ -5,7 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from okd_tf import backbones
-from okd_tf.arch import cost, space, spec
+from okd_tf.arch import cost, space, spec, uniform
 from okd_tf.data import batches, examples, splits, views
 from okd_tf.ops import batch_norm
 from okd_tf.search import STRATEGIES, options, supernet
@@ -62,6 +62,11 @@ def make_backbone(width=8):
 
 def make_space(backbone):
     return space.SearchSpace.around(backbone, OPS)
+
+
+def draw(of, generator):
+    """Any architecture of a space."""
+    return uniform.UniformSampler(of, spec.Budget()).sample(generator)
 
 
 def make_template(backbone, budget):

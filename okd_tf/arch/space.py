@@ -115,23 +115,6 @@ class SearchSpace:
                 found.append((chain, feed_back, alive))
         return found
 
-    def sample(self, generator: random.Random) -> Architecture:
-        """One architecture, each with the same probability."""
-        choices: list[Choice] = []
-        read = False
-        for layer in reversed(range(self.layers)):
-            options = self._options(layer, read)
-            weights = [count for _, _, count in options]
-            # randrange over exact integers: weights can be beyond what a float holds.
-            position = generator.randrange(sum(weights))
-            for (chain, feed_back), alive, count in options:  # noqa: B007 - the last ones are used below
-                if position < count:
-                    break
-                position -= count
-            choices.append((generator.randrange(len(self.ops)), chain, feed_back) if alive else DEAD)
-            read = alive and bool(chain)
-        return tuple(reversed(choices))
-
     def thinned(
         self, architecture: Architecture, generator: random.Random, budget: spec.Budget
     ) -> Architecture:
@@ -152,17 +135,12 @@ class SearchSpace:
             )
         return architecture
 
-    def _options(self, layer: int, read: bool) -> list[tuple[tuple[int, int], bool, int]]:
-        """((chain, feed_back), alive, how many architectures of layers 0..layer) for what reads the layer."""
-        options = []
-        for chain, feed_back, alive in self.gates(layer, read):
-            below = self._count(layer, alive and bool(chain))
-            options.append(((chain, feed_back), alive, below * (len(self.ops) if alive else 1)))
-        return options
-
     @functools.cache  # noqa: B019 - spaces are few and live as long as the run
     def _count(self, layers: int, read: bool) -> int:
         """Architectures of the first `layers` layers, given whether the last of them is read."""
         if layers == 0:
             return 1
-        return sum(count for _, _, count in self._options(layers - 1, read))
+        return sum(
+            self._count(layers - 1, alive and bool(chain)) * (len(self.ops) if alive else 1)
+            for chain, _, alive in self.gates(layers - 1, read)
+        )

@@ -10,6 +10,7 @@ import numpy as np
 
 from okd_tf import errors
 from okd_tf.backbones import base, graph, keras_file
+from okd_tf.ops import batch_norm
 
 _SCALING = {"Rescaling", "Normalization", "Multiply", "Divide", "TrueDivide", "Subtract"}
 
@@ -82,6 +83,10 @@ def _rebuilt(network, image_shape, mean, std):
     def clone(layer):
         if graph.renewable(layer) and layer.name == last and _activation(layer) == "softmax":
             return layer.__class__.from_config({**layer.get_config(), "activation": "linear"})
+        if type(layer) is keras.layers.BatchNormalization:
+            # A model of long trainings may have a momentum whose averages shorter ones never catch up with.
+            momentum = min(layer.momentum, batch_norm.MOMENTUM)
+            return keras.layers.BatchNormalization.from_config({**layer.get_config(), "momentum": momentum})
         return graph.fresh(layer)
 
     def call(layer, *args, **kwargs):

@@ -14,7 +14,7 @@ import tensorflow as tf
 from okd_tf import backbones, search
 from okd_tf.arch import cost, space, spec
 from okd_tf.ops import batch_norm
-from okd_tf.search import options, supernet, telemetry
+from okd_tf.search import options, supernet
 from okd_tf.training import classifier, objective, optimizers
 
 TEACHERS = 3  # whose logits come with a batch
@@ -85,8 +85,11 @@ def ce(setup: Setup) -> Case:
     return Case(_traced(lambda: model.train_step(batch)), 3.0 * cost.of_model(backbone.model).flops)
 
 
-def search_step(setup: Setup, strategy: str) -> Case:
-    """A step of a search: of reinforce and random, of the shared weights alone."""
+def search_step(setup: Setup, strategy: str, unrolled: bool = False) -> Case:
+    """A step of a search: of reinforce and random, of the shared weights alone.
+
+    What reinforce does between epochs is not in it: updates times networks forward passes of a batch.
+    """
     backbone = setup.make_backbone()
     search_space = space.SearchSpace.around(backbone, setup.ops)
     chosen = search.STRATEGIES[strategy]
@@ -104,29 +107,34 @@ def search_step(setup: Setup, strategy: str) -> Case:
             sharpness=1.0,
             budget_weight=1.0,
             seed=0,
+            unrolled=unrolled,
         ),
     )
     training, validation = setup.make_batch(0), setup.make_batch(1)
     data = (training, validation) if model.bilevel else training
-    return Case(_traced(lambda: model.train_step(data)), _search_flops(model, search_space, strategy))
+    flops = _search_flops(model, search_space, strategy, unrolled)
+    return Case(_traced(lambda: model.train_step(data)), flops)
 
 
 CASES: dict[str, Callable[[Setup], Case]] = {
     "ce": ce,
     **{f"search_{name}": functools.partial(search_step, strategy=name) for name in search.STRATEGIES},
+    "search_darts_unrolled": functools.partial(search_step, strategy="darts", unrolled=True),
 }
 
 
-def _search_flops(model, search_space, strategy):
+def _search_flops(model, search_space, strategy, unrolled):
     """FLOPs of a step, per training image: of a weight step and, if there is one, of an alpha step."""
     base = search_space.base.flops
     every = sum(op.flops for costs in search_space.op_costs for op in costs)
-    sampled = telemetry.expect(search_space, model.distributions()).flops - base
+    sampled = model.expectation().flops - base
     of_weights = 3.0 * (base + (every if strategy == "darts" else sampled))
     if not model.bilevel:
         return of_weights
     # Nothing is computed for the weights. Gumbel runs one operation in every layer, dead ones included.
     of_alphas = 2.0 * (base + (every if strategy == "darts" else every / len(search_space.ops)))
+    if unrolled:  # gradients of the weights on both batches, and of the alphas at two sides
+        of_alphas = (3.0 + 3.0 + 2.0 + 2.0) * (base + every)
     return of_weights + of_alphas
 
 

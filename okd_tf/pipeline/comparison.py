@@ -6,8 +6,8 @@
       bare_backbone/trial_N/     the backbone as it is, trained the same way
       comparison.json .md .png   the figures, the page, the plot
 
-Each of these folders is the workdir of a run of its own that borrows the teachers and the bank, so a
-comparison that was killed goes on where it stopped, and what changed flags make old is redone.
+Each of these folders holds the stages of a run that borrows the teachers and the bank, so a comparison that
+was killed goes on where it stopped. To export a student of it, give tools/export.py its --student.
 """
 
 import dataclasses
@@ -40,11 +40,16 @@ def run(chosen, strategies, trials, sample):
     context = Context(chosen)
     if chosen.arch or chosen.student:
         raise errors.UserError("--arch, --student: searches are compared here; leave them out")
+    if chosen.trial:
+        raise errors.UserError("--trial: trials are counted here, by --trials; leave it out")
+    if len(set(strategies)) < len(strategies):
+        raise errors.UserError(f"--strategies: {','.join(strategies)} names one twice; name each once")
     check.check(context, ("teachers", "bank", "search", "student"))
+    drawn = _draw(context, sample)
+    _check_searches(context, strategies, trials, drawn)
     record.describe(context)
     for name in ("teachers", "bank"):
         record.complete(context, stages.STAGES[name])
-    drawn = _draw(context, sample)
     trained = [
         _student_of(context, _fixed(context, architecture), f"sample/{number:02}")[1]
         for number, architecture in enumerate(drawn)
@@ -66,6 +71,20 @@ def run(chosen, strategies, trials, sample):
     progress.say(f"\n{page.screen(found)}\n\nresults: {folder}/comparison.md, .json and .png")
 
 
+def _check_searches(context, strategies, trials, drawn):
+    """Refuses what a strategy cannot use, and to replace what was made with other flags unless asked to."""
+    for name in strategies:
+        for trial in range(trials):
+            run = _search_run(context, name, trial, drawn)
+            for stage in ("search", "student"):
+                why = record.outdated(run, stages.STAGES[stage])
+                if why.startswith(record.OTHER_INPUTS) and not context.settings.redo:
+                    raise errors.UserError(
+                        f"--workdir: {run.workdir} holds a {stage} that {why}; use another --workdir, or add "
+                        "--redo to replace what was compared"
+                    )
+
+
 def _draw(context, count):
     """Different architectures within the budget, uniformly; fewer if there are not so many."""
     sampler = uniform.UniformSampler(context.space, context.budget)
@@ -84,7 +103,7 @@ def _fixed(context, architecture):
 
 def _search(context, strategy, trial, drawn, trained):
     """One search and its student: (its run, a row of the comparison)."""
-    run = _run_of(context, f"{strategy}/trial_{trial}", trial, strategy=strategy, also_score=drawn)
+    run = _search_run(context, strategy, trial, drawn)
     record.complete(run, stages.STAGES["search"])
     record.complete(run, stages.STAGES["student"])
     chosen = next(
@@ -110,10 +129,14 @@ def _student_of(context, architecture, name, trial=0):
     path = folder / "arch.json"
     if not path.exists() or spec.read(path) != architecture:
         context.keep_backbone(folder)
-        spec.write(path, architecture)
+        spec.write(path, dataclasses.replace(architecture, folder=str(folder)))
     run = _run_of(context, name, trial, arch=str(path))
     record.complete(run, stages.STAGES["student"])
     return run, _row(run, "uniform" if architecture.add_ons else BARE, trial)
+
+
+def _search_run(context, strategy, trial, drawn):
+    return _run_of(context, f"{strategy}/trial_{trial}", trial, strategy=strategy, also_score=drawn)
 
 
 def _run_of(context, name, trial, also_score=(), **changes):
@@ -124,6 +147,7 @@ def _run_of(context, name, trial, also_score=(), **changes):
         workdir=str(context.workdir / "compare" / name),
         trial=trial,
         baseline=False,
+        stop_on_collapse=False,
         unrolled=context.settings.unrolled and strategy == "darts",
         **changes,
     )

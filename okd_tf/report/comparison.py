@@ -8,10 +8,11 @@ from okd_tf.training import progress
 _COLUMNS = ("strategy", "shared", "val", "test", "parameters", "images", "time", "Kendall tau")
 _MEANING = """\
 `shared`: validation accuracy, in percent, of what was found, with the search's shared weights. `val`, `test`:
-after training it from scratch (last epoch). `images`: training and validation images that the search ran
-through its networks. `Kendall tau`: rank correlation between validation accuracies with shared weights and
-after training, over {sample} architectures drawn uniformly from the budget. Means, and standard deviations
-over trials where there are several.
+after training it from scratch (last epoch). `images`: training and validation images that the search's steps
+and rewards used; `time`: of its epochs. Ranking candidates at the end, the same for all, is in neither.
+`Kendall tau`: rank correlation between validation accuracies with shared weights and after training, over
+{sample} architectures drawn uniformly from the budget. Means, and standard deviations over trials where there
+are several.
 """
 
 
@@ -103,20 +104,25 @@ def plot(found, path):
 
 
 def _verdict(found):
-    """Which strategies were better than random search on the test split, and which were not."""
-    means = {}
+    """Whether each strategy did better than random search on the test split, and how sure that is."""
+    by_trial = {}
     for row in found["results"]:
-        means.setdefault(row["who"], []).append(row["test_accuracy"])
-    means = {who: float(np.mean(values)) for who, values in means.items()}
-    if "random" not in means:
+        by_trial.setdefault(row["who"], {})[row["trial"]] = 100 * row["test_accuracy"]
+    if "random" not in by_trial:
         return "Random search was not among those compared."
-    others = [who for who in means if who not in ("random", "bare backbone")]
-    better = [who for who in others if means[who] > means["random"]]
-    worse = [who for who in others if who not in better]
-    parts = [f"better than random search in mean test accuracy: {', '.join(better) or 'none'}"]
-    if worse:
-        parts.append(f"not better: {', '.join(worse)}")
-    return "; ".join(parts).capitalize() + "."
+    lines = ["Test accuracy less that of random search, points (mean of the trials ± standard error):"]
+    for who, accuracies in by_trial.items():
+        if who == "random":
+            continue
+        gains = [accuracy - by_trial["random"][trial] for trial, accuracy in accuracies.items()]
+        mean = float(np.mean(gains))
+        if len(gains) < 2:
+            lines.append(f"- {who}: {mean:+.2f}; one trial says nothing of the spread")
+            continue
+        error = float(np.std(gains, ddof=1)) / len(gains) ** 0.5
+        verdict = "no clear difference" if abs(mean) <= 2 * error else "better" if mean > 0 else "worse"
+        lines.append(f"- {who}: {mean:+.2f} ± {error:.2f}, {verdict}")
+    return "\n".join(lines)
 
 
 def _spread(values, form, factor=1):

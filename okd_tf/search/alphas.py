@@ -93,6 +93,24 @@ class Alphas:
             self.variables,
         )
 
+    def gradients(self, model, batch):
+        """Of the loss on a batch, with the weights as they are.
+
+        Args:
+            model: a `SearchModel`.
+            batch: of validation examples.
+
+        Returns:
+            The gradients of this replica's share of the loss, one an alpha, and that share.
+        """
+        teacher_logits = model.objective.teacher_logits(batch)
+        values = [alpha.value for alpha in self.variables]
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            tape.watch(values)
+            logits = model.network(batch["image"], training=True)
+            loss = model.objective(batch["label"], logits, teacher_logits)
+        return tape.gradient(loss, values, unconnected_gradients="zero"), loss
+
     def searched(self, step):
         """How much of the search after the warm-up is done before a step: float32 [] in [0, 1]."""
         warmup = self._options.warmup_steps

@@ -55,8 +55,8 @@ class SearchModel(keras.Model, abc.ABC):
         """Up to `count` different architectures within the budget, the most promising first."""
 
     @abc.abstractmethod
-    def distributions(self):
-        """What it would choose now: per layer the probabilities of the operations [ops], chain, feed back."""
+    def expectation(self):
+        """What it would choose now, on average: an `Expectation`."""
 
     def end_epoch(self, validation, strategy):
         """What the strategy does between two epochs; returns what to record of it.

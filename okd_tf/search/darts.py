@@ -8,7 +8,7 @@ probable architecture that fits the budget, see `derive`.
 import keras
 import tensorflow as tf
 
-from okd_tf.search import alphas, base, cells, unrolled
+from okd_tf.search import alphas, base, cells, expectation, unrolled
 
 
 class DartsSearch(base.SearchModel):
@@ -47,28 +47,18 @@ class DartsSearch(base.SearchModel):
         if self.options.unrolled:
             gradients, loss = unrolled.alpha_gradients(self, training_batch, validation_batch)
         else:
-            gradients, loss = self.first_order(validation_batch)
+            gradients, loss = self.alphas.gradients(self, validation_batch)
         self.alphas.apply(gradients)
         self.val_loss_metric.update_state(loss * tf.distribute.get_strategy().num_replicas_in_sync)
-
-    def first_order(self, batch):
-        """(gradients of L_val(w, alpha) with respect to the alphas, L_val)."""
-        teacher_logits = self.objective.teacher_logits(batch)
-        values = [alpha.value for alpha in self.alphas.variables]
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(values)
-            logits = self.network(batch["image"], training=True)
-            loss = self.objective(batch["label"], logits, teacher_logits)
-        return tape.gradient(loss, values, unconnected_gradients="zero"), loss
 
     def propose(self, count, seed):
         """The `count` most probable architectures that fit; `seed` has no effect."""
         del seed
         return self.alphas.most_probable(count)
 
-    def distributions(self):
+    def expectation(self):
         """See `SearchModel`."""
-        return self.alphas.distributions()
+        return expectation.of_distributions(self.space, self.alphas.distributions())
 
     def optimizer_variables(self):
         """State that a checkpoint needs beside the model's own."""

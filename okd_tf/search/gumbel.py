@@ -9,7 +9,7 @@ import keras
 import tensorflow as tf
 
 from okd_tf import seeds
-from okd_tf.search import alphas, base, cells
+from okd_tf.search import alphas, base, cells, expectation
 
 
 class GumbelSearch(base.SearchModel):
@@ -59,13 +59,8 @@ class GumbelSearch(base.SearchModel):
 
     def alpha_step(self, batch):
         """Alpha <- alpha - rate * Adam(straight-through gradient of L_val + budget term)."""
-        teacher_logits = self.objective.teacher_logits(batch)
-        values = [alpha.value for alpha in self.alphas.variables]
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            tape.watch(values)
-            logits = self.network(batch["image"], training=True)
-            loss = self.objective(batch["label"], logits, teacher_logits)
-        self.alphas.apply(tape.gradient(loss, values, unconnected_gradients="zero"))
+        gradients, loss = self.alphas.gradients(self, batch)
+        self.alphas.apply(gradients)
         self.val_loss_metric.update_state(loss * tf.distribute.get_strategy().num_replicas_in_sync)
 
     def propose(self, count, seed):
@@ -73,9 +68,9 @@ class GumbelSearch(base.SearchModel):
         del seed
         return self.alphas.most_probable(count)
 
-    def distributions(self):
+    def expectation(self):
         """See `SearchModel`."""
-        return self.alphas.distributions()
+        return expectation.of_distributions(self.space, self.alphas.distributions())
 
     def optimizer_variables(self):
         """State that a checkpoint needs beside the model's own."""

@@ -19,8 +19,6 @@ from okd_tf.search.options import SearchOptions
 from okd_tf.search.telemetry import Telemetry
 from okd_tf.training import loop, optimizers, progress, scalars
 
-TELEMETRY_EXAMPLES = 1000  # validation images that the network it would choose now is evaluated on
-
 
 @dataclasses.dataclass(frozen=True)
 class Bilevel:
@@ -95,12 +93,8 @@ def run(
     model = make_model(
         backbone, search_space, template.budget, strategy, objective, recipe, options, epochs, training
     )
-    telemetry = Telemetry(
-        model,
-        search_space,
-        ranking.Ranker(backbone, search_space, model.supernet, data, TELEMETRY_EXAMPLES),
-        stop_on_collapse,
-    )
+    ranker = ranking.Ranker(backbone, search_space, model.supernet, data)
+    telemetry = Telemetry(model, search_space, ranker, stop_on_collapse)
     loop.fit(
         model,
         Bilevel(training, validation) if model.bilevel else training,
@@ -109,11 +103,13 @@ def run(
         title=f"search ({strategy})",
         strategy=recipe.strategy,
         at_epoch_end=lambda: model.end_epoch(validation, recipe.strategy) | telemetry.look(),
-        callbacks=[scalars.ScalarWriter(logs)],
+        callbacks=[
+            scalars.ScalarWriter(logs),
+            keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: telemetry.warn_of_collapse()),
+        ],
         steps_per_execution=recipe.steps_per_execution,
         checkpoint_seconds=recipe.checkpoint_seconds,
     )
-    ranker = ranking.Ranker(backbone, search_space, model.supernet, data)
     proposed = model.propose(candidates, options.seed)
     ranked = _rank(ranker, search_space, template, proposed, {"strategy": strategy, "seed": options.seed})
     drawn = []

@@ -11,9 +11,10 @@ import tensorflow as tf
 
 from okd_tf import seeds
 from okd_tf.arch import uniform
-from okd_tf.search import base, cells, derive, supernet
+from okd_tf.search import base, cells, derive, expectation, supernet
 
-DRAWN = 512  # architectures drawn before the training, which goes through them in turn
+# Architectures drawn before the training, which goes through them in turn: one a step, but not fewer or more.
+LEAST_DRAWN, MOST_DRAWN = 512, 8192
 
 
 class RandomSearch(base.SearchModel):
@@ -29,15 +30,17 @@ class RandomSearch(base.SearchModel):
         derive.check_budget(self.space, self.budget)
         self._sampler = uniform.UniformSampler(self.space, self.budget)
         generator = random.Random(seeds.derive(self.options.seed, "training paths"))
-        self._architectures = [self._sampler.sample(generator) for _ in range(DRAWN)]
+        count = min(max(self.options.steps, LEAST_DRAWN), MOST_DRAWN)
+        architectures = [self._sampler.sample(generator) for _ in range(count)]
         self._drawn = np.array(
-            [supernet.choices(self.space, architecture) for architecture in self._architectures], np.int32
+            [supernet.choices(self.space, architecture) for architecture in architectures], np.int32
         )
+        self._expectation = expectation.of_samples(self.space, architectures)
 
     def train_step(self, data):
         """One step of the weights of one path."""
         step = tf.cast(tf.convert_to_tensor(self.weight_optimizer.iterations), tf.int32)
-        rows = tf.gather(tf.constant(self._drawn), step % DRAWN)
+        rows = tf.gather(tf.constant(self._drawn), step % len(self._drawn))
         for index, cell in enumerate(self.supernet.cells):
             cell.choose(rows[index])
         self.weight_step(data)
@@ -47,6 +50,6 @@ class RandomSearch(base.SearchModel):
         """Up to `count` different architectures, drawn as those of the training are."""
         return self._sampler.different(count, seeds.derive(seed, "candidates"))
 
-    def distributions(self):
-        """How often each choice is among the architectures drawn for the training."""
-        return derive.frequencies(self.space, self._architectures)
+    def expectation(self):
+        """The averages over the architectures drawn for the training."""
+        return self._expectation

@@ -18,7 +18,7 @@ class Ranker:
     are taken anew from one pass over training images.
     """
 
-    def __init__(self, backbone, search_space, trained: supernet.Supernet, data, examples=None):
+    def __init__(self, backbone, search_space, trained: supernet.Supernet, data):
         """Takes a supernet, whose shared weights are read at each evaluation.
 
         Args:
@@ -26,7 +26,6 @@ class Ranker:
             search_space: its space.
             trained: the supernet.
             data: `Splits`; statistics are taken on its training images, figures on its validation images.
-            examples: how many validation images; None is all.
         """
         self._space = search_space
         self._trained = trained
@@ -35,17 +34,18 @@ class Ranker:
             layer.momentum = 0.0  # so that one pass in training mode leaves its own statistics
         spread = _spread(len(data.train), BATCH_NORM_EXAMPLES)
         self._pixels = tf.cast(data.train.images[spread], tf.float32)
-        self._val = data.val if examples is None else data.val.take(_spread(len(data.val), examples))
+        self._val = data.val
 
-    def evaluate(self, architecture):
-        """{"accuracy", "loss"} of an architecture on the validation images."""
+    def evaluate(self, architecture, examples=None):
+        """{"accuracy", "loss"} of an architecture on so many validation images, spread evenly; None: all."""
         for mine, theirs in zip(self._supernet.shared(), self._trained.shared(), strict=True):
             mine.assign(theirs)
         rows = supernet.choices(self._space, architecture)
         for cell, row in zip(self._supernet.cells, rows, strict=True):
             cell.choose(row)
         self._pass(self._pixels)
-        return self._predictor.evaluate(self._val)
+        val = self._val if examples is None else self._val.take(_spread(len(self._val), examples))
+        return self._predictor.evaluate(val)
 
     @functools.cached_property
     def _pass(self):

@@ -10,6 +10,7 @@ min(1, bound / cost)^budget_weight. The paper's memory term is not public; this 
 Tan et al., "MnasNet" (CVPR 2019).
 """
 
+import collections
 import random
 
 import keras
@@ -17,7 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from okd_tf import seeds
-from okd_tf.search import base, cells, controller, derive, supernet
+from okd_tf.search import base, cells, controller, derive, expectation, supernet
 from okd_tf.training import loop
 
 POOL = 512  # networks written after each epoch, which the next one's steps go through in turn
@@ -133,19 +134,24 @@ class ReinforceSearch(base.SearchModel):
     def propose(self, count, seed):
         """Up to `count` different architectures that fit, of those the controller writes, by probability.
 
-        If it writes too few that fit, others lose random layers until they do.
+        An architecture has the probabilities of all that was written of it: what is decided of dead layers
+        makes no difference. If the controller writes too few that fit, others lose random layers until they
+        do.
         """
-        written = np.concatenate(
-            [self.controller.most_probable().numpy(), self.write(64 * count, "candidates", seed)]
+        written = np.unique(
+            np.concatenate(
+                [self.controller.most_probable().numpy(), self.write(64 * count, "candidates", seed)]
+            ),
+            axis=0,
         )
-        probabilities = self.controller.score(written)[0].numpy().sum(axis=(1, 2))
-        ordered = [_architecture(written[place]) for place in np.argsort(-probabilities, kind="stable")]
-        fitting = [
-            self.space.canonical(architecture)
-            for architecture in ordered
-            if self.budget.admits(self.space.cost(architecture))
+        scores = self.controller.score(written)[0].numpy().astype(np.float64).sum(axis=(1, 2))
+        probabilities = collections.defaultdict(float)
+        for row, score in zip(written, scores, strict=True):
+            probabilities[self.space.canonical(_architecture(row))] += np.exp(score)
+        ordered = sorted(probabilities, key=lambda architecture: -probabilities[architecture])
+        found = [
+            architecture for architecture in ordered if self.budget.admits(self.space.cost(architecture))
         ]
-        found = list(dict.fromkeys(fitting))
         generator = random.Random(seeds.derive(seed, "thinned candidates"))
         for architecture in ordered:
             if len(found) >= count:
@@ -154,11 +160,10 @@ class ReinforceSearch(base.SearchModel):
             found.extend([thinned] if thinned not in found else [])
         return found[:count]
 
-    def distributions(self):
-        """How often each choice is among networks that the controller writes now."""
-        return derive.frequencies(
-            self.space, [_architecture(row) for row in self.write(OBSERVED, "observed")]
-        )
+    def expectation(self):
+        """The averages over networks that the controller writes now."""
+        written = [_architecture(row) for row in self.write(OBSERVED, "observed")]
+        return expectation.of_samples(self.space, written)
 
     def optimizer_variables(self):
         """State that a checkpoint needs beside the model's own."""

@@ -7,6 +7,7 @@ import hypothesis
 import keras
 import numpy as np
 import pytest
+import tiny
 from hypothesis import strategies as st
 
 from okd_tf import backbones, errors
@@ -55,7 +56,7 @@ def test_the_space_of_a_resnet_chains_within_a_stage(of, backbone):
 @hypothesis.given(seed=st.integers(0, 2**32))
 @hypothesis.settings(max_examples=8)
 def test_the_built_student_costs_what_the_space_says(of, seed):
-    architecture = of.sample(random.Random(seed))
+    architecture = tiny.draw(of, random.Random(seed))
     model = _student(of, architecture)
     assert model.count_params() == of.cost(architecture).params
     assert cost.of_model(model) == of.cost(architecture)

@@ -10,6 +10,7 @@ import hypothesis
 import keras
 import numpy as np
 import pytest
+import tiny
 from hypothesis import strategies as st
 
 from okd_tf import backbones, errors
@@ -73,7 +74,7 @@ def test_layers_of_equal_shape_that_follow_each_other_can_chain_across_branches(
 @hypothesis.given(seed=st.integers(0, 2**32))
 @hypothesis.settings(max_examples=10)
 def test_the_built_student_costs_what_the_space_says(own, seed):
-    architecture = own.space.sample(random.Random(seed))
+    architecture = tiny.draw(own.space, random.Random(seed))
     model = build.student(own.spec(architecture))
     assert model.count_params() == own.space.cost(architecture).params
     assert cost.of_model(model) == own.space.cost(architecture)
@@ -82,7 +83,7 @@ def test_the_built_student_costs_what_the_space_says(own, seed):
 @hypothesis.given(seed=st.integers(0, 2**32))
 @hypothesis.settings(max_examples=10)
 def test_a_record_read_from_its_folder_is_the_one_written(own, tmp_path_factory, seed):
-    found = own.spec(own.space.sample(random.Random(seed)))
+    found = own.spec(tiny.draw(own.space, random.Random(seed)))
     path = tmp_path_factory.mktemp("record") / "arch.json"
     spec.write(path, found)
     assert spec.read(path) == found
@@ -224,7 +225,7 @@ def test_points_chosen_on_a_registered_backbone_are_built_there():
 )
 def test_networks_of_keras_applications_grow_students(make, pattern, tmp_path, rng):
     own = _Own(make(input_shape=(32, 32, 3), classes=10, weights=None), pattern, tmp_path)
-    architecture = own.space.sample(random.Random(3))
+    architecture = tiny.draw(own.space, random.Random(3))
     found = own.spec(architecture)
     assert found.add_ons
     assert not cost.uncounted(own.backbone.model)

@@ -150,7 +150,7 @@ def test_a_search_starts_from_its_seed_alone(name):
 
 def test_distributions_are_probabilities_of_each_layer_s_choices(name):
     model = _made(name, 3)
-    distributions = model.distributions()
+    distributions = model.expectation().distributions
     assert len(distributions) == model.space.layers
     for chainable, (operations, chain, feed_back) in zip(model.space.chainable, distributions, strict=True):
         assert np.sum(operations) == pytest.approx(1)
@@ -207,7 +207,9 @@ def test_a_loss_far_too_high_for_a_step_leaves_everything_finite(name, tmp_path)
     assert rows[0]["loss"] > 1e3
     assert _all_finite(candidates, rows)
     assert np.all(
-        np.isfinite(np.concatenate([np.ravel(part) for one in model.distributions() for part in one]))
+        np.isfinite(
+            np.concatenate([np.ravel(part) for one in model.expectation().distributions for part in one])
+        )
     )
 
 

@@ -56,13 +56,26 @@ def test_a_row_gives_means_and_standard_deviations_over_trials(found):
     assert bare[1] == bare[-1] == bare[-2] == "-"
 
 
-def test_the_verdict_names_who_did_not_beat_random_search(found):
-    text = comparison.markdown(found)
-    assert "Better than random search in mean test accuracy: darts." in text
-    for row in found["results"][::3]:
-        row["test_accuracy"] = 0.5
-    text = comparison.screen(found)
-    assert "Better than random search in mean test accuracy: none; not better: darts." in text
+@pytest.mark.parametrize(
+    ("darts", "expected"),
+    [
+        # Random search has 60 and 80. The standard error of two gains is half their difference.
+        ((0.70, 0.80), "- darts: +5.00 ± 5.00, no clear difference"),
+        ((0.70, 0.91), "- darts: +10.50 ± 0.50, better"),
+        ((0.50, 0.69), "- darts: -10.50 ± 0.50, worse"),
+    ],
+)
+def test_the_verdict_weighs_the_gain_over_random_search_against_its_error(found, darts, expected):
+    for row, accuracy in zip(found["results"][::3], darts, strict=True):
+        row["test_accuracy"] = accuracy
+    assert expected in comparison.markdown(found)
+    assert expected in comparison.screen(found)
+    assert "- bare backbone: -10.00 ± 5.00, no clear difference" in comparison.markdown(found)
+
+
+def test_of_one_trial_the_verdict_says_that_it_is_one(found):
+    found["results"] = found["results"][:3]
+    assert "- darts: +10.00; one trial says nothing of the spread" in comparison.markdown(found)
 
 
 def test_the_page_names_what_every_trial_found(found):

@@ -129,7 +129,7 @@ def _expected(model):
 
 def test_expected_cost_is_the_mean_over_all_draws(model):
     params = flops = 0.0
-    for probability, architecture in _choices(model.space, model.distributions()):
+    for probability, architecture in _choices(model.space, model.alphas.distributions()):
         cost = model.space.cost(architecture)
         params += probability * (cost.params - model.space.base.params)
         flops += probability * (cost.flops - model.space.base.flops)
@@ -178,7 +178,7 @@ def test_adam_gets_the_loss_s_gradient_the_weighted_budget_s_and_the_decay(budge
 
 
 def test_distributions_are_the_cells_probabilities(model):
-    for found, cell in zip(model.distributions(), model.supernet.cells, strict=True):
+    for found, cell in zip(model.alphas.distributions(), model.supernet.cells, strict=True):
         for mine, own in zip(found, cell.probabilities(), strict=True):
             np.testing.assert_allclose(mine, own.numpy(), rtol=1e-6)
 
@@ -187,7 +187,7 @@ def test_distributions_are_the_cells_probabilities(model):
 def test_what_is_proposed_is_the_most_probable_that_fits(kind):
     model = _make(kind)
     probabilities = {}
-    for probability, architecture in _choices(model.space, model.distributions()):
+    for probability, architecture in _choices(model.space, model.alphas.distributions()):
         if model.budget.admits(model.space.cost(architecture)):
             canonical = model.space.canonical(architecture)
             probabilities[canonical] = probabilities.get(canonical, 0) + probability

@@ -97,7 +97,7 @@ def test_a_path_under_synchronized_batch_norm_is_the_same_path(backbone, of, mix
     for training in (False, True):
         generator = random.Random(0)
         for _ in range(4):
-            architecture = of.sample(generator)
+            architecture = tiny.draw(of, generator)
             for net in (branched, masked):
                 _choose(net, of, architecture)
             np.testing.assert_allclose(
@@ -206,7 +206,7 @@ def test_a_sampled_cell_is_the_path_of_its_sample(backbone, of, mixed, pixels, s
     )
     generator = random.Random(1)
     for _ in range(4):
-        architecture = of.sample(generator)
+        architecture = tiny.draw(of, generator)
         _set(sampled, of, architecture)
         for cell, row in zip(sampled.cells, supernet.choices(of, architecture), strict=True):
             cell.alive.assign(row[3])

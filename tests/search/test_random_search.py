@@ -62,7 +62,8 @@ def test_every_step_trains_an_architecture_within_the_budget(model, monkeypatch)
     # The budget binds: there are dearer architectures, and near ones are met.
     generator = random.Random(0)
     assert any(
-        model.space.cost(model.space.sample(generator)).params > model.budget.max_params for _ in range(20)
+        model.space.cost(tiny.draw(model.space, generator)).params > model.budget.max_params
+        for _ in range(20)
     )
     assert len(set(chosen)) > 20
     assert max(costs) > ROOM / 2
@@ -104,8 +105,8 @@ def test_a_budget_below_the_backbone_is_refused_by_its_flag():
 def test_distributions_are_how_often_each_choice_is_trained(model):
     """By hand over what the steps choose, which go through all that was drawn."""
     rows = model._drawn
-    assert len(rows) == random_search.DRAWN
-    for layer, (operations, chain, feed_back) in enumerate(model.distributions()):
+    assert len(rows) == random_search.LEAST_DRAWN
+    for layer, (operations, chain, feed_back) in enumerate(model.expectation().distributions):
         living = rows[rows[:, layer, 3] == 1, layer]
         for op, probability in enumerate(operations):
             assert probability == pytest.approx(np.mean(living[:, 0] == op))

@@ -98,8 +98,8 @@ def test_what_is_judged_are_the_weights_of_the_moment(searched, ranker):
 
 def test_fewer_examples_are_spread_over_the_split(searched):
     judged = []
-    few = ranking.Ranker(*searched, DATA, examples=4)
+    few = ranking.Ranker(*searched, DATA)
     few._predictor.evaluate = lambda split: judged.append(split) or {}
-    few.evaluate(((0, 0, 0),) * 3)
+    few.evaluate(((0, 0, 0),) * 3, examples=4)
     np.testing.assert_array_equal(judged[0].images, DATA.val.images[[0, 5, 11, 17]])
     np.testing.assert_array_equal(judged[0].labels, DATA.val.labels[[0, 5, 11, 17]])

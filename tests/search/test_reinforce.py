@@ -1,5 +1,8 @@
 """Search by reinforcement: rewards, updates, what is trained and what is proposed."""
 
+import collections
+import itertools
+
 import keras
 import numpy as np
 import pytest
@@ -48,7 +51,7 @@ def test_on_a_bandit_the_controller_finds_the_best_architecture():
     np.testing.assert_array_equal(model.controller.most_probable().numpy()[0], best)
     assert model.propose(1, seed=0)[0] == model.space.canonical(tuple(map(tuple, best.tolist())))
     np.testing.assert_array_equal(
-        [np.argmax(operations) for operations, _, _ in model.distributions()], best[:, 0]
+        [np.argmax(operations) for operations, _, _ in model.expectation().distributions], best[:, 0]
     )
 
 
@@ -169,10 +172,21 @@ def test_proposals_are_different_canonical_and_within_the_budget(room):
     assert len(proposed) == 4
 
 
-def test_proposals_begin_with_the_most_probable_of_those_written(model):
+def test_proposals_are_by_the_probability_of_all_that_writes_an_architecture(model):
+    """Against every way to write each architecture of the two layers."""
+    gates = list(itertools.product((0, 1), (0, 1)))
+    first = [(op, 0, feed_back) for op in range(4) for feed_back in (0, 1)]
+    second = [(op, chain, feed_back) for op in range(4) for chain, feed_back in gates]
+    everything = np.array(list(itertools.product(first, second)), np.int32)
+    scores = np.exp(model.controller.score(everything)[0].numpy().sum(axis=(1, 2)))
+    assert scores.sum() == pytest.approx(1, abs=1e-4)
+    exact = collections.Counter()
+    for written, score in zip(everything.tolist(), scores, strict=True):
+        exact[model.space.canonical(tuple(map(tuple, written)))] += float(score)
+    likeliest = [architecture for architecture, _ in exact.most_common()]
+    # Of the bare backbone there are 16 ways to write it, and of others one.
+    assert model.propose(1, seed=1) == likeliest[:1]
     proposed = model.propose(5, seed=1)
-    written = model.write(64 * 5, "candidates", 1)
-    written = np.concatenate([model.controller.most_probable().numpy(), written])
-    scores = model.controller.score(written)[0].numpy().sum(axis=(1, 2))
-    best = tuple(tuple(choice) for choice in written[np.argmax(scores)].tolist())
-    assert proposed[0] == model.space.canonical(best)
+    assert [exact[architecture] for architecture in proposed] == pytest.approx(
+        [exact[architecture] for architecture in likeliest[:5]], rel=0.2
+    )

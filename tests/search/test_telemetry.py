@@ -1,6 +1,5 @@
-"""What is recorded of a search: averages by enumeration, entropies by hand, and the warning of a collapse."""
+"""What is recorded of a search, and the warning of a collapse."""
 
-import itertools
 import types
 
 import numpy as np
@@ -8,7 +7,7 @@ import pytest
 
 from okd_tf import errors
 from okd_tf.arch import space, spec
-from okd_tf.search import telemetry
+from okd_tf.search import expectation, telemetry
 
 OPS = ("identity", "conv_3x3", "sep_conv_3x3", "max_pool_3x3")
 PARAMS = (0, 90, 30, 0)
@@ -27,64 +26,6 @@ def _space(params=PARAMS):
     )
 
 
-def _distributions(seed=0):
-    generator = np.random.default_rng(seed)
-    operations = generator.random((3, len(OPS)))
-    gates = generator.random((3, 2))
-    gates[0, 0] = 0.0
-    return [
-        (one / one.sum(), np.float64(chain), np.float64(feed_back))
-        for one, (chain, feed_back) in zip(operations, gates, strict=True)
-    ]
-
-
-def _enumerated(of, distributions):
-    """(layers, params, flops, living layers of each operation) on average over every draw."""
-    mean = np.zeros(3 + len(OPS))
-    every_choice = list(itertools.product(range(len(OPS)), (0, 1), (0, 1)))
-    for architecture in itertools.product(every_choice, repeat=of.layers):
-        probability = 1.0
-        for (op, chain, feed_back), (p_op, p_chain, p_feed) in zip(architecture, distributions, strict=True):
-            probability *= p_op[op] * (p_chain if chain else 1 - p_chain)
-            probability *= p_feed if feed_back else 1 - p_feed
-        if not probability:
-            continue
-        living = [
-            choice[0] for choice, alive in zip(architecture, of.alive(architecture), strict=True) if alive
-        ]
-        cost = of.cost(architecture)
-        by_op = [living.count(op) for op in range(len(OPS))]
-        mean += probability * np.array([len(living), cost.params, cost.flops, *by_op])
-    return mean[0], mean[1], mean[2], mean[3:]
-
-
-def test_expectations_are_the_means_over_all_draws():
-    of, distributions = _space(), _distributions()
-    layers, params, flops, by_op = _enumerated(of, distributions)
-    found = telemetry.expect(of, distributions)
-    assert found.layers == pytest.approx(layers, rel=1e-5)
-    assert found.params == pytest.approx(params, rel=1e-5)
-    assert found.flops == pytest.approx(flops, rel=1e-5)
-    np.testing.assert_allclose(found.shares, by_op / layers, rtol=1e-5)
-    assert found.parameter_free == pytest.approx((by_op[0] + by_op[3]) / layers, rel=1e-5)
-
-
-def test_entropies_are_those_of_operation_and_gates():
-    uniform = (np.full(4, 0.25), np.float64(0.5), np.float64(0.5))
-    certain = (np.array([0.0, 1.0, 0.0, 0.0]), np.float64(1.0), np.float64(0.0))
-    by_hand = (np.array([0.5, 0.25, 0.25, 0.0]), np.float64(0.0), np.float64(0.2))
-    found = telemetry.expect(_space(), [uniform, certain, by_hand]).entropies
-    expected = [np.log(4) + 2 * np.log(2), 0.0, 1.5 * np.log(2) - 0.2 * np.log(0.2) - 0.8 * np.log(0.8)]
-    assert found == pytest.approx(expected)
-
-
-def test_of_layers_that_never_live_there_are_no_shares():
-    dead = (np.full(4, 0.25), np.float64(0.0), np.float64(0.0))
-    found = telemetry.expect(_space(), [dead] * 3)
-    assert (found.layers, found.params, found.flops, found.parameter_free) == (0, 1000, 5000, 0)
-    assert not np.any(found.shares)
-
-
 def _towards(free):
     """Distributions of which this share of the living layers has no parameters."""
     operations = np.array([free / 2, (1 - free) / 2, (1 - free) / 2, free / 2])
@@ -95,26 +36,33 @@ CHOSEN = ((1, 0, 1), (0, 0, 1), (0, 0, 0))
 
 
 class _Ranker:
-    def evaluate(self, architecture):
-        assert architecture == CHOSEN
+    def evaluate(self, architecture, examples):
+        assert (architecture, examples) == (CHOSEN, telemetry.EXAMPLES)
         return {"accuracy": 0.625, "loss": 1.5}
 
 
-def _telemetry(distributions, learns=True, stop=False, of=None):
+def _telemetry(distributions, learns=True, stop=False, of=None, max_params=0):
     """Of a search that would choose this; `distributions` may be changed after."""
+    of = of or _space()
     model = types.SimpleNamespace(
         learns=learns,
+        budget=spec.Budget(max_params),
         options=types.SimpleNamespace(seed=3),
-        distributions=lambda: distributions,
+        expectation=lambda: expectation.of_distributions(of, distributions),
         propose=lambda count, seed: [CHOSEN][:count],
     )
-    return telemetry.Telemetry(model, of or _space(), _Ranker(), stop)
+    return telemetry.Telemetry(model, of, _Ranker(), stop)
+
+
+def _look_and_warn(watched):
+    watched.look()
+    watched.warn_of_collapse()
 
 
 def test_a_record_names_every_probability_and_what_would_be_chosen_now():
-    of, distributions = _space(), _distributions()
+    of, distributions = _space(), _towards(0.3)
     record = _telemetry(distributions).look()
-    expected = telemetry.expect(of, distributions)
+    expected = expectation.of_distributions(of, distributions)
     assert record.pop("expected_params") == expected.params
     assert record.pop("expected/flops") == expected.flops
     assert record.pop("expected/layers") == expected.layers
@@ -134,7 +82,7 @@ def test_a_record_names_every_probability_and_what_would_be_chosen_now():
 
 
 def test_what_does_not_learn_has_no_choice_of_the_moment():
-    record = _telemetry(_distributions(), learns=False).look()
+    record = _telemetry(_towards(0.3), learns=False).look()
     assert not [name for name in record if name.startswith("argmax")]
 
 
@@ -142,6 +90,7 @@ def test_a_collapse_is_warned_of_once(capsys):
     watched = _telemetry(_towards(0.95))
     for _ in range(3):
         watched.look()
+        watched.warn_of_collapse()
     said = capsys.readouterr().out
     assert said.count("warning: 95% of the add-on layers") == 1
     assert "--strategy" in said
@@ -149,33 +98,35 @@ def test_a_collapse_is_warned_of_once(capsys):
 
 @pytest.mark.parametrize("stop", [False, True])
 def test_short_of_a_collapse_nothing_is_said(capsys, stop):
-    _telemetry(_towards(0.85), stop=stop).look()
+    _look_and_warn(_telemetry(_towards(0.85), stop=stop))
     assert capsys.readouterr().out == ""
 
 
 def test_a_collapse_that_comes_later_is_seen(capsys):
     distributions = _towards(0.5)
     watched = _telemetry(distributions)
-    watched.look()
+    _look_and_warn(watched)
     assert capsys.readouterr().out == ""
     distributions[:] = _towards(0.95)
-    watched.look()
+    _look_and_warn(watched)
     assert "95%" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("free", [0.9000001, 1.0])
 def test_a_collapse_stops_the_search_when_asked(free):
     with pytest.raises(errors.UserError, match=r"^--stop_on_collapse: .*has collapsed; "):
-        _telemetry(_towards(free), stop=True).look()
+        _look_and_warn(_telemetry(_towards(free), stop=True))
 
 
 def test_what_does_not_learn_and_what_has_no_choice_do_not_collapse(capsys):
-    _telemetry(_towards(1.0), learns=False, stop=True).look()
-    _telemetry(_towards(1.0), stop=True, of=_space((0, 0, 0, 0))).look()
+    _look_and_warn(_telemetry(_towards(1.0), learns=False, stop=True))
+    _look_and_warn(_telemetry(_towards(1.0), stop=True, of=_space((0, 0, 0, 0))))
+    # 29 parameters more than the bare backbone: the smallest operation that has any takes 30.
+    _look_and_warn(_telemetry(_towards(1.0), stop=True, max_params=1029))
     assert capsys.readouterr().out == ""
 
 
 def test_alphas_that_are_not_numbers_are_no_collapse(capsys):
     distributions = [(np.full(4, np.nan), np.float64("nan"), np.float64("nan"))] * 3
-    _telemetry(distributions, stop=True).look()
+    _look_and_warn(_telemetry(distributions, stop=True))
     assert capsys.readouterr().out == ""
