@@ -96,7 +96,9 @@ class Settings:
         5.0, "darts: alphas are multiplied by up to this at the end of the search; 1: not", minimum=1
     )
     unrolled: bool = _option(
-        False, "darts: second order, the alphas look one step of the weights ahead; costs 2.5 times as much"
+        False,
+        "darts: second order, the alphas look one step of the weights ahead; costs 2.5 times as much, and is "
+        "rough on networks with ReLU",
     )
     alpha_learning_rate: float = _option(0.01, "Adam's rate for the alphas", minimum=0)
     alpha_weight_decay: float = _option(0.0, "L2 factor on the alphas", minimum=0)

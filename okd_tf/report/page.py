@@ -61,7 +61,8 @@ def markdown(workdir, split, settings_text, arch_path, current):
     ]
     architecture = _read(arch_path) if "search" in current else None
     if architecture:
-        lines += _architecture(architecture)
+        candidates = _read(pathlib.Path(arch_path).parent / "candidates.json") or []
+        lines += _architecture(architecture, candidates)
     metrics = _read(workdir / "student" / "metrics.json") if "student" in current else None
     if metrics and "val" in metrics:
         last, best = metrics["val"]["last"], metrics["val"]["best"]
@@ -90,7 +91,7 @@ def screen(workdir, current):
     )
 
 
-def _architecture(architecture):
+def _architecture(architecture, candidates):
     provenance, cost, budget = (architecture[key] for key in ("provenance", "cost", "budget"))
     bounds = [f"{name[4:]} at most {limit:,}" for name, limit in budget.items() if limit]
     width = f", width {architecture['width']}" if architecture["width"] else ""  # a file has none
@@ -108,7 +109,30 @@ def _architecture(architecture):
     for add_on in architecture["add_ons"]:
         gates = ("yes" if add_on[key] else "no" for key in ("chain", "feed_back"))
         lines.append("| " + " | ".join([add_on["after"], add_on["op"], *gates]) + " |")
+    return [*lines, "", *_rivals(architecture["provenance"], candidates)]
+
+
+def _rivals(provenance, candidates):
+    """What came close, and whether random architectures did better on the same shared weights."""
+    if "val" not in provenance:
+        return []
+    own, drawn = provenance["val"]["accuracy"], provenance.get("best_random")
+    lines = [f"On validation, with the search's shared weights: {_percent(own)}."]
+    if drawn:
+        beaten = "more than" if own > drawn["accuracy"] else "not more than"
+        lines.append(
+            f"That is {beaten} the {_percent(drawn['accuracy'])} of the best of as many random ones."
+        )
+    strategy = provenance["strategy"]
+    others = [one for one in candidates if not one["chosen"] and _strategy(one) == strategy]
+    if others:
+        close = [f"{_percent(one['val_accuracy'])} ({one['params']:,} parameters)" for one in others[:3]]
+        lines.append(f"Next among its candidates: {', '.join(close)}.")
     return [*lines, ""]
+
+
+def _strategy(candidate):
+    return candidate["spec"]["provenance"]["strategy"]
 
 
 def _diagnosis(diagnosis):

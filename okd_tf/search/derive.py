@@ -1,6 +1,6 @@
 """From a trained supernet to one architecture: propose within the budget, rank on validation, take the best.
 
-No candidate over the budget is ever made, so none can be chosen.
+What it proposes is within the budget by construction, so nothing else can be chosen.
 """
 
 import dataclasses

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from okd_tf import files
 from okd_tf.report import page
 
 SPLIT = {"dataset": "digits", "train": 1294, "val": 143, "test": 360, "sha256": "ab"}
@@ -176,3 +177,32 @@ def test_the_screen_aligns_every_row(tmp_path):
     assert len(lines) == 1 + 8
     assert len({len(line) for line in lines}) == 1
     assert lines[0].startswith("network")
+
+
+def test_the_page_says_what_came_close_and_what_random_architectures_did(tmp_path):
+    search = tmp_path / "search"
+    provenance = {
+        "strategy": "darts",
+        "seed": 0,
+        "proposed": 1,
+        "val": {"accuracy": 0.75, "loss": 1.0},
+        "best_random": {"accuracy": 0.5, "loss": 1.5},
+    }
+    files.write_json(search / "arch.json", {**ARCH, "provenance": provenance})
+    entries = [("darts", 0.75, True), ("darts", 0.7, False), ("random", 0.5, False)]
+    files.write_json(
+        search / "candidates.json",
+        [
+            {
+                "spec": {"provenance": {"strategy": who}},
+                "params": 1234,
+                "val_accuracy": value,
+                "chosen": chosen,
+            }
+            for who, value, chosen in entries
+        ],
+    )
+    text = page.markdown(tmp_path, SPLIT, "--seed=0", search / "arch.json", {"search"})
+    assert "with the search's shared weights: 75.00 %." in text
+    assert "That is more than the 50.00 % of the best of as many random ones." in text
+    assert "Next among its candidates: 70.00 % (1,234 parameters)." in text
