@@ -22,6 +22,11 @@ def main():
     for name in _STRATEGIES.value:
         if name not in settings.STRATEGIES:
             raise errors.unknown("--strategies", name, settings.STRATEGIES)
+    if len(set(_STRATEGIES.value)) < len(_STRATEGIES.value):
+        raise errors.UserError(f"--strategies: {','.join(_STRATEGIES.value)} names one twice; name each once")
+    for name in ("arch", "student", "trial"):
+        if getattr(chosen, name):
+            raise errors.UserError(f"--{name}: searches are compared here, --trials times; leave it out")
     if not _STRATEGIES.value:
         raise errors.UserError(f"--strategies: none given; name some of {','.join(settings.STRATEGIES)}")
     cli.import_tensorflow()

@@ -38,12 +38,6 @@ def run(chosen, strategies, trials, sample):
         UserError: whatever in settings or files cannot be used, before any work where it can be known.
     """
     context = Context(chosen)
-    if chosen.arch or chosen.student:
-        raise errors.UserError("--arch, --student: searches are compared here; leave them out")
-    if chosen.trial:
-        raise errors.UserError("--trial: trials are counted here, by --trials; leave it out")
-    if len(set(strategies)) < len(strategies):
-        raise errors.UserError(f"--strategies: {','.join(strategies)} names one twice; name each once")
     check.check(context, ("teachers", "bank", "search", "student"))
     drawn = _draw(context, sample)
     _check_searches(context, strategies, trials, drawn)

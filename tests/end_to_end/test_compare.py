@@ -86,6 +86,14 @@ def test_all_use_the_same_teachers_and_nothing_is_done_twice(finished):
     assert before == {path: path.stat().st_mtime_ns for path in (workdir / "compare").rglob("*.keras")}
 
 
+def test_what_was_compared_is_not_replaced_unasked(finished):
+    workdir, _ = finished
+    done = run(f"--workdir={workdir}", "--trials=1", "--sample=2", "--student_epochs=2")
+    assert done.returncode == 2
+    assert "--redo" in done.stderr.strip().splitlines()[-1]
+    assert "--student_epochs" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("flag", "expected"),
     [
@@ -94,6 +102,9 @@ def test_all_use_the_same_teachers_and_nothing_is_done_twice(finished):
         ("--trials=0", "--trials"),
         ("--max_params=5", "--max_params"),
         ("--arch=some.json", "--arch"),
+        ("--trial=1", "--trials"),
+        ("--strategies=darts,darts", "twice"),
+        ("--search_epochs=1", "--search_warmup_epochs"),
     ],
 )
 def test_what_cannot_be_used_is_one_line(flag, expected, tmp_path):
