@@ -218,8 +218,8 @@ def test_points_chosen_on_a_registered_backbone_are_built_there():
     ("make", "pattern"),
     [
         (lambda **of: keras.applications.MobileNetV2(alpha=0.35, **of), "block_[2457]_add"),
-        (keras.applications.ResNet50V2, "conv3_block[12]_out"),
-        (keras.applications.EfficientNetB0, "block[23]b_add"),
+        pytest.param(keras.applications.ResNet50V2, "conv3_block[12]_out", marks=pytest.mark.slow),
+        pytest.param(keras.applications.EfficientNetB0, "block[23]b_add", marks=pytest.mark.slow),
     ],
     ids=["MobileNetV2", "ResNet50V2", "EfficientNetB0"],
 )

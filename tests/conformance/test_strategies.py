@@ -198,6 +198,7 @@ def _spiked(name, folder, factor):
     return made[0], None
 
 
+@pytest.mark.slow
 def test_a_loss_far_too_high_for_a_step_leaves_everything_finite(name, tmp_path):
     model, said = _spiked(name, tmp_path, 1e4)
     assert said is None
@@ -213,6 +214,7 @@ def test_a_loss_far_too_high_for_a_step_leaves_everything_finite(name, tmp_path)
     )
 
 
+@pytest.mark.slow
 def test_a_loss_beyond_what_floats_hold_stops_the_search_by_name(name, tmp_path):
     _, said = _spiked(name, tmp_path, 1e38)
     # At the end of the first epoch, or at a checkpoint within it.

@@ -16,6 +16,7 @@ SMALL = (
     *("--max_params=26000", "--student_epochs=1", "--controller_updates=1", "--controller_children=2"),
     *("--ops=identity,conv_3x3,max_pool_3x3", "--trials=1", "--sample=2"),
 )
+pytestmark = pytest.mark.slow
 WHO = ["darts", "gumbel", "reinforce", "random"]
 
 

@@ -74,7 +74,10 @@ def test_the_student_fits_its_budget_and_arch_json_says_what_was_built(finished)
     assert arch["cost"]["params"] == metrics["params"] <= 26000
     candidates = json.loads((workdir / "search" / "candidates.json").read_text())
     assert all(candidate["params"] <= 26000 for candidate in candidates)
-    assert [candidate["chosen"] for candidate in candidates] == [True, False, False]
+    # The strategy's own, then as many random ones.
+    assert [candidate["chosen"] for candidate in candidates] == [True, *[False] * 5]
+    strategies = [candidate["spec"]["provenance"]["strategy"] for candidate in candidates]
+    assert strategies == ["darts"] * 3 + ["random"] * 3
     assert metrics["epochs"] == 3
     assert set(metrics) == {"test", "val", "params", "epochs"}
 
