@@ -64,6 +64,20 @@ def make_space(backbone):
     return space.SearchSpace.around(backbone, OPS)
 
 
+def priced_space(params=(0, 90, 30, 0)):
+    """Three layers, of which the last two can chain; operations cost more from layer to layer."""
+    return space.SearchSpace(
+        attach_points=("a", "b", "c"),
+        ops=OPS,
+        chainable=(False, True, True),
+        base=spec.Cost(1000, 5000),
+        op_costs=tuple(
+            tuple(spec.Cost(own * (layer + 1), 7 * own + 3 * op + layer) for op, own in enumerate(params))
+            for layer in range(3)
+        ),
+    )
+
+
 def draw(of, generator):
     """Any architecture of a space."""
     return uniform.UniformSampler(of, spec.Budget()).sample(generator)

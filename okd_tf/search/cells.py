@@ -13,20 +13,44 @@ Inputs are [stream] or, where a cell can chain, [stream, previous]: each [batch,
 Outputs are what the backbone goes on with and the add-on layer's own output, both of that shape.
 """
 
+import abc
+
 import keras
 import tensorflow as tf
 
 from okd_tf.ops import OPS, ordered
 
 
-class MixedCell(keras.layers.Layer):
-    """An add-on layer as a weighted sum of all candidates."""
+class Cell(keras.layers.Layer, abc.ABC):
+    """An add-on layer with all its candidates; see the module for what goes in and out.
+
+    Once built it has `alphas`, its architecture variables, and `controls`, by which a strategy steers it.
+    """
 
     def __init__(self, ops, chainable, synchronized=False, **kwargs):
-        """Takes the names of the candidates and whether there is a previous add-on layer to read."""
+        """Makes the layer.
+
+        Args:
+            ops: names of the candidates.
+            chainable: whether there is a previous add-on layer to read.
+            synchronized: whether batch statistics are shared over the replicas of a strategy.
+        """
         super().__init__(**kwargs)
         self.chainable = chainable
-        self.candidates = _candidates(self.name, ops, synchronized)
+        self.synchronized = synchronized
+        self.candidates = [OPS[name](synchronized, name=f"{self.name}_{name}") for name in ops]
+
+    @abc.abstractmethod
+    def running(self):
+        """1 for each candidate that runs, 0 for the others: float32 [ops]."""
+
+    def compute_output_shape(self, input_shape):
+        """The shape of the stream, twice."""
+        return input_shape[0], input_shape[0]
+
+
+class MixedCell(Cell):
+    """An add-on layer as a weighted sum of all candidates."""
 
     def build(self, input_shape):
         """Makes the alphas and the candidates' weights."""
@@ -52,24 +76,13 @@ class MixedCell(keras.layers.Layer):
         read = _read(inputs, chain, self.chainable)
         return _results(stream, feed_back, _weighted_sum(self.candidates, weights, read, training))
 
-    def compute_output_shape(self, input_shape):
-        """The shape of the stream, twice."""
-        return input_shape[0], input_shape[0]
 
-
-class GumbelCell(keras.layers.Layer):
+class GumbelCell(Cell):
     """An add-on layer of which one sampled candidate runs; its sample's coefficients carry gradients.
 
     The sample is argmax(log softmax(alpha) + noise); each coefficient is the hard 0 or 1 in value and the
     softmax at `temperature` (for gates the sigmoid) in gradient: straight through.
     """
-
-    def __init__(self, ops, chainable, synchronized=False, **kwargs):
-        """Takes the names of the candidates and whether there is a previous add-on layer to read."""
-        super().__init__(**kwargs)
-        self.chainable = chainable
-        self.synchronized = synchronized
-        self.candidates = _candidates(self.name, ops, synchronized)
 
     def build(self, input_shape):
         """Makes the alphas, what is sampled, and the candidates' weights."""
@@ -113,24 +126,13 @@ class GumbelCell(keras.layers.Layer):
         coefficient = tf.cast(tf.gather(self.coefficients(), op), outputs.dtype)
         return _results(inputs[0], feed_back, coefficient * outputs)
 
-    def compute_output_shape(self, input_shape):
-        """The shape of the stream, twice."""
-        return input_shape[0], input_shape[0]
-
     def _gate(self, logit):
         soft = tf.sigmoid(logit / self.temperature)
         return tf.cast(logit > 0, tf.float32) + (soft - tf.stop_gradient(soft))
 
 
-class PathCell(keras.layers.Layer):
+class PathCell(Cell):
     """An add-on layer of which one candidate at most runs: the one it was told."""
-
-    def __init__(self, ops, chainable, synchronized=False, **kwargs):
-        """Takes the names of the candidates and whether there is a previous add-on layer to read."""
-        super().__init__(**kwargs)
-        self.chainable = chainable
-        self.synchronized = synchronized
-        self.candidates = _candidates(self.name, ops, synchronized)
 
     def build(self, input_shape):
         """Makes the choice and the candidates' weights."""
@@ -155,14 +157,6 @@ class PathCell(keras.layers.Layer):
         read = _read(inputs, chain, self.chainable)
         outputs = _run_one(self.candidates, op, alive, read, training, self.synchronized)
         return _results(inputs[0], feed_back, outputs)
-
-    def compute_output_shape(self, input_shape):
-        """The shape of the stream, twice."""
-        return input_shape[0], input_shape[0]
-
-
-def _candidates(prefix, ops, synchronized):
-    return [OPS[name](synchronized, name=f"{prefix}_{name}") for name in ops]
 
 
 def _alphas(cell):

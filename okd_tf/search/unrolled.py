@@ -7,7 +7,7 @@ Liu, Simonyan, Yang, "DARTS" (ICLR 2019), eq. 6 to 8. With w' = w - xi grad_w L_
 
 eps = 0.01 / |v|. On smooth networks that is the exact gradient to four digits. ReLU has kinks, and where
 some lie between the two sides the difference is not the derivative: there it can be further from the exact
-gradient than first order is (at the start of a search on a ResNet-8 it was).
+gradient than first order is.
 
 Every network here is evaluated by `stateless_call`: no weight and no moving statistic is touched, so nothing
 has to be put back.

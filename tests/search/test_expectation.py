@@ -5,30 +5,15 @@ import random
 
 import numpy as np
 import pytest
+import tiny
 
 from okd_tf.arch import space, spec, uniform
 from okd_tf.search import expectation
 
-OPS = ("identity", "conv_3x3", "sep_conv_3x3", "max_pool_3x3")
-PARAMS = (0, 90, 30, 0)
-
-
-def _space(params=PARAMS):
-    return space.SearchSpace(
-        attach_points=("a", "b", "c"),
-        ops=OPS,
-        chainable=(False, True, True),
-        base=spec.Cost(1000, 5000),
-        op_costs=tuple(
-            tuple(spec.Cost(own * (layer + 1), 7 * own + 3 * op + layer) for op, own in enumerate(params))
-            for layer in range(3)
-        ),
-    )
-
 
 def _distributions(seed=0):
     generator = np.random.default_rng(seed)
-    operations = generator.random((3, len(OPS)))
+    operations = generator.random((3, len(tiny.OPS)))
     gates = generator.random((3, 2))
     gates[0, 0] = 0.0
     return [
@@ -39,8 +24,8 @@ def _distributions(seed=0):
 
 def _enumerated(of, distributions):
     """(layers, params, flops, living layers of each operation) on average over every draw."""
-    mean = np.zeros(3 + len(OPS))
-    every_choice = list(itertools.product(range(len(OPS)), (0, 1), (0, 1)))
+    mean = np.zeros(3 + len(tiny.OPS))
+    every_choice = list(itertools.product(range(len(tiny.OPS)), (0, 1), (0, 1)))
     for architecture in itertools.product(every_choice, repeat=of.layers):
         probability = 1.0
         for (op, chain, feed_back), (p_op, p_chain, p_feed) in zip(architecture, distributions, strict=True):
@@ -52,13 +37,13 @@ def _enumerated(of, distributions):
             choice[0] for choice, alive in zip(architecture, of.alive(architecture), strict=True) if alive
         ]
         cost = of.cost(architecture)
-        by_op = [living.count(op) for op in range(len(OPS))]
+        by_op = [living.count(op) for op in range(len(tiny.OPS))]
         mean += probability * np.array([len(living), cost.params, cost.flops, *by_op])
     return mean[0], mean[1], mean[2], mean[3:]
 
 
 def test_expectations_are_the_means_over_all_draws():
-    of, distributions = _space(), _distributions()
+    of, distributions = tiny.priced_space(), _distributions()
     layers, params, flops, by_op = _enumerated(of, distributions)
     found = expectation.of_distributions(of, distributions)
     assert found.layers == pytest.approx(layers, rel=1e-5)
@@ -72,21 +57,21 @@ def test_entropies_are_those_of_operation_and_gates():
     uniform = (np.full(4, 0.25), np.float64(0.5), np.float64(0.5))
     certain = (np.array([0.0, 1.0, 0.0, 0.0]), np.float64(1.0), np.float64(0.0))
     by_hand = (np.array([0.5, 0.25, 0.25, 0.0]), np.float64(0.0), np.float64(0.2))
-    found = expectation.of_distributions(_space(), [uniform, certain, by_hand]).entropies
+    found = expectation.of_distributions(tiny.priced_space(), [uniform, certain, by_hand]).entropies
     expected = [np.log(4) + 2 * np.log(2), 0.0, 1.5 * np.log(2) - 0.2 * np.log(0.2) - 0.8 * np.log(0.8)]
     assert found == pytest.approx(expected)
 
 
 def test_of_layers_that_never_live_there_are_no_shares():
     dead = (np.full(4, 0.25), np.float64(0.0), np.float64(0.0))
-    found = expectation.of_distributions(_space(), [dead] * 3)
+    found = expectation.of_distributions(tiny.priced_space(), [dead] * 3)
     assert (found.layers, found.params, found.flops, found.parameter_free) == (0, 1000, 5000, 0)
     assert not np.any(found.shares)
 
 
 def test_samples_are_averaged_as_they_are_though_their_choices_depend_on_each_other():
     """Two architectures, one that chains through all layers and the bare backbone."""
-    of = _space()
+    of = tiny.priced_space()
     chained = ((1, 0, 0), (2, 1, 0), (1, 1, 1))
     found = expectation.of_samples(of, [chained, (space.DEAD,) * 3])
     assert found.layers == 1.5
@@ -97,7 +82,7 @@ def test_samples_are_averaged_as_they_are_though_their_choices_depend_on_each_ot
 
 
 def test_expected_parameters_of_uniform_samples_are_their_mean():
-    of = _space()
+    of = tiny.priced_space()
     sampler, generator = uniform.UniformSampler(of, spec.Budget(max_params=1200)), random.Random(0)
     drawn = [sampler.sample(generator) for _ in range(300)]
     found = expectation.of_samples(of, drawn)

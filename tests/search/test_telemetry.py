@@ -4,26 +4,11 @@ import types
 
 import numpy as np
 import pytest
+import tiny
 
 from okd_tf import errors
-from okd_tf.arch import space, spec
+from okd_tf.arch import spec
 from okd_tf.search import expectation, telemetry
-
-OPS = ("identity", "conv_3x3", "sep_conv_3x3", "max_pool_3x3")
-PARAMS = (0, 90, 30, 0)
-
-
-def _space(params=PARAMS):
-    return space.SearchSpace(
-        attach_points=("a", "b", "c"),
-        ops=OPS,
-        chainable=(False, True, True),
-        base=spec.Cost(1000, 5000),
-        op_costs=tuple(
-            tuple(spec.Cost(own * (layer + 1), 7 * own + 3 * op + layer) for op, own in enumerate(params))
-            for layer in range(3)
-        ),
-    )
 
 
 def _towards(free):
@@ -43,7 +28,7 @@ class _Ranker:
 
 def _telemetry(distributions, learns=True, stop=False, of=None, max_params=0):
     """Of a search that would choose this; `distributions` may be changed after."""
-    of = of or _space()
+    of = of or tiny.priced_space()
     model = types.SimpleNamespace(
         learns=learns,
         budget=spec.Budget(max_params),
@@ -60,7 +45,7 @@ def _look_and_warn(watched):
 
 
 def test_a_record_names_every_probability_and_what_would_be_chosen_now():
-    of, distributions = _space(), _towards(0.3)
+    of, distributions = tiny.priced_space(), _towards(0.3)
     record = _telemetry(distributions).look()
     expected = expectation.of_distributions(of, distributions)
     assert record.pop("expected_params") == expected.params
@@ -70,10 +55,10 @@ def test_a_record_names_every_probability_and_what_would_be_chosen_now():
     assert record.pop("parameter_free") == expected.parameter_free
     assert record.pop("argmax/params") == 1000 + 90
     assert (record.pop("argmax_val_accuracy"), record.pop("argmax/val_loss")) == (0.625, 1.5)
-    for name, share in zip(OPS, expected.shares, strict=True):
+    for name, share in zip(tiny.OPS, expected.shares, strict=True):
         assert record.pop(f"share/{name}") == share
     for index, (operations, chain, feed_back) in enumerate(distributions):
-        for name, probability in zip(OPS, operations, strict=True):
+        for name, probability in zip(tiny.OPS, operations, strict=True):
             assert record.pop(f"addon{index + 1}/{name}") == probability
         assert record.pop(f"addon{index + 1}/chain") == chain
         assert record.pop(f"addon{index + 1}/feed_back") == feed_back
@@ -120,7 +105,7 @@ def test_a_collapse_stops_the_search_when_asked(free):
 
 def test_what_does_not_learn_and_what_has_no_choice_do_not_collapse(capsys):
     _look_and_warn(_telemetry(_towards(1.0), learns=False, stop=True))
-    _look_and_warn(_telemetry(_towards(1.0), stop=True, of=_space((0, 0, 0, 0))))
+    _look_and_warn(_telemetry(_towards(1.0), stop=True, of=tiny.priced_space((0, 0, 0, 0))))
     # 29 parameters more than the bare backbone: the smallest operation that has any takes 30.
     _look_and_warn(_telemetry(_towards(1.0), stop=True, max_params=1029))
     assert capsys.readouterr().out == ""
