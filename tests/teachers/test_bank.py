@@ -2,12 +2,16 @@
 
 import dataclasses
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+import tiny
 
 from okd_tf import errors
 from okd_tf.data import batches, views
 from okd_tf.teachers import bank, ensemble, shards, store
+from okd_tf.training import classifier, objective
 
 VIEWS, VIEW_SEED = 3, 11
 
@@ -47,6 +51,26 @@ def test_stored_logits_are_the_live_teachers_on_the_pixels_of_the_batch(written,
         # float16 keeps eleven bits.
         np.testing.assert_allclose(batch["teacher_logits"], live, rtol=2**-10, atol=1e-3)
     assert shown == {0, 1, 2}
+
+
+def test_a_student_learns_the_same_from_stored_logits_as_from_live_teachers(written, teachers, data):
+    states = []
+    for stored, live in ((written.reader("train"), None), (None, teachers.live)):
+        keras.utils.set_random_seed(3)
+        network = tiny.make_backbone().model
+        oracle = objective.Objective("oracle", live_teachers=live)
+        model = classifier.Classifier(network, oracle, keras.optimizers.SGD(0.1))
+        start = tiny.values(network.trainable_variables)
+        stream = batches.Batches(
+            data.train, 9, 5, data.augmentation, VIEW_SEED, num_views=VIEWS, teacher_logits=stored
+        )
+        step = tf.function(model.train_step, jit_compile=False)
+        for batch in stream.dataset(0, 8):
+            step(batch)
+        states.append(tiny.values(network.trainable_variables))
+    for before, mine, theirs in zip(start, *states, strict=True):
+        # As near as float16 is, of how far it went.
+        assert np.max(np.abs(mine - theirs)) <= 5e-3 * np.max(np.abs(mine - before)) + 1e-6
 
 
 def test_views_of_an_image_are_told_apart(written, data):
