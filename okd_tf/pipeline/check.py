@@ -6,7 +6,7 @@ from okd_tf import backbones, data, errors
 from okd_tf.arch import cost
 from okd_tf.pipeline import record, stages
 from okd_tf.search import derive
-from okd_tf.teachers import bank, ensemble
+from okd_tf.teachers import bank, ensemble, teacher
 from okd_tf.training import optimizers
 
 
@@ -36,7 +36,7 @@ def check(context, names):
             "examples; use a smaller one"
         )
     for path in given:
-        ensemble.read_network(path, context.data.image_shape, context.data.classes)
+        teacher.read(path, context.data)
     if "search" in names and not chosen.arch:
         _check_backbone(context)
         derive.check_budget(context.space, context.budget)

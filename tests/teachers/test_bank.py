@@ -7,17 +7,18 @@ import shutil
 import numpy as np
 import pytest
 import tensorflow as tf
+import tiny
 
 from okd_tf import errors
 from okd_tf.data import batches, views
-from okd_tf.teachers import bank, ensemble
+from okd_tf.teachers import bank
 
 VIEWS, VIEW_SEED = 3, 11
 
 
 @pytest.fixture(scope="module")
 def teachers(networks, data):
-    return ensemble.Ensemble(networks, data.val.images)
+    return tiny.make_ensemble(networks, data)
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +146,7 @@ def test_what_is_written_already_needs_no_room(copied, teachers, data, monkeypat
 def test_logits_beyond_float16_are_clipped_and_not_infinite(tmp_path, networks, data):
     huge = tf.keras.models.clone_model(networks[0])
     huge.set_weights([weight * 1e6 for weight in networks[0].get_weights()])
-    bank.write(tmp_path, ensemble.Ensemble([huge], data.val.images), data, 1, VIEW_SEED)
+    bank.write(tmp_path, tiny.make_ensemble([huge], data), data, 1, VIEW_SEED)
     stored = np.load(tmp_path / "train_00.npy")
     assert np.all(np.isfinite(stored))
     assert np.max(np.abs(stored)) == np.finfo(np.float16).max
