@@ -10,7 +10,7 @@ import tiny
 
 from okd_tf import errors
 from okd_tf.data import batches, views
-from okd_tf.teachers import bank, ensemble, shards, store
+from okd_tf.teachers import bank, shards, store
 from okd_tf.training import classifier, objective
 
 VIEWS, VIEW_SEED = 3, 11
@@ -18,7 +18,7 @@ VIEWS, VIEW_SEED = 3, 11
 
 @pytest.fixture(scope="module")
 def teachers(networks, data):
-    return ensemble.Ensemble(networks, data.val.images)
+    return tiny.make_ensemble(networks, data)
 
 
 def _write(folder, teachers, data, num_views=VIEWS):
@@ -93,7 +93,7 @@ def test_a_checked_bank_is_off_by_rounding_only(written, teachers, data):
 
 
 def test_a_bank_of_other_teachers_or_views_does_not_pass_the_check(written, teachers, networks, data):
-    swapped = ensemble.Ensemble([networks[0], networks[0]], data.val.images)
+    swapped = tiny.make_ensemble([networks[0], networks[0]], data)
     with pytest.raises(errors.UserError, match="does not hold what teacher 2 says of"):
         bank.check(written, swapped, data, VIEW_SEED, 4, seed=0)
     with pytest.raises(errors.UserError, match="says of train example"):
