@@ -144,7 +144,7 @@ def _draw_accuracies(axes, found):
     many = len(labels) > 10
     axes.set_xticks(range(len(labels)), labels, rotation=45 if many else 0)
     axes.set_ylabel("accuracy, %")
-    axes.set_title("how accurate each teacher is, and all are" if together else "how accurate it is")
+    axes.set_title("how accurate each is, and all together" if together else "how accurate it is")
     axes.grid(axis="y", color="0.9")
     axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16 if many else -0.08), ncols=3, frameon=False)
 
