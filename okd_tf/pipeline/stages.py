@@ -10,7 +10,7 @@ from okd_tf.export import student as exporting
 from okd_tf.pipeline import record, work
 from okd_tf.pipeline.shared import Context
 from okd_tf.report import page
-from okd_tf.teachers import bank, ensemble
+from okd_tf.teachers import bank, ensemble, folds
 
 _RECIPE = ("seed", "batch_size", "learning_rate", "schedule", "weight_decay")
 _LOSS = ("temperature", "ce_weight", "views")
@@ -74,15 +74,21 @@ def _there(*names):
 def _given_teachers(context):
     """The files that --teachers names; if some are gone, that they are, for each teacher made of them."""
     try:
-        given = ensemble.paths(context.settings.teachers)
+        given = [_known(path) for path in ensemble.paths(context.settings.teachers)]
     except errors.UserError:
         # The check refuses it where they are wanted; elsewhere what was made of them may still count.
         given = [record.MISSING] * len(context.teacher_paths())
     return {f"given teacher {index + 1}": what for index, what in enumerate(given)}
 
 
+def _known(path):
+    """A teacher's file, with what is recorded beside it."""
+    held_out = folds.recorded(path)
+    return [files.sha256(path), held_out] if held_out else path
+
+
 def _teacher_files(context):
-    return {f"teacher {index + 1}": path for index, path in enumerate(context.teacher_paths())}
+    return {f"teacher {index + 1}": _known(path) for index, path in enumerate(context.teacher_paths())}
 
 
 def _teacher_files_for(loss):
@@ -104,6 +110,16 @@ def _teacher_stages_for(context, loss):
     if loss not in losses.NEEDS_TEACHERS:
         return []
     return [STAGES["teachers"], STAGES["bank"]] if context.settings.views else [STAGES["teachers"]]
+
+
+def _hearing(loss):
+    return ("held_out_only",) if loss in losses.NEEDS_TEACHERS else ()
+
+
+def _recorded(context):
+    """Whether beside each teacher trained with folds is what it held out."""
+    trained = context.settings.teacher_folds and not context.settings.teachers
+    return not trained or all(map(folds.recorded, context.teacher_paths()))
 
 
 def _diagnosed(context):
@@ -128,10 +144,13 @@ STAGES = {
             settings=lambda context: (
                 ()
                 if context.settings.teachers
-                else (*_RECIPE, "num_teachers", "teacher_backbone", "teacher_width", "teacher_epochs")
+                else (
+                    *(*_RECIPE, "num_teachers", "teacher_backbone", "teacher_width", "teacher_epochs"),
+                    "teacher_folds",
+                )
             ),
             reads=_given_teachers,
-            leaves=_diagnosed,
+            leaves=lambda context: _diagnosed(context) and _recorded(context),
             needless=_those_of_the_origin,
         ),
         Stage(
@@ -156,6 +175,7 @@ STAGES = {
                 "trial",
                 *_LOSS,
                 *losses.SETTINGS[context.settings.search_loss],
+                *_hearing(context.settings.search_loss),
                 *_SEARCH,
                 *_STRATEGY[context.settings.strategy],
             ),
@@ -181,6 +201,7 @@ STAGES = {
                 "trial",
                 *_LOSS,
                 *losses.SETTINGS[context.settings.train_loss],
+                *_hearing(context.settings.train_loss),
                 "train_loss",
                 "student_epochs",
             ),

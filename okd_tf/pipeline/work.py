@@ -6,7 +6,7 @@ from okd_tf import files, seeds
 from okd_tf.export import student as exporting
 from okd_tf.search import loop, options
 from okd_tf.student import distill
-from okd_tf.teachers import bank, diagnosis, ensemble
+from okd_tf.teachers import bank, diagnosis, ensemble, folds
 from okd_tf.teachers import train as teacher_training
 from okd_tf.training import inference, progress, scalars
 
@@ -18,6 +18,8 @@ def make_teachers(context):
     chosen, folder = context.settings, context.workdir / "teachers"
     given = ensemble.paths(chosen.teachers)
     for index, path in enumerate(given):
+        if held_out := folds.recorded(path):
+            folds.write(teacher_training.path(folder, index), held_out)
         with files.replacing(teacher_training.path(folder, index)) as temporary:
             shutil.copyfile(path, temporary)
     if not given:
@@ -32,12 +34,18 @@ def make_teachers(context):
             how=context.recipe,
             folder=folder,
             logs=context.workdir / "logs" / "teachers",
+            held_out=context.to_hold_out(),
         )
     found = {}
     for name in ("train", "val", "test"):
         split = getattr(context.data, name)
         progress.say(f"teachers: diagnosis on {name}, {len(split):,} images")
-        found[name] = diagnosis.diagnose(context.ensemble.logits(split.images), split.labels)
+        logits = context.ensemble.logits(split.images)
+        found[name] = diagnosis.diagnose(logits, split.labels)
+        if name == "train" and not context.seen.all():
+            found["held_out"] = folds.accuracies(logits, split.labels, context.seen)
+            unseen, seen = map(_shares, found["held_out"].values())
+            progress.say(f"teachers: right on training images held out: {unseen}; on those seen: {seen}")
         scalars.write(
             context.workdir / "logs" / "teachers" / "ensemble",
             {f"{name}_{who}": found[name][who] for who in ("mean", "vote", "oracle")},
@@ -53,6 +61,10 @@ def make_teachers(context):
                 f"warning: teacher {index + 1} is right on {accuracy:.1%} of the validation images, little "
                 "better than chance; does it take pixels 0..255, and have these classes in this order?"
             )
+
+
+def _shares(accuracies):
+    return ", ".join("none" if one is None else f"{one:.1%}" for one in accuracies)
 
 
 def fill_bank(context):

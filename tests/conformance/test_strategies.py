@@ -181,8 +181,8 @@ class _SpikedLoss(objective.Objective):
     def teacher_logits(self, batch):
         return batch["factor"]
 
-    def __call__(self, labels, student_logits, teacher_logits):
-        return super().__call__(labels, student_logits, None) * teacher_logits[0]
+    def __call__(self, batch, student_logits, teacher_logits):
+        return super().__call__(batch, student_logits, None) * teacher_logits[0]
 
 
 def _spiked(name, folder, factor):
