@@ -70,7 +70,7 @@ def _check_folds(context, names, given):
     unheard = seen.all(axis=0).mean()
     if unheard:
         progress.say(
-            f"warning: {unheard:.1%} of the training examples were held out by no teacher; with "
+            f"warning: {unheard:.1%} of the training examples are held out by no teacher; with "
             "--held_out_only they are learnt from their labels"
         )
 
