@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import tiny
 
-from okd_tf.data import batches
 from okd_tf.teachers import folds, train
 from okd_tf.training import recipe
 
@@ -78,55 +77,43 @@ def test_teachers_that_are_there_are_not_trained_again_and_missing_ones_come_out
         np.testing.assert_array_equal(mine, theirs)
 
 
-@pytest.fixture
-def trained_on(tmp_path, data, monkeypatch):
-    """Trains three teachers of two folds by name only: (ids shown to each, files that were there by then)."""
+@pytest.fixture(scope="module")
+def trained_on(tmp_path_factory, data):
+    """Three teachers of two folds, trained by name only: (folder, ids shown to each, files there by then)."""
+    folder = tmp_path_factory.mktemp("folds")
     shown, files_before = [], []
 
-    def pretend(make, objective, training, val, *, epochs, save_to, **kwargs):
+    def pretend(make, objective, training, val, *, save_to, **kwargs):
         files_before.append(sorted(path.name for path in save_to.parent.iterdir()))
         steps = training.dataset(0, 9 * training.steps_per_epoch)
         shown.append({int(one) for batch in steps for one in batch["id"]})
+        assert training.steps_per_epoch == 2  # of 18 examples, by nines
         save_to.touch()
 
-    monkeypatch.setattr(recipe, "train", pretend)
-    _train(tmp_path, data, 3, folds.assigned(data.train.ids, 3, 2, seed=5))
-    return shown, files_before
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recipe, "train", pretend)
+        _train(folder, data, 3, folds.assigned(data.train.ids, 3, 2, seed=5))
+    return folder, shown, files_before
 
 
 def test_no_teacher_is_ever_shown_what_it_holds_out_and_it_is_shown_all_else(trained_on, data):
     part = folds.parts(data.train.ids, 2, seed=5)
-    for index, shown in enumerate(trained_on[0]):
+    for index, shown in enumerate(trained_on[1]):
         assert shown == set(data.train.ids[part != index % 2].tolist())
 
 
-def test_what_a_teacher_holds_out_is_recorded_before_its_file_is_there(trained_on, tmp_path, data):
-    _, files_before = trained_on
+def test_what_a_teacher_holds_out_is_recorded_before_its_file_is_there(trained_on, data):
+    folder, _, files_before = trained_on
     for index, names in enumerate(files_before):
         assert f"teacher_{index:02}.json" in names
         assert f"teacher_{index:02}.keras" not in names
-    recorded = [folds.recorded(train.path(tmp_path / "teachers", index)) for index in range(3)]
+    recorded = [folds.recorded(train.path(folder / "teachers", index)) for index in range(3)]
     assert recorded == folds.assigned(data.train.ids, 3, 2, seed=5)
 
 
-def test_a_lost_record_is_written_again_without_training(trained_on, tmp_path, data):
-    (tmp_path / "teachers" / "teacher_01.json").unlink()
-    _train(tmp_path, data, 3, folds.assigned(data.train.ids, 3, 2, seed=5))
-    assert len(trained_on[0]) == 3
-    assert folds.recorded(train.path(tmp_path / "teachers", 1))["part"] == 1
-
-
-def test_an_epoch_of_a_teacher_is_of_what_it_is_shown(tmp_path, data, monkeypatch):
-    made = []
-
-    class Recorded(batches.Batches):
-        def __init__(self, *args, **kwargs):
-            super().__init__(*args, **kwargs)
-            made.append(self)
-
-    monkeypatch.setattr(batches, "Batches", Recorded)
-    _train(tmp_path, data, 1, folds.assigned(data.train.ids, 1, 3, seed=5))
-    # Of 36 examples 24 are left, of which a batch takes 9.
-    assert made[0].steps_per_epoch == 2
-    assert len((tmp_path / "teachers" / "history_00" / "history.csv").read_text().splitlines()) == 2
-    assert folds.recorded(train.path(tmp_path / "teachers", 0))["folds"] == 3
+def test_a_lost_record_is_written_again_without_training(trained_on, data, monkeypatch):
+    folder = trained_on[0]
+    (folder / "teachers" / "teacher_01.json").unlink()
+    monkeypatch.setattr(recipe, "train", None)
+    _train(folder, data, 3, folds.assigned(data.train.ids, 3, 2, seed=5))
+    assert folds.recorded(train.path(folder / "teachers", 1))["part"] == 1
