@@ -123,13 +123,13 @@ def sha256(path: PathLike) -> str:
     return digest.hexdigest()
 
 
-def require_space(folder: PathLike, size_bytes: int, what: str) -> None:
-    """Raises UserError unless the disk of `folder` has room for `size_bytes` more."""
+def require_space(folder: PathLike, size_bytes: int, what: str, flag: str = "--workdir") -> None:
+    """Raises UserError unless the disk of `folder`, which `flag` chose, has room for `size_bytes` more."""
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
     if free < size_bytes:
         raise errors.UserError(
             f"{folder}: {what} needs {size_bytes / 2**20:.0f} MiB and {free / 2**20:.0f} MiB are free; "
-            "free space or change --workdir"
+            f"free space or change {flag}"
         )
