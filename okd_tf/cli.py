@@ -176,7 +176,7 @@ def _absolute(name, value):
     """Paths of inputs as they are from any working directory, since the workdir keeps them."""
     if isinstance(value, tuple) and name in settings.INPUTS:
         return tuple(_absolute(name, path) for path in value)
-    paths = settings.INPUTS | {"workdir", "data_dir", "student"}
+    paths = settings.INPUTS | {"workdir", "data_dir", "student", "bank"}
     is_path = name in paths or (name == "backbone" and value.endswith(".keras"))
     if is_path and value and "://" not in value:
         return os.path.abspath(os.path.expanduser(value))

@@ -88,6 +88,26 @@ def write_text(path: PathLike, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def append_line(path: PathLike, line: str) -> None:
+    """Adds a line to a text file and flushes it to the disk; a kill leaves at most a part of this line.
+
+    What a kill left of the line before is ended first, so that no two lines run together.
+    Raises UserError when the file system refuses.
+    """
+    path = pathlib.Path(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab+") as file:
+            if file.tell():
+                file.seek(-1, os.SEEK_END)
+                line = line if file.read(1) == b"\n" else f"\n{line}"
+            file.write(f"{line}\n".encode())
+            file.flush()
+            os.fsync(file.fileno())
+    except OSError as error:
+        raise _write_error(path, error) from error
+
+
 def write_json(path: PathLike, value: Any) -> None:
     """Writes JSON atomically, with keys in the order given and a newline at the end."""
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
@@ -126,8 +146,9 @@ def sha256(path: PathLike) -> str:
 def require_space(folder: PathLike, size_bytes: int, what: str, flag: str = "--workdir") -> None:
     """Raises UserError unless the disk of `folder`, which `flag` chose, has room for `size_bytes` more."""
     folder = pathlib.Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    free = shutil.disk_usage(folder).free
+    free = shutil.disk_usage(
+        next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    ).free
     if free < size_bytes:
         raise errors.UserError(
             f"{folder}: {what} needs {size_bytes / 2**20:.0f} MiB and {free / 2**20:.0f} MiB are free; "

@@ -75,6 +75,14 @@ class Settings:
     views: int = _option(
         8, "augmented views of each example whose teacher logits are stored; 0: ask teachers live", minimum=0
     )
+    bank: str = _option(
+        "",
+        "read stored logits here: the bank of another run with the same data, seed and teachers",
+        kind=MANNER,
+    )
+    check_bank: int = _option(
+        0, "ask the teachers again about this many stored rows and compare", minimum=0, kind=ONCE
+    )
 
     backbone: str = _option(
         "resnet8",

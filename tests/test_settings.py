@@ -162,7 +162,7 @@ def test_a_flagfile_says_every_setting_but_those_of_one_call():
         download=True,
     )
     said = _parsed(settings.flagfile(chosen))
-    assert set(settings.FIELDS) - set(said) == {"stages", "redo", "download", "student"}
+    assert set(settings.FIELDS) - set(said) == {"stages", "redo", "download", "student", "check_bank"}
     assert set(said) < set(settings.FIELDS)
     given = {
         "workdir": "runs/a",

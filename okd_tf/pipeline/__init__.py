@@ -5,7 +5,7 @@ again; one that was killed goes on where it stopped; one whose inputs changed is
 """
 
 from okd_tf import settings
-from okd_tf.pipeline import check, record, shared, stages
+from okd_tf.pipeline import check, record, shared, stages, work
 from okd_tf.report import page
 from okd_tf.training import progress
 
@@ -27,6 +27,8 @@ def run(chosen: settings.Settings, names):
         if name in names:
             record.complete(context, stages.STAGES[name])
             record.describe_teachers(context)
+            if name == "bank" and chosen.check_bank:
+                work.check_bank(context)
     current = record.current(context, stages.STAGES.values())
     progress.say(f"\n{page.screen(context.workdir, current)}\n\nresults: {context.workdir}")
     if "student" in names and "evaluate" not in names:

@@ -2,11 +2,11 @@
 
 import pathlib
 
-from okd_tf import backbones, data, errors
+from okd_tf import backbones, data, errors, files
 from okd_tf.arch import cost
 from okd_tf.pipeline import record, stages
 from okd_tf.search import derive
-from okd_tf.teachers import bank, ensemble
+from okd_tf.teachers import bank, ensemble, shards
 from okd_tf.training import optimizers
 
 
@@ -44,6 +44,7 @@ def check(context, names):
         context.architecture()
     if chosen.student:
         _check_student(context, names)
+    _check_bank(context, names, given)
     _check_stages(context, names, given)
 
 
@@ -70,6 +71,34 @@ def _check_student(context, names):
             f"--student: {context.workdir} has a student of its own, whose figures would be overwritten; "
             "use another --workdir, or leave --student out"
         )
+
+
+def _check_bank(context, names, given):
+    """Refuses what cannot be stored or read back, as far as it is known before the teachers are there."""
+    chosen = context.settings
+    if chosen.check_bank and ("bank" not in names or not context.needs_bank()):
+        raise errors.UserError(
+            "--check_bank: nothing is stored here to compare with (--views=0, other stages, or losses "
+            "without teachers); leave it out"
+        )
+    if not context.needs_bank():
+        return
+    training = "teachers" in names and not given and record.outdated(context, stages.STAGES["teachers"])
+    if chosen.bank:
+        if training:
+            raise errors.UserError(
+                "--bank: holds what its own teachers say; give them by --teachers, as --teachers=RUN/teachers"
+            )
+        paths = given or context.teacher_paths()
+        hashes = [files.sha256(path) for path in paths]
+        shards.refuse_foreign(
+            chosen.bank, bank.key(context.data, chosen.seed, hashes), bank.views(chosen.views)
+        )
+    elif "bank" in names:
+        count = chosen.num_teachers if training else len(given or context.teacher_paths())
+        wanted = bank.plan(context.data, chosen.views, count)
+        missing = shards.unfinished(context.bank_folder, wanted)
+        files.require_space(context.bank_folder, sum(map(wanted.shard_bytes, missing)), "the view bank")
 
 
 def _check_stages(context, names, given):

@@ -4,11 +4,11 @@ import functools
 import json
 import pathlib
 
-from okd_tf import backbones, data, errors, losses, seeds, settings
+from okd_tf import backbones, data, errors, files, losses, seeds, settings
 from okd_tf.arch import build, cost, space, spec
 from okd_tf.backbones import attach, prepare, stored
 from okd_tf.data import batches, splits
-from okd_tf.teachers import bank, ensemble
+from okd_tf.teachers import bank, ensemble, store
 from okd_tf.training import distribution, objective, recipe
 
 
@@ -181,6 +181,26 @@ class Context:
         ]
         return ensemble.Ensemble(networks, self.data.val.images)
 
+    @property
+    def bank_folder(self):
+        """Where stored logits are written and read."""
+        return pathlib.Path(self.settings.bank or self._source / "bank")
+
+    def bank_key(self):
+        """What the bank of the teachers that are there is of."""
+        return bank.key(self.data, self.settings.seed, [files.sha256(path) for path in self.teacher_paths()])
+
+    @functools.cached_property
+    def bank(self):
+        """The stored logits, checked: `store.Store`.
+
+        Raises:
+            UserError: not there, damaged, or of other data, views or teachers.
+        """
+        if self.origin:
+            return self.origin.bank
+        return store.read(self.bank_folder, self.bank_key(), bank.views(self.settings.views))
+
     def needs_bank(self):
         """Whether stored logits are wanted: some loss needs teachers, and they are not asked live."""
         used = {self.settings.train_loss}
@@ -226,4 +246,4 @@ class Context:
     def _stored_logits(self, loss, part):
         if loss not in losses.NEEDS_TEACHERS or not self.settings.views:
             return None
-        return bank.reader(self._source / "bank", part, len(self.teacher_paths()))
+        return self.bank.reader(part)

@@ -10,7 +10,7 @@ from okd_tf.export import student as exporting
 from okd_tf.pipeline import record, work
 from okd_tf.pipeline.shared import Context
 from okd_tf.report import page
-from okd_tf.teachers import bank, ensemble
+from okd_tf.teachers import ensemble, shards
 
 _RECIPE = ("seed", "batch_size", "learning_rate", "schedule", "weight_decay")
 _LOSS = ("temperature", "ce_weight", "views")
@@ -140,11 +140,12 @@ STAGES = {
             folder="bank",
             settings=lambda context: ("seed", "views"),
             reads=_teacher_files,
-            leaves=lambda context: bank.is_there(context.workdir / "bank", len(context.teacher_paths())),
+            leaves=lambda context: shards.complete(context.bank_folder),
             needs=lambda context: [STAGES["teachers"]],
             needless=lambda context: (
                 _those_of_the_origin(context)
                 or ("" if context.needs_bank() else "no loss reads stored logits")
+                or (f"--bank={context.settings.bank}" if context.settings.bank else "")
             ),
         ),
         Stage(

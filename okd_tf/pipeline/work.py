@@ -2,6 +2,8 @@
 
 import shutil
 
+import numpy as np
+
 from okd_tf import files, seeds
 from okd_tf.export import student as exporting
 from okd_tf.search import loop, options
@@ -58,7 +60,22 @@ def make_teachers(context):
 def fill_bank(context):
     """Stores what the teachers say of the views."""
     chosen = context.settings
-    bank.write(context.workdir / "bank", context.ensemble, context.data, chosen.views, chosen.seed)
+    seen = np.ones((len(context.ensemble), len(context.data.train)), bool)
+    bank.write(
+        *(context.bank_folder, context.ensemble, context.data),
+        *(chosen.views, chosen.seed, context.bank_key(), seen),
+    )
+
+
+def check_bank(context):
+    """Compares stored logits with what the teachers say now."""
+    chosen = context.settings
+    count = chosen.check_bank
+    difference = bank.check(context.bank, context.ensemble, context.data, chosen.seed, count, chosen.seed)
+    progress.say(
+        f"bank: {count} rows asked again, the largest difference of a logit is {difference:.2g} (float16 "
+        "keeps 11 bits)"
+    )
 
 
 def search_architecture(context):

@@ -1,97 +1,139 @@
 """The view bank: what every teacher says of the stored views of each training example, asked once.
 
 Search and distillation read it back in place of running the teachers. Logits are kept per teacher, so any
-loss over them can be chosen later; as float16, memory-mapped, never all in memory.
-
-    bank/train_00.npy   float16 [views, train examples, classes] of teacher 0, and so on
-    bank/val_00.npy     float16 [1, val examples, classes]: validation examples are shown as they are
+loss over them can be chosen later. Validation examples are asked as they are. Its files and their checks are
+in `shards` and `store`; here is what they hold.
 """
 
-import pathlib
+import hashlib
+import time
 
 import numpy as np
 import tensorflow as tf
 
-from okd_tf import errors, files, seeds
+from okd_tf import errors, seeds
 from okd_tf.data import examples, splits
-from okd_tf.teachers import ensemble
+from okd_tf.teachers import ensemble, shards, store
 from okd_tf.training import progress
 
-CHUNK = 1024  # examples whose views are in memory at a time
+CHUNK = 256  # images in memory at a time
+TOLERANCE = 2e-3  # of a stored logit, relative, or absolute below 1; float16 rounds by a quarter of it
 
 
-def write(folder, teachers: ensemble.Ensemble, data: splits.Splits, num_views, view_seed):
+def key(data: splits.Splits, view_seed, teacher_hashes):
+    """What a bank is of, in parts that a user can tell apart: a dict of JSON values.
+
+    Args:
+        data: the splits.
+        view_seed: of the views.
+        teacher_hashes: of the teachers, in order.
+    """
+    ids, images = hashlib.sha256(), hashlib.sha256()
+    for split in (data.train, data.val):
+        ids.update(split.ids.tobytes())
+        images.update(split.images.tobytes())
+    return {
+        "the dataset": data.name,
+        "the split": ids.hexdigest(),
+        "the split's images": images.hexdigest(),
+        "the kind of views": repr(data.augmentation),
+        "the seed of views": view_seed,
+        **{f"teacher {index + 1}": digest for index, digest in enumerate(teacher_hashes)},
+    }
+
+
+def plan(data: splits.Splits, num_views, num_teachers, of=None):
+    """What a bank of these holds: `shards.Plan`; `of` is its key."""
+    return shards.Plan(
+        key=of or {},
+        rows={"train": len(data.train), "val": len(data.val)},
+        views=views(num_views),
+        teachers=num_teachers,
+        classes=data.classes,
+    )
+
+
+def views(num_views):
+    """How many views of an example a bank holds, by split."""
+    return {"train": num_views, "val": 1}
+
+
+def write(folder, teachers: ensemble.Ensemble, data: splits.Splits, num_views, view_seed, of, seen):
     """Asks all teachers about `num_views` views of each training example and about the validation examples.
 
-    What was already written is kept: a killed run goes on with the teacher it was at.
-
-    Raises:
-        UserError: more views than an image has, or too little space on the disk.
-    """
-    folder = pathlib.Path(folder)
-    check_views(num_views, data)
-    rows = {"train": num_views * len(data.train), "val": len(data.val)}
-    missing = sum(
-        rows[part]
-        for part in rows
-        for index in range(len(teachers))
-        if not _path(folder, part, index).exists()
-    )
-    files.require_space(folder, 2 * data.classes * missing, "the view bank")
-    for index in range(len(teachers)):
-        _write_one(_path(folder, "train", index), teachers, index, data, data.train, num_views, view_seed)
-        _write_one(_path(folder, "val", index), teachers, index, data, data.val, 0, view_seed)
-
-
-def reader(folder, part, num_teachers):
-    """(rows int64 [batch], views int64 [batch]) -> float32 [batch, teachers, classes], from the disk.
+    What was already written is kept: a killed run goes on with the shard it was at.
 
     Args:
         folder: the bank's.
-        part: "train" or "val".
-        num_teachers: how many teachers were asked.
+        teachers: whom to ask.
+        data: the splits.
+        num_views: at least 1.
+        view_seed: of the views.
+        of: the bank's key.
+        seen: bool [teachers, train examples], whether a teacher has trained on an example.
+
+    Raises:
+        UserError: more views than an image has, too little space on the disk, a logit that is not finite, or
+            a folder that holds a bank of something else.
     """
-    maps = [np.load(_path(folder, part, index), mmap_mode="r") for index in range(num_teachers)]
-
-    def read(rows, views):
-        return np.stack([stored[views, rows] for stored in maps], axis=1).astype(np.float32)
-
-    return read
-
-
-def _path(folder, part, index):
-    return pathlib.Path(folder) / f"{part}_{index:02}.npy"
-
-
-def _write_one(path, teachers, index, data, split: examples.Examples, num_views, view_seed):
-    if path.exists():
-        return
-    shape = (max(1, num_views), len(split), data.classes)
-    seed = seeds.derive(view_seed, "views")
-    with files.replacing(path) as temporary:
-        stored = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float16, shape=shape)
-        for view in range(shape[0]):
-            progress.say(
-                f"bank: teacher {index + 1} of {len(teachers)}, {path.name}, view {view + 1} of {shape[0]}"
-            )
-            for start in range(0, len(split), CHUNK):
-                images, ids = split.images[start : start + CHUNK], split.ids[start : start + CHUNK]
-                if num_views:
-                    images = data.augmentation.apply(
-                        tf.constant(images), tf.constant(ids), tf.fill([len(ids)], np.int64(view)), seed
-                    ).numpy()
-                logits = teachers.one(index, images)
-                limit = np.finfo(np.float16).max
-                stored[view, start : start + CHUNK] = np.clip(logits, -limit, limit)
-        stored.flush()
-        del stored
-
-
-def is_there(folder, num_teachers):
-    """Whether the bank holds all that these teachers say."""
-    return num_teachers > 0 and all(
-        _path(folder, part, index).exists() for part in ("train", "val") for index in range(num_teachers)
+    check_views(num_views, data)
+    wanted = plan(data, num_views, len(teachers), of)
+    missing = list(shards.unfinished(folder, wanted))
+    total = sum(shard.stop - shard.start for shard in missing)
+    progress.say(
+        f"bank: {len(teachers)} teachers, {num_views} views of {len(data.train):,} examples: "
+        f"{wanted.size_bytes / 2**20:,.0f} MiB"
+        + (f", {len(missing)} of {len(list(wanted.shards()))} shards to write" if missing else "")
     )
+    started, written = time.monotonic(), 0
+
+    def say(shard):
+        nonlocal written
+        written += shard.stop - shard.start
+        rate = written / max(1e-9, time.monotonic() - started)
+        progress.say(
+            f"bank: {shard.name}, {rate:,.0f} images/s of all teachers, "
+            f"{progress.duration((total - written) / rate)} left"
+        )
+
+    shards.fill(folder, wanted, _asked(teachers, data, view_seed), seen, say)
+
+
+def check(stored: store.Store, teachers: ensemble.Ensemble, data: splits.Splits, view_seed, count, seed):
+    """Asks the teachers again about some stored rows and compares.
+
+    Args:
+        stored: the bank.
+        teachers: those it was written with.
+        data: the splits.
+        view_seed: of the views.
+        count: how many rows, drawn from training views and validation images.
+        seed: of the draw.
+
+    Returns:
+        The largest difference of a logit.
+
+    Raises:
+        UserError: a stored logit is not what the teacher says; names teacher, split, example and view.
+    """
+    generator = np.random.default_rng(seed)
+    ask, largest = _asked(teachers, data, view_seed), 0.0
+    for _ in range(count):
+        part = "train" if generator.random() < 0.75 else "val"
+        split = getattr(data, part)
+        row, view = generator.integers(len(split)), generator.integers(stored.plan.views[part])
+        there = stored.reader(part)(np.array([row]), np.array([view]))
+        live = ask(part, int(view), int(row), int(row) + 1)
+        difference = np.abs(there - live)
+        wrong = np.any(difference > TOLERANCE * np.maximum(1, np.abs(live)), axis=(0, 2))
+        if np.any(wrong):
+            raise errors.UserError(
+                f"the view bank does not hold what teacher {np.argmax(wrong) + 1} says of {part} example "
+                f"{split.ids[row]}, view {view}: off by {difference.max():.3g}; delete the bank's folder to "
+                "have it written again"
+            )
+        largest = max(largest, float(difference.max()))
+    return largest
 
 
 def check_views(num_views, data):
@@ -101,3 +143,35 @@ def check_views(num_views, data):
             f"--views: {num_views} asked, an image of '{data.name}' has {data.augmentation.count} views; "
             "ask for at most that many"
         )
+
+
+def _asked(teachers, data, view_seed):
+    """The teachers' logits of the rows of a shard, as `shards.fill` wants them."""
+    seed = seeds.derive(view_seed, "views")
+
+    def logits(part, view, start, stop):
+        split: examples.Examples = getattr(data, part)
+        chunks = []
+        for first in range(start, stop, CHUNK):
+            rows = slice(first, min(first + CHUNK, stop))
+            images, ids = split.images[rows], split.ids[rows]
+            if part == "train":
+                images = data.augmentation.apply(
+                    tf.constant(images), tf.constant(ids), tf.fill([len(ids)], np.int64(view)), seed
+                ).numpy()
+            said = np.stack([teachers.one(index, images) for index in range(len(teachers))], axis=1)
+            _refuse_what_is_not_finite(said, part, ids, view)
+            chunks.append(said)
+        return np.concatenate(chunks)
+
+    return logits
+
+
+def _refuse_what_is_not_finite(said, part, ids, view):
+    if np.all(np.isfinite(said)):
+        return
+    row, index, output = np.argwhere(~np.isfinite(said))[0]
+    raise errors.UserError(
+        f"teacher {index + 1}: logit {output} of {part} example {ids[row]}, view {view}, is "
+        f"{said[row, index, output]} and not a finite number; leave this teacher out, or mend it"
+    )

@@ -4,12 +4,14 @@ import dataclasses
 import json
 import shutil
 
+import numpy as np
 import pytest
 
 from okd_tf import backbones, errors, files, pipeline, settings
 from okd_tf.arch import space, spec
 from okd_tf.export import student as exporting
 from okd_tf.pipeline import record, shared, stages
+from okd_tf.teachers import shards
 
 MADE = set(settings.STAGES) - {"report"}
 
@@ -36,7 +38,6 @@ class _Works:
 
     def _touch(self, context, name):
         for file in {
-            "bank": [f"{part}_{index:02}.npy" for part in ("train", "val") for index in (0, 1)],
             "export": exporting.written(),
         }[name]:
             files.write_text(context.workdir / name / file, "")
@@ -49,6 +50,10 @@ class _Works:
         there = [{"file": path.name, "sha256": files.sha256(path), "params": 1} for path in paths]
         found = {**dict.fromkeys(("train", "val", "test"), of_each), "teachers": there}
         files.write_json(context.workdir / name / "diagnosis.json", found)
+
+    def bank(self, context, name):
+        plan = shards.Plan(context.bank_key(), {"train": 1}, {"train": 1}, teachers=1, classes=1)
+        shards.fill(context.bank_folder, plan, lambda *shard: np.zeros((1, 1, 1)), np.ones((1, 1), bool))
 
     def search(self, context, name):
         spec.write(context.workdir / name / "arch.json", self.arch)
@@ -170,7 +175,7 @@ def test_a_setting_of_a_loss_outdates_the_stages_that_use_it(finished, chosen, c
         ("teachers/teacher_01.keras", TEACHERS),
         ("student/student.keras", {"evaluate", "export"}),
         ("baseline/baseline.keras", {"evaluate"}),
-        ("bank/train_00.npy", set()),
+        ("bank/train/view_000_rows_0000000.f16", {"bank"}),
     ],
 )
 def test_a_file_outdates_the_stages_that_read_it(finished, file, outdated):

@@ -1,16 +1,13 @@
 """The view bank holds what the teachers say of exactly the views that training shows."""
 
 import dataclasses
-import os
-import shutil
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
 from okd_tf import errors
 from okd_tf.data import batches, views
-from okd_tf.teachers import bank, ensemble
+from okd_tf.teachers import bank, ensemble, shards, store
 
 VIEWS, VIEW_SEED = 3, 11
 
@@ -20,16 +17,16 @@ def teachers(networks, data):
     return ensemble.Ensemble(networks, data.val.images)
 
 
+def _write(folder, teachers, data, num_views=VIEWS):
+    of = bank.key(data, VIEW_SEED, ["a", "b"])
+    seen = np.ones((len(teachers), len(data.train)), bool)
+    bank.write(folder, teachers, data, num_views, VIEW_SEED, of, seen)
+    return store.read(folder, of, bank.views(num_views))
+
+
 @pytest.fixture(scope="module")
 def written(tmp_path_factory, teachers, data):
-    folder = tmp_path_factory.mktemp("bank")
-    bank.write(folder, teachers, data, VIEWS, VIEW_SEED)
-    return folder
-
-
-@pytest.fixture
-def copied(written, tmp_path):
-    return shutil.copytree(written, tmp_path / "bank")
+    return _write(tmp_path_factory.mktemp("bank"), teachers, data)
 
 
 def test_stored_logits_are_the_live_teachers_on_the_pixels_of_the_batch(written, teachers, data):
@@ -40,7 +37,7 @@ def test_stored_logits_are_the_live_teachers_on_the_pixels_of_the_batch(written,
         augmentation=data.augmentation,
         view_seed=VIEW_SEED,
         num_views=VIEWS,
-        teacher_logits=bank.reader(written, "train", 2),
+        teacher_logits=written.reader("train"),
     )
     shown = set()
     # Four epochs: the views come round again in the last.
@@ -53,117 +50,100 @@ def test_stored_logits_are_the_live_teachers_on_the_pixels_of_the_batch(written,
 
 
 def test_views_of_an_image_are_told_apart(written, data):
-    read = bank.reader(written, "train", 2)
     rows = np.arange(len(data.train))
-    logits = [read(rows, np.full(len(rows), view)) for view in range(VIEWS)]
+    logits = [written.reader("train")(rows, np.full(len(rows), view)) for view in range(VIEWS)]
     assert np.max(np.abs(logits[0] - logits[1])) > 0.01
     assert np.max(np.abs(logits[1] - logits[2])) > 0.01
 
 
 def test_validation_images_are_shown_as_they_are(written, teachers, data):
-    stream = batches.Batches(data.val, 9, seed=5, teacher_logits=bank.reader(written, "val", 2))
+    stream = batches.Batches(data.val, 9, seed=5, teacher_logits=written.reader("val"))
     for batch in stream.dataset(0, 2):
         live = teachers.live(batch["image"]).numpy()
         np.testing.assert_allclose(batch["teacher_logits"], live, rtol=2**-10, atol=1e-3)
 
 
-def test_files_are_as_documented(written, data):
-    assert sorted(path.name for path in written.iterdir()) == [
-        "train_00.npy",
-        "train_01.npy",
-        "val_00.npy",
-        "val_01.npy",
-    ]
-    train, val = (np.load(written / f"{part}_00.npy") for part in ("train", "val"))
-    assert (train.shape, val.shape) == ((VIEWS, len(data.train), 3), (1, len(data.val), 3))
-    assert train.dtype == val.dtype == np.float16
+def test_a_checked_bank_is_off_by_rounding_only(written, teachers, data):
+    largest = bank.check(written, teachers, data, VIEW_SEED, 12, seed=0)
+    assert 0 < largest < bank.TOLERANCE * 10
 
 
-def test_a_killed_bank_goes_on_with_what_is_missing_only(copied, teachers, data):
-    missing = copied / "train_01.npy"
-    content = missing.read_bytes()
-    missing.unlink()
-    assert not bank.is_there(copied, 2)
-    kept = sorted(copied.iterdir())
-    for path in kept:
-        os.utime(path, (1, 1))
-    bank.write(copied, teachers, data, VIEWS, VIEW_SEED)
-    assert missing.read_bytes() == content
-    assert [path.stat().st_mtime for path in kept] == [1.0] * 3
-    assert bank.is_there(copied, 2)
-
-
-def test_a_teacher_that_fails_leaves_no_file_that_looks_whole(tmp_path, teachers, data, monkeypatch):
-    def fail(index, images):
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(teachers, "one", fail)
-    with pytest.raises(KeyboardInterrupt):
-        bank.write(tmp_path, teachers, data, VIEWS, VIEW_SEED)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_bank_is_there_for_the_teachers_it_has(written, tmp_path):
-    assert bank.is_there(written, 2)
-    assert not bank.is_there(written, 3)
-    assert not bank.is_there(written, 0)
-    assert not bank.is_there(tmp_path, 1)
+def test_a_bank_of_other_teachers_or_views_does_not_pass_the_check(written, teachers, networks, data):
+    swapped = ensemble.Ensemble([networks[0], networks[0]], data.val.images)
+    with pytest.raises(errors.UserError, match="does not hold what teacher 2 says of"):
+        bank.check(written, swapped, data, VIEW_SEED, 4, seed=0)
+    with pytest.raises(errors.UserError, match="says of train example"):
+        bank.check(written, teachers, data, VIEW_SEED + 1, 12, seed=0)
 
 
 def test_more_views_than_an_image_has_are_refused_with_both_numbers(tmp_path, teachers, data):
     bank.check_views(18, data)
     with pytest.raises(errors.UserError, match=r"--views: 19 asked, .* has 18 views"):
-        bank.write(tmp_path, teachers, data, 19, VIEW_SEED)
+        _write(tmp_path, teachers, data, 19)
     assert list(tmp_path.iterdir()) == []
 
 
-def _disk(monkeypatch, free):
-    monkeypatch.setattr(shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(free, 0, free))
-
-
-def test_a_disk_without_room_for_it_is_refused_before_the_teachers_are_asked(
-    tmp_path, teachers, data, monkeypatch
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_logit_that_is_not_finite_names_teacher_example_and_view(
+    tmp_path, teachers, data, monkeypatch, bad
 ):
-    # Two bytes a logit, three classes, two teachers.
-    needed = 2 * 3 * 2 * (VIEWS * len(data.train) + len(data.val))
-    _disk(monkeypatch, needed - 1)
-    with pytest.raises(errors.UserError, match="the view bank needs"):
-        bank.write(tmp_path, teachers, data, VIEWS, VIEW_SEED)
-    assert list(tmp_path.iterdir()) == []
-    _disk(monkeypatch, needed)
-    bank.write(tmp_path, teachers, data, VIEWS, VIEW_SEED)
-    assert bank.is_there(tmp_path, 2)
+    asked = teachers.one
 
+    def broken(index, images):
+        logits = asked(index, images).copy()
+        if index == 1:
+            logits[5, 2] = bad
+        return logits
 
-def test_what_is_written_already_needs_no_room(copied, teachers, data, monkeypatch):
-    (copied / "val_01.npy").unlink()
-    _disk(monkeypatch, 2 * 3 * len(data.val))
-    bank.write(copied, teachers, data, VIEWS, VIEW_SEED)
-    assert bank.is_there(copied, 2)
-
-
-def test_logits_beyond_float16_are_clipped_and_not_infinite(tmp_path, networks, data):
-    huge = tf.keras.models.clone_model(networks[0])
-    huge.set_weights([weight * 1e6 for weight in networks[0].get_weights()])
-    bank.write(tmp_path, ensemble.Ensemble([huge], data.val.images), data, 1, VIEW_SEED)
-    stored = np.load(tmp_path / "train_00.npy")
-    assert np.all(np.isfinite(stored))
-    assert np.max(np.abs(stored)) == np.finfo(np.float16).max
+    monkeypatch.setattr(teachers, "one", broken)
+    with pytest.raises(errors.UserError, match=rf"teacher 2: logit 2 of train example 5, view 0, is {bad} "):
+        _write(tmp_path, teachers, data)
+    assert not shards.complete(tmp_path)
 
 
 def test_examples_are_asked_in_chunks_without_a_seam(tmp_path, written, teachers, data, monkeypatch):
     monkeypatch.setattr(bank, "CHUNK", 7)
-    bank.write(tmp_path, teachers, data, VIEWS, VIEW_SEED)
-    for path in written.iterdir():
-        np.testing.assert_allclose(np.load(tmp_path / path.name), np.load(path), rtol=2**-9, atol=1e-3)
+    chunked = _write(tmp_path, teachers, data)
+    rows = np.arange(len(data.train))
+    for view in range(VIEWS):
+        given = rows, np.full(len(rows), view)
+        np.testing.assert_allclose(
+            chunked.reader("train")(*given), written.reader("train")(*given), rtol=2**-9, atol=1e-3
+        )
 
 
 def test_views_may_be_all_there_are(tmp_path, teachers, data):
     plain = dataclasses.replace(data, augmentation=views.CropFlip(padding=0, flip=True))
-    bank.write(tmp_path, teachers, plain, 2, VIEW_SEED)
-    one, other = np.load(tmp_path / "train_00.npy")
+    stored, rows = _write(tmp_path, teachers, plain, 2), np.arange(len(data.train))
+    one, other = (stored.reader("train")(rows, np.full(len(rows), view))[:, 0] for view in (0, 1))
     # The image and its mirror image, in an order of each example's own.
-    mirrored = teachers.one(0, data.train.images[:, :, ::-1]).astype(np.float16)
-    plainly = teachers.one(0, data.train.images).astype(np.float16)
+    mirrored = teachers.one(0, data.train.images[:, :, ::-1])
+    plainly = teachers.one(0, data.train.images)
     expected = np.sort(np.stack([mirrored, plainly]), axis=0)
     np.testing.assert_allclose(np.sort(np.stack([one, other]), axis=0), expected, rtol=2**-9, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("change", "differs"),
+    [
+        (lambda data: dataclasses.replace(data, name="other"), {"the dataset"}),
+        (
+            lambda data: dataclasses.replace(data, val=data.val.take(np.arange(5))),
+            {"the split", "the split's images"},
+        ),
+        (
+            lambda data: dataclasses.replace(
+                data, val=dataclasses.replace(data.val, images=255 - data.val.images)
+            ),
+            {"the split's images"},
+        ),
+        (
+            lambda data: dataclasses.replace(data, augmentation=views.CropFlip(padding=2, flip=True)),
+            {"the kind of views"},
+        ),
+        (lambda data: dataclasses.replace(data, test=data.val), set()),
+    ],
+)
+def test_the_key_tells_apart_what_a_bank_depends_on(data, change, differs):
+    own, other = (bank.key(of, VIEW_SEED, ["a"]) for of in (data, change(data)))
+    assert {name for name in own if own[name] != other[name]} == differs

@@ -1,0 +1,228 @@
+"""Shards are written whole, summed and checked; a killed fill goes on, a damaged bank is refused."""
+
+import dataclasses
+import hashlib
+import json
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+from okd_tf import errors, files
+from okd_tf.teachers import shards, store
+
+PLAN = shards.Plan(
+    key={"the dataset": "digits", "teacher 1": "a", "teacher 2": "b"},
+    rows={"train": 10, "val": 3},
+    views={"train": 2, "val": 1},
+    teachers=2,
+    classes=3,
+)
+ROWS = 4  # of a shard: the last of a view is shorter
+SEEN = np.arange(20).reshape(2, 10) % 3 == 0
+
+
+def _logits(part, view, start, stop):
+    """A number of its own for every logit."""
+    rows = np.arange(start, stop)[:, None, None]
+    own = rows + 0.5 * np.arange(2)[:, None] + 0.125 * np.arange(3)
+    return own + 16.0 * view + (64.0 if part == "val" else 0.0)
+
+
+@pytest.fixture(autouse=True)
+def few_rows(monkeypatch):
+    monkeypatch.setattr(shards, "SHARD_ROWS", ROWS)
+
+
+@pytest.fixture
+def bank(tmp_path):
+    shards.fill(tmp_path / "bank", PLAN, _logits, SEEN)
+    return tmp_path / "bank"
+
+
+def _names(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def test_every_row_of_every_view_is_read_back(bank):
+    stored = store.read(bank, PLAN.key, PLAN.views)
+    for part, rows in PLAN.rows.items():
+        for view in range(PLAN.views[part]):
+            given = np.random.default_rng(view).permutation(rows)
+            read = stored.reader(part)(given, np.full(rows, view))
+            np.testing.assert_array_equal(read, _logits(part, view, 0, rows)[given])
+            assert read.dtype == np.float32
+
+
+def test_rows_of_one_batch_may_be_of_different_views(bank):
+    read = store.read(bank, PLAN.key, PLAN.views).reader("train")
+    rows, views = np.array([9, 0, 9, 5]), np.array([0, 1, 1, 0])
+    expected = [_logits("train", view, row, row + 1)[0] for row, view in zip(rows, views, strict=True)]
+    np.testing.assert_array_equal(read(rows, views), expected)
+
+
+def test_few_maps_open_and_often_released_read_the_same(bank, monkeypatch):
+    monkeypatch.setattr(store, "MAPPED", 1)
+    monkeypatch.setattr(store, "RELEASED", 1)
+    test_every_row_of_every_view_is_read_back(bank)
+
+
+def test_who_saw_what_is_read_back(bank):
+    np.testing.assert_array_equal(store.read(bank, PLAN.key, PLAN.views).seen(), SEEN)
+
+
+def test_files_are_as_documented_and_known_programs_read_them(bank):
+    assert _names(bank) == [
+        "bank.json",
+        "seen.u8",
+        "shards.sha256",
+        *(f"train/view_00{view}_rows_000000{row}.f16" for view in (0, 1) for row in (0, 4, 8)),
+        "val/view_000_rows_0000000.f16",
+    ]
+    last = np.memmap(bank / "train/view_001_rows_0000008.f16", "<f2", "r", shape=(2, 2, 3))
+    np.testing.assert_array_equal(last, _logits("train", 1, 8, 10))
+    assert sum((bank / name).stat().st_size for name in _names(bank)[3:]) == PLAN.size_bytes
+    subprocess.run(["sha256sum", "--check", "--strict", "shards.sha256"], cwd=bank, check=True, stdout=-3)
+
+
+@pytest.mark.parametrize("killed_at", range(7))
+def test_a_killed_fill_asks_for_the_missing_shards_only_and_ends_the_same(bank, tmp_path, killed_at):
+    asked = []
+
+    def dying(*shard):
+        if len(asked) == killed_at:
+            raise KeyboardInterrupt
+        asked.append(shard)
+        return _logits(*shard)
+
+    with pytest.raises(KeyboardInterrupt):
+        shards.fill(tmp_path / "killed", PLAN, dying, SEEN)
+    assert not shards.complete(tmp_path / "killed")
+    before = list(asked)
+    killed_at = None
+    shards.fill(tmp_path / "killed", PLAN, dying, SEEN)
+    assert len(asked) == 7
+    assert not set(before) & set(asked[len(before) :])
+    assert _names(tmp_path / "killed") == _names(bank)
+    for name in _names(bank):
+        assert (tmp_path / "killed" / name).read_bytes() == (bank / name).read_bytes()
+
+
+def test_a_line_that_a_kill_cut_short_counts_as_a_missing_shard(bank):
+    sums = bank / "shards.sha256"
+    content = sums.read_bytes()
+    lines = content.splitlines(keepends=True)
+    sums.write_bytes(b"".join(lines[:-2]) + lines[-2][:30])
+    assert not shards.complete(bank)
+    shards.fill(bank, PLAN, _logits, SEEN)
+    assert store.read(bank, PLAN.key, PLAN.views)
+
+
+@pytest.mark.parametrize("name", ["train/view_001_rows_0000004.f16", "seen.u8"])
+def test_a_flipped_bit_is_refused_by_name_and_nothing_is_overwritten(bank, name):
+    content = bytearray((bank / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (bank / name).write_bytes(content)
+    before = {path: (bank / path).read_bytes() for path in _names(bank)}
+    for use in (
+        lambda: store.read(bank, PLAN.key, PLAN.views),
+        lambda: shards.fill(bank, PLAN, _logits, SEEN),
+    ):
+        with pytest.raises(errors.UserError, match=rf"{name}: damaged, .*; delete this file"):
+            use()
+    assert {path: (bank / path).read_bytes() for path in _names(bank)} == before
+    (bank / name).unlink()
+    assert not shards.complete(bank)
+    shards.fill(bank, PLAN, _logits, SEEN)
+    assert store.read(bank, PLAN.key, PLAN.views)
+
+
+@pytest.mark.parametrize("name", ["train/view_001_rows_0000004.f16", "seen.u8"])
+def test_a_missing_file_is_named(bank, name):
+    (bank / name).unlink()
+    with pytest.raises(errors.UserError, match=f"{name}: missing"):
+        store.read(bank, PLAN.key, PLAN.views)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"teacher 2": "c"}, "teacher 2 is not the same"),
+        ({"teacher 3": "c"}, "teacher 3 is not the same"),
+        ({"the dataset": "cifar10", "teacher 1": "c"}, "teacher 1 and the dataset are not the same"),
+    ],
+)
+def test_a_bank_of_something_else_is_refused_and_says_what_differs(bank, change, said):
+    other = {**PLAN.key, **change}
+    before = {name: (bank / name).read_bytes() for name in _names(bank)}
+    for use in (
+        lambda: store.read(bank, other, PLAN.views),
+        lambda: shards.fill(bank, dataclasses.replace(PLAN, key=other), _logits, SEEN),
+    ):
+        with pytest.raises(errors.UserError, match=said):
+            use()
+    assert {name: (bank / name).read_bytes() for name in _names(bank)} == before
+
+
+def test_a_bank_of_more_views_serves_and_one_of_fewer_does_not(bank):
+    assert store.read(bank, PLAN.key, {"train": 1, "val": 1})
+    with pytest.raises(errors.UserError, match="holds 2 views of each train example, 3 are asked"):
+        store.read(bank, PLAN.key, {"train": 3, "val": 1})
+
+
+def test_shards_without_their_description_are_not_adopted(bank):
+    (bank / "bank.json").unlink()
+    with pytest.raises(errors.UserError, match=r"bank\.json is missing"):
+        shards.fill(bank, PLAN, _logits, SEEN)
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        [],
+        {"format": 1},
+        {"format": 2},
+        {"rows": {"train": 10}},
+        {"rows": {"train": -1, "val": 3}},
+        {"views": [2, 1]},
+        {"teachers": True},
+        {"key": "a"},
+    ],
+)
+def test_a_description_of_another_form_is_one_line_that_names_it(bank, broken):
+    stored = json.loads((bank / "bank.json").read_text())
+    if isinstance(broken, dict) and "format" not in broken:
+        broken = {**stored, **broken}
+    files.write_json(bank / "bank.json", broken)
+    with pytest.raises(errors.UserError, match=r"bank\.json: not "):
+        store.read(bank, PLAN.key, PLAN.views)
+
+
+def test_values_beyond_float16_are_clipped_and_not_infinite(tmp_path):
+    shards.fill(tmp_path, PLAN, lambda *shard: 1e9 * _logits(*shard) - 3e9, SEEN)
+    read = store.read(tmp_path, PLAN.key, PLAN.views).reader("train")(np.arange(10), np.zeros(10, int))
+    assert read.max() == np.finfo(np.float16).max
+    assert read.min() == -np.finfo(np.float16).max
+
+
+def _disk(monkeypatch, free):
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(free, 0, free))
+
+
+def test_the_disk_is_checked_for_what_is_missing_before_anything_is_asked(tmp_path, bank, monkeypatch):
+    _disk(monkeypatch, PLAN.size_bytes - 1)
+    with pytest.raises(errors.UserError, match="the view bank needs"):
+        shards.fill(tmp_path / "new", PLAN, None, SEEN)
+    assert not (tmp_path / "new").exists()
+    name = "train/view_001_rows_0000008.f16"
+    _disk(monkeypatch, (bank / name).stat().st_size)
+    (bank / name).unlink()
+    shards.fill(bank, PLAN, _logits, SEEN)
+    assert shards.complete(bank)
+
+
+def test_the_sum_of_a_shard_is_of_its_bytes(bank):
+    lines = dict(reversed(line.split()) for line in (bank / "shards.sha256").read_text().splitlines())
+    for name in set(_names(bank)) - {"bank.json", "shards.sha256"}:
+        assert lines[name] == hashlib.sha256((bank / name).read_bytes()).hexdigest()
