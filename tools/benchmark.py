@@ -74,7 +74,16 @@ def main():
     _check(chosen)
     if _JSON.value:
         files.write_json(_JSON.value, [])  # a path that cannot be written is known before the work
-    cli.import_tensorflow()
+    with _folder() as folder:
+        cli.import_tensorflow()
+        results = _measured(chosen, banks, folder)
+    print(measure.table(results))
+    if _JSON.value:
+        files.write_json(_JSON.value, [dataclasses.asdict(result) for result in results])
+        print(f"results: {_JSON.value}")
+
+
+def _measured(chosen, banks, folder):
     # After the flags are known to be good: these imports take seconds.
     from okd_tf import backbones
     from okd_tf.benchmark import stored
@@ -83,6 +92,7 @@ def main():
     for flag, name in (("--backbone", chosen.backbone), ("--teacher_backbone", teacher)):
         if name not in backbones.BACKBONES:
             raise errors.unknown(flag, name, backbones.BACKBONES)
+    progress.say("benchmark: writing examples and banks")
     data = stored.load(
         _DATASET.value,
         chosen.data_dir,
@@ -91,27 +101,21 @@ def main():
         _IMAGE_SIZE.value,
         _CLASSES.value,
     )
-    with _folder() as folder:
-        progress.say("benchmark: writing examples and banks")
-        stored.write(folder, data, chosen.views, banks)
-        setup = Setup(
-            folder=folder,
-            backbone=chosen.backbone,
-            width=chosen.backbone_width,
-            teacher_backbone=teacher,
-            teacher_width=_TEACHER_WIDTH.value or chosen.backbone_width,
-            teachers=chosen.num_teachers,
-            views=chosen.views,
-            batch_size=chosen.batch_size,
-            ops=chosen.ops,
-            precision=_PRECISION.value,
-        )
-        with processes.running(_WHAT.value, setup, cli.import_tensorflow, progress.say) as runners:
-            results = measure.interleaved(runners, _ROUNDS.value, _SECONDS.value, progress.say)
-    print(measure.table(results))
-    if _JSON.value:
-        files.write_json(_JSON.value, [dataclasses.asdict(result) for result in results])
-        print(f"results: {_JSON.value}")
+    stored.write(folder, data, chosen.views, banks)
+    setup = Setup(
+        folder=folder,
+        backbone=chosen.backbone,
+        width=chosen.backbone_width,
+        teacher_backbone=teacher,
+        teacher_width=_TEACHER_WIDTH.value or chosen.backbone_width,
+        teachers=chosen.num_teachers,
+        views=chosen.views,
+        batch_size=chosen.batch_size,
+        ops=chosen.ops,
+        precision=_PRECISION.value,
+    )
+    with processes.running(_WHAT.value, setup, cli.import_tensorflow, progress.say) as runners:
+        return measure.interleaved(runners, _ROUNDS.value, _SECONDS.value, progress.say)
 
 
 def _banks(chosen):

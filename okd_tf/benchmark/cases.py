@@ -86,7 +86,7 @@ def bank_read(given: Workload) -> Case:
 
     A training shows all examples in one view before it comes to the next; this is all over the bank at once.
     """
-    read, generator = given.reader("train"), np.random.default_rng(0)
+    read, generator = given.bank.reader("train"), np.random.default_rng(0)
     count, images = len(given.data.train), given.setup.batch_size
     views = itertools.cycle(range(given.setup.views))
 

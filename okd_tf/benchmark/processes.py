@@ -89,5 +89,5 @@ def _serve(connection, name, setup, start):
             connection.send(measure.turn(case.step, connection.recv()))
     except errors.UserError as error:
         connection.send(error)
-    except EOFError:
-        pass
+    except (EOFError, BrokenPipeError):
+        pass  # nobody is there any more

@@ -11,7 +11,7 @@ import numpy as np
 
 from okd_tf import data, errors, files
 from okd_tf.data import examples, splits, views
-from okd_tf.teachers import bank
+from okd_tf.teachers import bank, shards, store
 
 NOISE = "noise"
 NOISE_EXAMPLES = 5000
@@ -63,15 +63,19 @@ def write(folder, of: splits.Splits, num_views, teacher_counts):
     """
     bank.check_views(num_views, of)
     of = dataclasses.replace(of, test=of.val)  # which nothing here reads
-    rows = num_views * len(of.train) + len(of.val)
-    size = of.train.images.nbytes + 2 * of.val.images.nbytes
-    files.require_space(
-        folder, size + 2 * of.classes * rows * sum(set(teacher_counts)), "the banks", "--bank_dir"
-    )
+    plans = {count: bank.plan(of, num_views, count) for count in sorted(set(teacher_counts))}
+    size = of.train.images.nbytes + 2 * of.val.images.nbytes + sum(plan.size_bytes for plan in plans.values())
+    files.require_space(folder, size, "what the cases read", "--bank_dir")
     with _splits(folder).open("wb") as file:
         pickle.dump(of, file, protocol=5)
-    for count in sorted(set(teacher_counts)):
-        _fill(_bank(folder, count), of, num_views, count)
+    noise = np.random.default_rng(0).normal(size=(shards.SHARD_ROWS, max(plans, default=0), of.classes))
+    noise = noise.astype(np.float16)
+    for count, plan in plans.items():
+
+        def logits(part, view, start, stop, count=count):
+            return noise[: stop - start, :count]
+
+        shards.fill(_bank(folder, count), plan, logits, seen=np.zeros((count, len(of.train)), bool))
 
 
 def read_splits(folder) -> splits.Splits:
@@ -80,26 +84,9 @@ def read_splits(folder) -> splits.Splits:
         return pickle.load(file)
 
 
-def reader(folder, part, num_teachers):
-    """What `Batches` takes as `teacher_logits`, for "train" or "val", from the bank of so many teachers."""
-    return bank.reader(_bank(folder, num_teachers), part, num_teachers)
-
-
-def _fill(folder, of, num_views, num_teachers):
-    folder.mkdir()
-    noise = np.random.default_rng(0).normal(size=(bank.CHUNK, of.classes)).astype(np.float16)
-    for part, count, shown in (("train", len(of.train), num_views), ("val", len(of.val), 1)):
-        for index in range(num_teachers):
-            stored = np.lib.format.open_memmap(
-                folder / f"{part}_{index:02}.npy",
-                mode="w+",
-                dtype=np.float16,
-                shape=(shown, count, of.classes),
-            )
-            for view in range(shown):
-                for start in range(0, count, bank.CHUNK):
-                    stored[view, start : start + bank.CHUNK] = noise[: count - start]
-            stored.flush()
+def open_bank(folder, num_teachers, num_views) -> store.Store:
+    """The bank of so many teachers."""
+    return store.read(_bank(folder, num_teachers), {}, bank.views(num_views))
 
 
 def _splits(folder):

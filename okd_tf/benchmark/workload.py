@@ -45,16 +45,19 @@ class Workload:
             0,
             self.data.augmentation,
             num_views=self.setup.views,
-            teacher_logits=self.reader("train") if with_logits else None,
+            teacher_logits=self.bank.reader("train") if with_logits else None,
         )
 
     def validation_batches(self):
         """Batches of the validation split as it is, with logits from the bank."""
-        return batches.Batches(self.data.val, self.setup.batch_size, 0, teacher_logits=self.reader("val"))
+        return batches.Batches(
+            self.data.val, self.setup.batch_size, 0, teacher_logits=self.bank.reader("val")
+        )
 
-    def reader(self, part):
-        """What reads stored logits of "train" or "val"."""
-        return stored.reader(self.setup.folder, part, self.setup.teachers)
+    @functools.cached_property
+    def bank(self):
+        """The stored logits: `Store`."""
+        return stored.open_bank(self.setup.folder, self.setup.teachers, self.setup.views)
 
     def _build(self, name, width):
         data = self.data
