@@ -113,8 +113,13 @@ def write_json(path: PathLike, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
-def read_json(path: PathLike) -> Any:
-    """Reads JSON; raises UserError naming the file when it is missing, cut short or not JSON."""
+def read_json(path: PathLike, mend: str = "Delete it, and what wrote it runs again") -> Any:
+    """Reads JSON; raises UserError naming the file when it is missing, cut short or not JSON.
+
+    Args:
+        path: the file.
+        mend: what to do about one that is not JSON.
+    """
     path = pathlib.Path(path)
     try:
         return json.loads(path.read_text(encoding="utf-8"))
@@ -123,9 +128,7 @@ def read_json(path: PathLike) -> Any:
     except OSError as error:
         raise errors.UserError(f"{path}: cannot be read: {error.strerror}") from None
     except ValueError as error:
-        raise errors.UserError(
-            f"{path}: not valid JSON ({error}); is it cut short? Delete it, and what wrote it runs again"
-        ) from None
+        raise errors.UserError(f"{path}: not valid JSON ({error}); is it cut short? {mend}") from None
 
 
 def sha256(path: PathLike) -> str:

@@ -63,7 +63,9 @@ class Settings:
     batch_size: int = _option(128, "examples per step, over all devices together", minimum=1)
 
     teachers: tuple[str, ...] = _option(
-        (), "your own teachers: .keras files or folders of them, taking pixels 0..255"
+        (),
+        "your own teachers: .keras files, SavedModel folders, or folders of them; NAME.json beside one says "
+        "what it takes and gives where that is not what the dataset has",
     )
     num_teachers: int = _option(3, "teachers to train, if none are given", minimum=1)
     teacher_backbone: str = _option(

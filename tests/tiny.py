@@ -9,6 +9,7 @@ from okd_tf.arch import cost, space, spec, uniform
 from okd_tf.data import batches, examples, splits, views
 from okd_tf.ops import batch_norm
 from okd_tf.search import STRATEGIES, options, supernet
+from okd_tf.teachers import ensemble, formats, manifest, teacher
 from okd_tf.training import objective, recipe
 
 SHAPE, CLASSES = (4, 4, 1), 3
@@ -58,6 +59,17 @@ def make_backbone(width=8):
     features = keras.layers.Flatten()(features)
     logits = keras.layers.Dense(CLASSES, name="logits")(features)
     return backbones.Backbone(keras.Model(inputs, logits), ("out1", "out2"))
+
+
+def make_teacher(model, data, path="mine.keras", **declared):
+    """A built model as a teacher."""
+    network = formats.of_model(path, model)
+    return teacher.Teacher(path, network, manifest.Manifest(**declared), data)
+
+
+def make_ensemble(models, data):
+    """Built models as an ensemble."""
+    return ensemble.Ensemble([make_teacher(model, data) for model in models])
 
 
 def make_space(backbone):

@@ -28,6 +28,21 @@ def load(path):
         ) from None
 
 
+def shapes(path, network):
+    """The shapes that a network takes and gives, without the batch; None where any size will do.
+
+    Raises:
+        UserError: it has not one input and one output; names the file.
+    """
+    inputs, outputs = (getattr(network, side, None) or () for side in ("inputs", "outputs"))
+    if len(inputs) != 1 or len(outputs) != 1:
+        raise errors.UserError(
+            f"{path}: expected a network of one input and one output, got {len(inputs)} and {len(outputs)}; "
+            "save a Functional or Sequential model that goes from an image to logits"
+        )
+    return tuple(inputs[0].shape[1:]), tuple(outputs[0].shape[1:])
+
+
 def check_fits(path, network, image_shape, classes):
     """Checks that a network is a classifier for a dataset.
 
@@ -40,13 +55,7 @@ def check_fits(path, network, image_shape, classes):
     Raises:
         UserError: it takes or gives something else; names the file.
     """
-    inputs, outputs = (getattr(network, side, None) or () for side in ("inputs", "outputs"))
-    if len(inputs) != 1 or len(outputs) != 1:
-        raise errors.UserError(
-            f"{path}: expected a network of one input and one output, got {len(inputs)} and {len(outputs)}; "
-            "save a Functional or Sequential model that goes from an image to logits"
-        )
-    takes, gives = tuple(inputs[0].shape[1:]), tuple(outputs[0].shape[1:])
+    takes, gives = shapes(path, network)
     if len(takes) != 3 or any(
         size not in (None, want) for size, want in zip(takes, image_shape, strict=True)
     ):

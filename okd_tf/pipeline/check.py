@@ -6,7 +6,7 @@ from okd_tf import backbones, data, errors, files
 from okd_tf.arch import cost
 from okd_tf.pipeline import record, stages
 from okd_tf.search import derive
-from okd_tf.teachers import bank, ensemble, shards
+from okd_tf.teachers import bank, ensemble, shards, teacher
 from okd_tf.training import optimizers
 
 
@@ -36,7 +36,7 @@ def check(context, names):
             "examples; use a smaller one"
         )
     for path in given:
-        ensemble.read_network(path, context.data.image_shape, context.data.classes)
+        teacher.read(path, context.data)
     if "search" in names and not chosen.arch:
         _check_backbone(context)
         derive.check_budget(context.space, context.budget)
@@ -90,7 +90,7 @@ def _check_bank(context, names, given):
                 "--bank: holds what its own teachers say; give them by --teachers, as --teachers=RUN/teachers"
             )
         paths = given or context.teacher_paths()
-        hashes = [files.sha256(path) for path in paths]
+        hashes = [teacher.content_hash(path) for path in paths]
         shards.refuse_foreign(
             chosen.bank, bank.key(context.data, chosen.seed, hashes), bank.views(chosen.views)
         )

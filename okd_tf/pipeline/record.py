@@ -14,6 +14,7 @@ from importlib import metadata
 
 from okd_tf import errors, files, version
 from okd_tf import settings as all_settings
+from okd_tf.teachers import teacher
 from okd_tf.training import progress
 
 MISSING = "missing"  # in a key, for a file that is not there
@@ -135,7 +136,7 @@ def _commands(context):
 
 
 def _write_description(context, commands):
-    teachers = [{"file": path.name, "sha256": files.sha256(path)} for path in context.teacher_paths()]
+    teachers = [{"file": path.name, "sha256": teacher.content_hash(path)} for path in context.teacher_paths()]
     files.write_json(
         context.workdir / "run.json",
         {

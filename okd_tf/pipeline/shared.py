@@ -4,12 +4,12 @@ import functools
 import json
 import pathlib
 
-from okd_tf import backbones, data, errors, files, losses, seeds, settings
+from okd_tf import backbones, data, errors, losses, seeds, settings
 from okd_tf.arch import build, cost, space, spec
-from okd_tf.backbones import attach, prepare, stored
+from okd_tf.backbones import attach, keras_file, prepare, stored
 from okd_tf.data import batches, splits
-from okd_tf.teachers import bank, ensemble, store
-from okd_tf.training import distribution, objective, recipe
+from okd_tf.teachers import bank, ensemble, formats, store, teacher
+from okd_tf.training import distribution, inference, objective, recipe
 
 
 class Context:
@@ -163,23 +163,20 @@ class Context:
 
     def classifier(self, path):
         """A .keras file as a network that takes this dataset's pixels and gives logits."""
-        network = ensemble.read_network(path, self.data.image_shape, self.data.classes)
-        return ensemble.as_logits(network, self.data.val.images)
+        network = keras_file.load(path)
+        keras_file.check_fits(path, network, self.data.image_shape, self.data.classes)
+        return inference.as_logits(network, self.data.val.images)
 
     def teacher_paths(self):
-        """The teachers' files in the workdir, in order."""
-        return sorted((self._source / "teachers").glob("teacher_*.keras"))
+        """The teachers in the workdir, .keras files and SavedModel folders, in order."""
+        return formats.inside(self._source / "teachers", "teacher_*")
 
     @functools.cached_property
     def ensemble(self):
         """The teachers of the workdir: `Ensemble`."""
         if self.origin:
             return self.origin.ensemble
-        networks = [
-            ensemble.read_network(path, self.data.image_shape, self.data.classes)
-            for path in self.teacher_paths()
-        ]
-        return ensemble.Ensemble(networks, self.data.val.images)
+        return ensemble.Ensemble(teacher.read(path, self.data) for path in self.teacher_paths())
 
     @property
     def bank_folder(self):
@@ -188,7 +185,9 @@ class Context:
 
     def bank_key(self):
         """What the bank of the teachers that are there is of."""
-        return bank.key(self.data, self.settings.seed, [files.sha256(path) for path in self.teacher_paths()])
+        return bank.key(
+            self.data, self.settings.seed, [teacher.content_hash(path) for path in self.teacher_paths()]
+        )
 
     @functools.cached_property
     def bank(self):

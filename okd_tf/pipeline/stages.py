@@ -10,7 +10,7 @@ from okd_tf.export import student as exporting
 from okd_tf.pipeline import record, work
 from okd_tf.pipeline.shared import Context
 from okd_tf.report import page
-from okd_tf.teachers import ensemble, shards
+from okd_tf.teachers import ensemble, shards, teacher
 
 _RECIPE = ("seed", "batch_size", "learning_rate", "schedule", "weight_decay")
 _LOSS = ("temperature", "ce_weight", "views")
@@ -72,9 +72,9 @@ def _there(*names):
 
 
 def _given_teachers(context):
-    """The files that --teachers names; if some are gone, that they are, for each teacher made of them."""
+    """Hashes of what --teachers names; if some are gone, that they are, for each teacher made of them."""
     try:
-        given = ensemble.paths(context.settings.teachers)
+        given = list(map(teacher.content_hash, ensemble.paths(context.settings.teachers)))
     except errors.UserError:
         # The check refuses it where they are wanted; elsewhere what was made of them may still count.
         given = [record.MISSING] * len(context.teacher_paths())
@@ -82,7 +82,10 @@ def _given_teachers(context):
 
 
 def _teacher_files(context):
-    return {f"teacher {index + 1}": path for index, path in enumerate(context.teacher_paths())}
+    return {
+        f"teacher {index + 1}": teacher.content_hash(path)
+        for index, path in enumerate(context.teacher_paths())
+    }
 
 
 def _teacher_files_for(loss):
@@ -108,12 +111,12 @@ def _teacher_stages_for(context, loss):
 
 def _diagnosed(context):
     """Whether the diagnosis is of the teachers that are there."""
-    path = context.workdir / "teachers" / "diagnosis.json"
-    there = [(file.name, files.sha256(file)) for file in context.teacher_paths()]
-    if not there or not path.exists():
+    diagnosis = context.workdir / "teachers" / "diagnosis.json"
+    there = [(path.name, teacher.content_hash(path)) for path in context.teacher_paths()]
+    if not there or not diagnosis.exists():
         return False
     try:
-        return there == [(entry["file"], entry["sha256"]) for entry in files.read_json(path)["teachers"]]
+        return there == [(entry["file"], entry["sha256"]) for entry in files.read_json(diagnosis)["teachers"]]
     except (errors.UserError, KeyError, TypeError):
         return False  # cut short or of another form: it is made again
 

@@ -1,14 +1,12 @@
 """The work of each stage: what it takes from the run, and which part of okd_tf it hands it to."""
 
-import shutil
-
 import numpy as np
 
 from okd_tf import files, seeds
 from okd_tf.export import student as exporting
 from okd_tf.search import loop, options
 from okd_tf.student import distill
-from okd_tf.teachers import bank, diagnosis, ensemble
+from okd_tf.teachers import bank, diagnosis, ensemble, teacher
 from okd_tf.teachers import train as teacher_training
 from okd_tf.training import inference, progress, scalars
 
@@ -20,8 +18,7 @@ def make_teachers(context):
     chosen, folder = context.settings, context.workdir / "teachers"
     given = ensemble.paths(chosen.teachers)
     for index, path in enumerate(given):
-        with files.replacing(teacher_training.path(folder, index)) as temporary:
-            shutil.copyfile(path, temporary)
+        teacher.copy(path, teacher_training.path(folder, index))
     if not given:
         teacher_training.train(
             context.data,
@@ -35,6 +32,8 @@ def make_teachers(context):
             folder=folder,
             logs=context.workdir / "logs" / "teachers",
         )
+    for path, one in zip(given, context.ensemble.teachers, strict=False):
+        progress.say(f"teachers: {path} is {one.path.name}: {one.description()}")
     found = {}
     for name in ("train", "val", "test"):
         split = getattr(context.data, name)
@@ -45,7 +44,7 @@ def make_teachers(context):
             {f"{name}_{who}": found[name][who] for who in ("mean", "vote", "oracle")},
         )
     found["teachers"] = [
-        {"file": path.name, "sha256": files.sha256(path), "params": params}
+        {"file": path.name, "sha256": teacher.content_hash(path), "params": params}
         for path, params in zip(context.teacher_paths(), context.ensemble.params(), strict=True)
     ]
     files.write_json(folder / "diagnosis.json", found)

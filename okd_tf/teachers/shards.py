@@ -183,19 +183,19 @@ def read_plan(folder: pathlib.Path) -> Plan:
             "have them written again"
         )
     stored = files.read_json(path)
-    fields = {field.name: field.type for field in dataclasses.fields(Plan)}
     if not isinstance(stored, dict) or stored.get("format") != FORMAT:
         raise errors.UserError(
             f"{path}: not a view bank of format {FORMAT}; delete the folder to have it written again"
         )
     del stored["format"]
-    numbers = [stored.get("teachers"), stored.get("classes")]
     parts = [stored.get("rows"), stored.get("views")]
+    counts = [stored.get("teachers"), stored.get("classes")]
+    counts += [count for part in parts if isinstance(part, dict) for count in part.values()]
     well_formed = (
-        set(stored) == set(fields)
+        set(stored) == {field.name for field in dataclasses.fields(Plan)}
         and isinstance(stored["key"], dict)
-        and all(isinstance(part, dict) and part.keys() == parts[0].keys() for part in parts)
-        and all(_is_count(number) for number in (*numbers, *parts[0].values(), *parts[1].values()))
+        and all(isinstance(part, dict) and part.keys() == stored["rows"].keys() for part in parts)
+        and all(map(_is_count, counts))
     )
     if not well_formed:
         raise errors.UserError(

@@ -2,6 +2,7 @@
 
 import functools
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -9,14 +10,21 @@ import tensorflow as tf
 class Predictor:
     """Runs a network in inference mode over arrays of images; traced once, whatever the number of images."""
 
-    def __init__(self, network, batch_size=256):
-        """Takes a built model pixels -> logits."""
+    def __init__(self, network, batch_size=256, image_shape=None):
+        """Takes what to ask.
+
+        Args:
+            network: a built model pixels -> logits, or what is called as one is.
+            batch_size: how many images it is asked about at once.
+            image_shape: (height, width, channels); None is what the model says.
+        """
         self._network = network
         self._batch_size = batch_size
+        self._image_shape = image_shape
 
     @functools.cached_property
     def _forward(self):
-        shape = self._network.inputs[0].shape[1:]
+        shape = self._image_shape or self._network.inputs[0].shape[1:]
 
         @tf.function(input_signature=[tf.TensorSpec([None, *shape], tf.float32)], jit_compile=False)
         def forward(pixels):
@@ -38,6 +46,24 @@ class Predictor:
         """Accuracy and mean cross-entropy on a split: {"accuracy", "loss"}."""
         logits = self.logits(split.images)
         return {"accuracy": accuracy(logits, split.labels), "loss": cross_entropy(logits, split.labels)}
+
+
+def as_logits(network, probe):
+    """The network itself if it gives logits; if it gives probabilities, one that gives their logarithms.
+
+    Args:
+        network: a built model, pixels -> [batch, classes].
+        probe: uint8 [examples, height, width, channels]; what it gives of them decides.
+    """
+    if not are_probabilities(Predictor(network).logits(probe[:64])):
+        return network
+    logarithm = keras.layers.Lambda(lambda p: keras.ops.log(keras.ops.maximum(p, 1e-12)), name="logarithm")
+    return keras.Model(network.inputs[0], logarithm(network.outputs[0]))
+
+
+def are_probabilities(outputs):
+    """Whether outputs [examples, classes] are non-negative and sum to one, which logits do not."""
+    return bool(outputs.min() >= 0 and np.allclose(outputs.sum(axis=-1), 1, atol=1e-2))
 
 
 def accuracy(logits, labels):

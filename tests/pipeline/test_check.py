@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import json
 import pathlib
 
 import keras
@@ -256,6 +257,22 @@ def test_a_student_is_refused_where_something_else_than_its_figures_is_wanted(ru
     for names in ((name,), (name, "evaluate"), ALL):
         message = _refusal(run, names=names, student=str(path))
         assert message.startswith("--student: names a finished network, which tools/evaluate.py and ")
+
+
+@pytest.mark.parametrize(
+    ("declared", "said"),
+    [
+        ({"input_sise": [8, 8]}, "unknown name 'input_sise'; did you mean input_size"),
+        ({"outputs": "probabilities"}, 'outputs: "probabilities" declared, but the rows that mine.keras'),
+        ({"class_names": ["0"]}, "class_names: missing: 1, 2, 3, 4, 5 and 4 more; name each class of"),
+    ],
+)
+def test_a_manifest_that_does_not_fit_its_teacher_is_refused_by_its_file(run, tmp_path, declared, said):
+    _network((8, 8, 1), 10).save(tmp_path / "mine.keras")
+    (tmp_path / "mine.json").write_text(json.dumps(declared))
+    message = _refusal(run, teachers=(str(tmp_path / "mine.keras"),))
+    assert message.startswith(f"{tmp_path / 'mine.json'}: ")
+    assert said in message
 
 
 @pytest.mark.parametrize("names", [("search",), ("search", "student", "baseline", "export"), ("report",)])

@@ -2,19 +2,23 @@
 
 import dataclasses
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+import tiny
 
 from okd_tf import errors
 from okd_tf.data import batches, views
-from okd_tf.teachers import bank, ensemble, shards, store
+from okd_tf.teachers import bank, shards, store
+from okd_tf.training import classifier, objective
 
 VIEWS, VIEW_SEED = 3, 11
 
 
 @pytest.fixture(scope="module")
 def teachers(networks, data):
-    return ensemble.Ensemble(networks, data.val.images)
+    return tiny.make_ensemble(networks, data)
 
 
 def _write(folder, teachers, data, num_views=VIEWS):
@@ -49,6 +53,26 @@ def test_stored_logits_are_the_live_teachers_on_the_pixels_of_the_batch(written,
     assert shown == {0, 1, 2}
 
 
+def test_a_student_learns_the_same_from_stored_logits_as_from_live_teachers(written, teachers, data):
+    states = []
+    for stored, live in ((written.reader("train"), None), (None, teachers.live)):
+        keras.utils.set_random_seed(3)
+        network = tiny.make_backbone().model
+        oracle = objective.Objective("oracle", live_teachers=live)
+        model = classifier.Classifier(network, oracle, keras.optimizers.SGD(0.1))
+        start = tiny.values(network.trainable_variables)
+        stream = batches.Batches(
+            data.train, 9, 5, data.augmentation, VIEW_SEED, num_views=VIEWS, teacher_logits=stored
+        )
+        step = tf.function(model.train_step, jit_compile=False)
+        for batch in stream.dataset(0, 8):
+            step(batch)
+        states.append(tiny.values(network.trainable_variables))
+    for before, mine, theirs in zip(start, *states, strict=True):
+        # As near as float16 is, of how far it went.
+        assert np.max(np.abs(mine - theirs)) <= 5e-3 * np.max(np.abs(mine - before)) + 1e-6
+
+
 def test_views_of_an_image_are_told_apart(written, data):
     rows = np.arange(len(data.train))
     logits = [written.reader("train")(rows, np.full(len(rows), view)) for view in range(VIEWS)]
@@ -69,7 +93,7 @@ def test_a_checked_bank_is_off_by_rounding_only(written, teachers, data):
 
 
 def test_a_bank_of_other_teachers_or_views_does_not_pass_the_check(written, teachers, networks, data):
-    swapped = ensemble.Ensemble([networks[0], networks[0]], data.val.images)
+    swapped = tiny.make_ensemble([networks[0], networks[0]], data)
     with pytest.raises(errors.UserError, match="does not hold what teacher 2 says of"):
         bank.check(written, swapped, data, VIEW_SEED, 4, seed=0)
     with pytest.raises(errors.UserError, match="says of train example"):

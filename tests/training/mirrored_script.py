@@ -14,6 +14,7 @@ from okd_tf.arch import space, spec
 from okd_tf.ops import batch_norm
 from okd_tf.search import STRATEGIES, ranking, supernet, telemetry
 from okd_tf.search import loop as search_loop
+from okd_tf.teachers import bank, shards, store
 from okd_tf.training import classifier, distribution, loop, objective, optimizers
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
@@ -31,13 +32,13 @@ OPS = ("conv_3x3", "max_pool_3x3")
 SEARCHES = {name: (name, {}) for name in STRATEGIES} | {"darts, unrolled": ("darts", {"unrolled": True})}
 
 
-def make_classifier(strategy):
+def make_classifier(strategy, loss="ce"):
     """(classifier from a fixed seed, nothing to do at the end of an epoch), under a strategy."""
     with strategy.scope():
         keras.utils.set_random_seed(0)
         network = batch_norm.fused_copy(tiny.make_backbone().model, strategy.num_replicas_in_sync > 1)
         optimizer = optimizers.sgd(0.1, "cosine", STEPS)
-        return classifier.Classifier(network, objective.Objective("ce"), optimizer, weight_decay=1e-2), None
+        return classifier.Classifier(network, objective.Objective(loss), optimizer, weight_decay=1e-2), None
 
 
 def make_search(kind, strategy):
@@ -64,11 +65,26 @@ def make_search(kind, strategy):
     return model, telemetry.Telemetry(model, of, ranking.Ranker(backbone, of, model.supernet, DATA)).look
 
 
-def train(make, bilevel, strategy):
+def write_bank(folder):
+    """A bank on disk of two teachers that disagree: a reader of its training part."""
+    key, views = {"the dataset": DATA.name}, bank.views(2)
+    generator = np.random.default_rng(0)
+    shards.fill(
+        folder,
+        bank.plan(DATA, 2, 2, key),
+        lambda part, view, start, stop: generator.normal(scale=3, size=(stop - start, 2, tiny.CLASSES)),
+        np.ones((2, len(DATA.train)), bool),
+    )
+    return store.read(folder, key, views).reader("train")
+
+
+def train(make, bilevel, strategy, stored=None):
     """(model, its trainable variables at the start, last row of the history) of a training."""
     model, at_epoch_end = make(strategy)
     start = tiny.values(model.trainable_variables)
-    batches = tiny.make_batches(DATA.train, BATCH, augmentation=DATA.augmentation)
+    batches = tiny.make_batches(
+        DATA.train, BATCH, augmentation=DATA.augmentation, num_views=2, teacher_logits=stored
+    )
     if bilevel:
         batches = search_loop.Bilevel(batches, tiny.make_batches(DATA.val, BATCH))
     epochs = STEPS // batches.steps_per_epoch
@@ -91,10 +107,10 @@ def largest(ones, others):
     return max(float(np.max(np.abs(one - other))) for one, other in zip(ones, others, strict=True))
 
 
-def differences(make, bilevel=False):
+def differences(make, bilevel=False, stored=None):
     """By how much two devices differ from one, and one from its beginning."""
-    one, start, row = train(make, bilevel, distribution.make("none", BATCH))
-    two, _, mirrored_row = train(make, bilevel, distribution.make("mirrored", BATCH))
+    one, start, row = train(make, bilevel, distribution.make("none", BATCH), stored)
+    two, _, mirrored_row = train(make, bilevel, distribution.make("mirrored", BATCH), stored)
     return {
         "learnt": largest(start, tiny.values(one.trainable_variables)),
         "weights": largest(*(tiny.values(model.trainable_variables) for model in (one, two))),
@@ -119,6 +135,10 @@ def refusal():
 
 if __name__ == "__main__":
     report = {"refusal": refusal(), "classifier": differences(make_classifier)}
+    with tempfile.TemporaryDirectory() as folder:
+        report["classifier, stored logits"] = differences(
+            lambda strategy: make_classifier(strategy, "oracle"), stored=write_bank(folder)
+        )
     for kind, (name, _) in SEARCHES.items():
         report[kind] = differences(
             lambda strategy, kind=kind: make_search(kind, strategy), STRATEGIES[name].bilevel

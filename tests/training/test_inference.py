@@ -1,10 +1,14 @@
 """Logits over arrays of images, and what is read from them."""
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 import tiny
 
 from okd_tf.training import inference
+
+IMAGES = tiny.make_examples(11, 0).images
 
 
 def test_the_first_of_tied_logits_is_the_prediction():
@@ -59,3 +63,25 @@ def test_evaluation_is_accuracy_and_cross_entropy_of_the_logits(network):
         "accuracy": inference.accuracy(logits, split.labels),
         "loss": inference.cross_entropy(logits, split.labels),
     }
+
+
+def test_what_is_called_as_a_network_is_asked_with_the_shape_of_its_images():
+    def brightness(pixels, training):
+        return tf.reduce_mean(pixels, axis=[1, 2])
+
+    found = inference.Predictor(brightness, image_shape=tiny.SHAPE).logits(IMAGES)
+    np.testing.assert_allclose(found, IMAGES.mean(axis=(1, 2)), rtol=1e-6)
+
+
+def test_a_network_of_logits_stays_itself(network):
+    assert inference.as_logits(network, IMAGES) is network
+
+
+def test_certain_probabilities_become_finite_logits_whose_softmax_they_are():
+    inputs = keras.Input(tiny.SHAPE)
+    dense = keras.layers.Dense(tiny.CLASSES, activation="softmax")
+    network = keras.Model(inputs, dense(keras.layers.Flatten()(inputs)))
+    dense.set_weights([np.zeros((16, tiny.CLASSES)), np.array([500.0, 0.0, 0.0])])
+    logits = inference.as_logits(network, IMAGES)(IMAGES[:2].astype(np.float32)).numpy()
+    assert np.isfinite(logits).all()
+    np.testing.assert_allclose(tf.nn.softmax(logits), [[1, 0, 0]] * 2, atol=1e-6)

@@ -26,7 +26,9 @@ def report():
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize("name", ["classifier", *search.STRATEGIES, "darts, unrolled"])
+@pytest.mark.parametrize(
+    "name", ["classifier", "classifier, stored logits", *search.STRATEGIES, "darts, unrolled"]
+)
 def test_two_devices_learn_the_weights_of_one(report, name):
     assert report[name]["learnt"] > 0.1
     assert report[name]["weights"] < ROUNDING
@@ -37,6 +39,10 @@ def test_two_devices_learn_the_weights_of_one(report, name):
 def test_batch_statistics_are_those_of_the_whole_batch(report, name):
     # Not of paths: over several devices all operations run, and statistics of those not chosen move too.
     assert report[name]["statistics"] < ROUNDING
+
+
+def test_stored_logits_are_heard_on_two_devices(report):
+    assert report["classifier, stored logits"]["learnt"] != report["classifier"]["learnt"]
 
 
 def test_second_order_is_seen_in_what_is_learnt(report):

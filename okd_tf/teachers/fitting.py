@@ -1,0 +1,110 @@
+"""How a network is fitted to a dataset: size and values of the images, order and kind of the outputs.
+
+What a manifest declares is held against the network's shapes, the dataset, and what the network says of some
+images; each refusal names the file to mend.
+"""
+
+import numpy as np
+
+from okd_tf import errors
+from okd_tf.teachers import manifest
+from okd_tf.training import inference
+
+
+def declare(path, key, value):
+    """What to do where a declaration is missing."""
+    return f'declare "{key}": {value} in {manifest.path(path)}'
+
+
+def size(path, network, own, data):
+    """(height, width) of the images that the network is shown."""
+    takes, (*size, channels) = network.takes, data.image_shape
+    if len(takes) != 3 or takes[2] not in (None, channels):
+        raise errors.UserError(
+            f"{path}: takes images of shape {takes}, the dataset's are {data.image_shape}; use a network for "
+            f"images of {channels} channel{'s' * (channels > 1)}"
+        )
+    wanted = tuple(takes[side] or size[side] for side in (0, 1))
+    if own.input_size is None and wanted != tuple(size):
+        raise errors.UserError(
+            f"{path}: takes images of shape {takes}, the dataset's are {data.image_shape}; to have them "
+            f"resized, {declare(path, 'input_size', list(wanted))}"
+        )
+    shown = own.input_size or tuple(size)
+    if any(takes[side] not in (None, shown[side]) for side in (0, 1)):
+        raise errors.UserError(
+            f"{manifest.path(path)}: input_size: {list(shown)} declared, {path.name} takes images of shape "
+            f"{takes}; declare its own size"
+        )
+    return shown
+
+
+def scaling(path, network, own, data):
+    """(factor, offset), float32 [] or [channels], that pixel values 0..255 are scaled by."""
+    channels = data.image_shape[2]
+    for key in ("mean", "std"):
+        declared = getattr(own, key)
+        if declared and len(declared) != channels:
+            raise errors.UserError(
+                f"{manifest.path(path)}: {key}: expected {channels} numbers, one per channel, "
+                f"got {len(declared)}"
+            )
+    low, high = own.value_range
+    mean = np.array(own.mean or 0.0)
+    std = np.array(own.std or 1.0)
+    factor, offset = (high - low) / 255 / std, (low - mean) / std
+    if network.dtype.is_integer and (np.any(factor != 1) or np.any(offset != 0)):
+        raise errors.UserError(
+            f"{manifest.path(path)}: {path.name} takes pixel values as {network.dtype.name}, which cannot be "
+            "scaled; leave value_range, mean and std out"
+        )
+    return factor.astype(np.float32), offset.astype(np.float32)
+
+
+def order(path, network, own, data):
+    """Which of its outputs is each class of the dataset, [classes]; None if they are in that order."""
+    if network.gives not in (None, data.classes):
+        raise other_classes(path, (network.gives,), data.classes)
+    names = own.class_names
+    if not names or names == data.class_names:
+        return None
+    problems = [
+        f"{problem}: {', '.join(wrong[:5])}{f' and {len(wrong) - 5} more' if len(wrong) > 5 else ''}"
+        for problem, wrong in (
+            ("missing", [name for name in data.class_names if name not in names]),
+            ("not in the dataset", [name for name in names if name not in data.class_names]),
+            ("named twice", [name for name in dict.fromkeys(names) if names.count(name) > 1]),
+        )
+        if wrong
+    ]
+    if problems:
+        raise errors.UserError(
+            f"{manifest.path(path)}: class_names: {'; '.join(problems)}; name each class of '{data.name}' "
+            f"once, in the order of {path.name}'s outputs"
+        )
+    return [names.index(name) for name in data.class_names]
+
+
+def kind(path, own, outputs):
+    """Whether outputs [examples, classes] are logits or probabilities, as declared or as they look."""
+    looks = manifest.PROBABILITIES if inference.are_probabilities(outputs) else manifest.LOGITS
+    if own.outputs in ("", looks):
+        return looks
+    seen = (
+        "are non-negative and sum to one"
+        if looks == manifest.PROBABILITIES
+        else f"reach from {outputs.min():.4g} to {outputs.max():.4g} and sum to "
+        f"{outputs.sum(axis=1).min():.4g} to {outputs.sum(axis=1).max():.4g}"
+    )
+    raise errors.UserError(
+        f'{manifest.path(path)}: outputs: "{own.outputs}" declared, but the rows that {path.name} gives '
+        f'{seen}; declare "{looks}", or leave it out'
+    )
+
+
+def other_classes(path, gives, classes):
+    """The error for a network that gives, of an image, outputs of another shape than [classes]."""
+    what = f"{gives[0]} classes" if len(gives) == 1 else f"outputs of shape {tuple(gives)}"
+    return errors.UserError(
+        f"{path}: gives {what}, the dataset has {classes} classes; use a network of the same classes"
+    )

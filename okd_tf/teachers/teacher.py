@@ -1,0 +1,138 @@
+"""One teacher: a network of the user's or of ours, whose call takes the dataset's pixels and gives logits.
+
+All that lies between is in the call: resizing, value range, normalisation, the logarithm of probabilities,
+the order of the classes.
+"""
+
+import hashlib
+import pathlib
+import shutil
+
+import numpy as np
+import tensorflow as tf
+
+from okd_tf import errors, files
+from okd_tf.data import splits
+from okd_tf.teachers import fitting, formats, manifest
+
+PROBE = 64  # validation images that a network is tried on
+LEAST_PROBABILITY = 1e-12  # what one of zero is taken for: its logarithm is finite
+
+
+class Teacher:
+    """A network with what it takes to ask it; called, it gives logits.
+
+    Attributes:
+        path: its file or folder.
+        params: how many parameters it has.
+        manifest: what is declared of it.
+        image_shape: (height, width, channels) of the dataset's images.
+        outputs: manifest.LOGITS or manifest.PROBABILITIES, what the network itself gives.
+    """
+
+    def __init__(self, path, network: formats.Network, own: manifest.Manifest, data: splits.Splits):
+        """Holds the network and its manifest against the dataset and tries it on validation images.
+
+        Raises:
+            UserError: it does not fit, or is not what its manifest says; names the file.
+        """
+        self.path = pathlib.Path(path)
+        self.params = network.params
+        self.manifest = own
+        self.image_shape = data.image_shape
+        self._network = network
+        self._size = fitting.size(self.path, network, own, data)
+        self._factor, self._offset = fitting.scaling(self.path, network, own, data)
+        self._order = fitting.order(self.path, network, own, data)
+        self.outputs = fitting.kind(self.path, own, self._try(data.val.images[:PROBE], data.classes))
+
+    def __call__(self, pixels, training=False):
+        """Pixels float32 [batch, height, width, channels] -> logits float32 [batch, classes], traceable.
+
+        `training` is what networks are called with; a teacher does not train.
+        """
+        outputs = self._raw(pixels)
+        if self.outputs == manifest.PROBABILITIES:
+            outputs = tf.math.log(tf.maximum(outputs, LEAST_PROBABILITY))
+        return outputs if self._order is None else tf.gather(outputs, self._order, axis=1)
+
+    def description(self):
+        """What it gives, and how images are shown to it, in a few words."""
+        parts = [f"{self.params:,} parameters", f"gives {self.outputs}"]
+        if self._size != self.image_shape[:2]:
+            parts.append(f"images resized to {self._size[0]}x{self._size[1]}")
+        if self._scales():
+            parts.append("pixel values scaled")
+        if self._order is not None:
+            parts.append("classes put in the dataset's order")
+        return ", ".join(parts)
+
+    def _raw(self, pixels):
+        """The network's own outputs, float32 [batch, classes]."""
+        if self._size != self.image_shape[:2]:
+            pixels = tf.image.resize(pixels, self._size, method="bilinear", antialias=True)
+        if self._scales():
+            pixels = pixels * self._factor + self._offset
+        if self._network.dtype.is_integer:
+            pixels = tf.round(pixels)
+        return tf.cast(self._network.call(tf.cast(pixels, self._network.dtype)), tf.float32)
+
+    def _scales(self):
+        return np.any(self._factor != 1) or np.any(self._offset != 0)
+
+    def _try(self, images, classes):
+        try:
+            outputs = self._raw(tf.cast(images, tf.float32)).numpy()
+        except Exception as error:  # each operation has its own way to say that it cannot take something
+            reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+            raise errors.UserError(
+                f"{self.path}: fails on images of shape {(*self._size, self.image_shape[2])} ({reason}); "
+                f"if it takes another size, {fitting.declare(self.path, 'input_size', '[height, width]')}"
+            ) from None
+        if outputs.ndim != 2 or outputs.shape[1] != classes:
+            raise fitting.other_classes(self.path, outputs.shape[1:], classes)
+        finite = np.isfinite(outputs).all(axis=1)
+        if not finite.all():
+            raise errors.UserError(
+                f"{self.path}: gives NaN or infinite outputs on {(~finite).sum()} of {len(images)} "
+                "validation images; look at its weights and at the values it takes, or leave it out"
+            )
+        return outputs
+
+
+def read(path, data: splits.Splits):
+    """Reads a .keras file or a SavedModel folder, with its manifest, as a `Teacher` of a dataset.
+
+    Raises:
+        UserError: it or its manifest is unreadable or does not fit; names the file.
+    """
+    own = manifest.read(path)
+    return Teacher(path, formats.read(path, own), own, data)
+
+
+def content_hash(path):
+    """SHA-256 of a teacher: of the network's bytes alone, or if it has a manifest of the hashes of both."""
+    network, own = files.sha256(path), manifest.path(path)
+    if not own.exists():
+        return network
+    return hashlib.sha256(f"{network} {files.sha256(own)}".encode()).hexdigest()
+
+
+def copy(path, target):
+    """Copies a teacher with its manifest.
+
+    Args:
+        path: its file or folder.
+        target: the .keras file to write; the folder of a SavedModel has the same name without the suffix.
+    """
+    path, target = pathlib.Path(path), pathlib.Path(target)
+    own, folder = manifest.path(path), path.is_dir()
+    target = target.with_suffix("") if folder else target
+    # The manifest first: a network that is there has its own beside it.
+    if own.exists():
+        with files.replacing(manifest.path(target)) as temporary:
+            shutil.copyfile(own, temporary)
+    else:
+        files.remove(manifest.path(target))
+    with files.replacing(target) as temporary:
+        (shutil.copytree if folder else shutil.copyfile)(path, temporary)
