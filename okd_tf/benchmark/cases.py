@@ -62,7 +62,9 @@ def live(given: Workload) -> Case:
     """A training step with the oracle loss, teachers asked in each step."""
     teachers = given.ensemble(given.setup.teachers)
     asked = objective.Objective("oracle", live_teachers=teachers.live)
-    return _training(given, asked, given.training_batches(), given.setup.teachers * _forward(given.teacher()))
+    return _training(
+        given, asked, given.training_batches(), given.setup.teachers * _forward(given.teacher_model())
+    )
 
 
 def inference(given: Workload) -> Case:
@@ -71,7 +73,7 @@ def inference(given: Workload) -> Case:
     batch = next(workload.endless(given.training_batches()))
     images = given.setup.batch_size
     return Case(
-        _traced(lambda: teacher.live(batch["image"])), images, float(images * _forward(given.teacher()))
+        _traced(lambda: teacher.live(batch["image"])), images, float(images * _forward(given.teacher_model()))
     )
 
 

@@ -10,7 +10,7 @@ from okd_tf.benchmark import stored
 from okd_tf.benchmark.setup import Setup
 from okd_tf.data import batches
 from okd_tf.ops import batch_norm
-from okd_tf.teachers import ensemble
+from okd_tf.teachers import ensemble, formats, manifest, teacher
 
 
 class Workload:
@@ -29,13 +29,16 @@ class Workload:
         """The bare backbone: `Backbone`."""
         return self._build(self.setup.backbone, self.setup.width)
 
-    def teacher(self):
-        """A teacher, a Functional model: untrained, since time does not depend on what it knows."""
+    def teacher_model(self):
+        """What a teacher is, a Functional model: untrained, since time does not depend on what it knows."""
         return self._build(self.setup.teacher_backbone, self.setup.teacher_width).model
 
     def ensemble(self, count):
         """So many teachers: `Ensemble`."""
-        return ensemble.Ensemble([self.teacher() for _ in range(count)], self.data.val.images)
+        name = f"{self.setup.teacher_backbone}.keras"  # for what is said of it; there is no file
+        own = manifest.Manifest(outputs=manifest.LOGITS)
+        networks = [formats.of_model(name, self.teacher_model()) for _ in range(count)]
+        return ensemble.Ensemble(teacher.Teacher(name, network, own, self.data) for network in networks)
 
     def training_batches(self, with_logits=False):
         """Augmented batches of the training split, with logits from the bank or without."""
