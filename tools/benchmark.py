@@ -26,7 +26,7 @@ from absl import flags
 
 from okd_tf import cli, errors, files, settings
 from okd_tf.benchmark import measure, processes
-from okd_tf.benchmark.setup import FLOAT32, PRECISIONS, Setup
+from okd_tf.benchmark.setup import FLOAT32, NOISE, PRECISIONS, Setup
 from okd_tf.training import progress
 
 _SHARED = (
@@ -49,7 +49,7 @@ _JSON = flags.DEFINE_string("json", "", "file to write the results to, as a JSON
 _ROUNDS = flags.DEFINE_integer("rounds", 7, "how often each takes its turn", lower_bound=1)
 _SECONDS = flags.DEFINE_float("seconds", 2.0, "how long a turn is", lower_bound=0.0)
 _DATASET = flags.DEFINE_string(
-    "dataset", "noise", "digits, cifar10, cifar100, or noise: 5000 random examples, or --train_examples"
+    "dataset", NOISE, "digits, cifar10, cifar100, or noise: 5000 random examples, or --train_examples"
 )
 _IMAGE_SIZE = flags.DEFINE_integer("image_size", 32, "noise: height and width of an image", lower_bound=1)
 _CLASSES = flags.DEFINE_integer("classes", 100, "noise: number of classes", lower_bound=2)
@@ -148,9 +148,9 @@ def _check(chosen):
             f"--precision: searches compute in {FLOAT32}; leave them out of --what, or this flag"
         )
     for flag in (_IMAGE_SIZE, _CLASSES):
-        if _DATASET.value != "noise" and flag.present:
+        if _DATASET.value != NOISE and flag.present:
             raise errors.UserError(
-                f"--{flag.name}: is of --dataset=noise, not of {_DATASET.value}; leave one of the two out"
+                f"--{flag.name}: is of --dataset={NOISE}, not of {_DATASET.value}; leave one of the two out"
             )
 
 

@@ -4,6 +4,7 @@ import dataclasses
 
 FLOAT32, BFLOAT16 = "float32", "bfloat16"
 PRECISIONS = (FLOAT32, BFLOAT16)
+NOISE = "noise"  # in the place of a dataset's name
 
 
 @dataclasses.dataclass(frozen=True)

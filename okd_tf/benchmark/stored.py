@@ -10,10 +10,10 @@ import pickle
 import numpy as np
 
 from okd_tf import data, errors, files
+from okd_tf.benchmark.setup import NOISE
 from okd_tf.data import examples, splits, views
 from okd_tf.teachers import bank, shards, store
 
-NOISE = "noise"
 NOISE_EXAMPLES = 5000
 
 
