@@ -45,14 +45,20 @@ def _run(argv, work):
 
 
 def _run_stages(stages):
-    if stages is not None and flags.FLAGS["stages"].present:
-        raise errors.UserError("--stages: this tool has stages of its own; use tools/search.py to choose")
+    if stages is not None:
+        refuse_stages()
     chosen = resolve()
     import_tensorflow()
     # After the flags are known to be good: these imports take seconds.
     from okd_tf import pipeline
 
     pipeline.run(chosen, chosen.stages if stages is None else stages(chosen))
+
+
+def refuse_stages():
+    """Raises UserError if --stages is given, to a tool that does not ask which."""
+    if flags.FLAGS["stages"].present:
+        raise errors.UserError("--stages: this tool has stages of its own; use tools/search.py to choose")
 
 
 def _fail(error):

@@ -5,7 +5,7 @@ again; one that was killed goes on where it stopped; one whose inputs changed is
 """
 
 from okd_tf import settings
-from okd_tf.pipeline import check, record, shared, stages, work
+from okd_tf.pipeline import check, diagnosis, record, shared, stages, work
 from okd_tf.report import page
 from okd_tf.training import progress
 
@@ -33,3 +33,23 @@ def run(chosen: settings.Settings, names):
     progress.say(f"\n{page.screen(context.workdir, current)}\n\nresults: {context.workdir}")
     if "student" in names and "evaluate" not in names:
         progress.say(f"next: python tools/evaluate.py --workdir={context.workdir}")
+
+
+def diagnose(chosen: settings.Settings):
+    """Shows who of the teachers is right, and trains nothing; --teachers are taken over first.
+
+    Raises:
+        UserError: there are no teachers, or whatever else cannot be used, before any work.
+    """
+    context = shared.Context(chosen)
+    # What is complete needs no files of the user.
+    check.check(context, ())
+    stage = stages.STAGES["teachers"]
+    if not record.outdated(context, stage):
+        diagnosis.show(context)
+        return
+    check.check(context, ("teachers",))
+    check.check_trained(context)
+    record.describe(context)
+    record.complete(context, stage)
+    record.describe_teachers(context)

@@ -48,6 +48,28 @@ def check(context, names):
     _check_stages(context, names, given)
 
 
+def check_trained(context):
+    """Refuses to go on where the teachers stage would train.
+
+    Raises:
+        UserError: no --teachers, and of the run's own some are missing or of other settings.
+    """
+    chosen, there = context.settings, len(context.teacher_paths())
+    if chosen.teachers:
+        return
+    why = record.outdated(context, stages.STAGES["teachers"])
+    if there < chosen.num_teachers:
+        why = f"has {there} of {chosen.num_teachers} teachers"
+    elif why.startswith((record.OTHER_INPUTS, record.NOT_RUN)):
+        why = f"has teachers, but their stage {why}"
+    else:
+        return
+    raise errors.UserError(
+        f"--workdir: {context.workdir} {why}, and nothing is trained here; run "
+        "tools/train_teachers.py first, or give teachers by --teachers"
+    )
+
+
 def _check_backbone(context):
     """Reads the backbone; under a bound on FLOPs, all of it must be of layers whose FLOPs can be counted."""
     unknown = cost.uncounted(context.backbone.model) if context.settings.max_flops else ()

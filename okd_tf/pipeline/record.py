@@ -19,6 +19,7 @@ from okd_tf.training import progress
 
 MISSING = "missing"  # in a key, for a file that is not there
 
+NOT_RUN = "has not run"
 OTHER_INPUTS = "ran with other inputs"
 
 _PACKAGES = ("tensorflow", "keras", "tensorflow-datasets", "numpy", "ai-edge-litert")
@@ -75,7 +76,7 @@ def outdated(context, stage):
     """Why what a stage left cannot be taken for its result now, or ""."""
     entry = _stored(context).get(stage.name)
     if entry is None:
-        return "has not run"
+        return NOT_RUN
     changed = list(_changed(entry["key"], _known_key(context, stage, entry)))
     if changed:
         return f"{OTHER_INPUTS} ({', '.join(changed)})"

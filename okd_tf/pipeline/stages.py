@@ -7,7 +7,7 @@ from collections.abc import Callable
 from okd_tf import backbones, errors, files, losses, settings
 from okd_tf.backbones import stored
 from okd_tf.export import student as exporting
-from okd_tf.pipeline import record, work
+from okd_tf.pipeline import diagnosis, record, work
 from okd_tf.pipeline.shared import Context
 from okd_tf.report import page
 from okd_tf.teachers import ensemble, shards, teacher
@@ -109,18 +109,6 @@ def _teacher_stages_for(context, loss):
     return [STAGES["teachers"], STAGES["bank"]] if context.settings.views else [STAGES["teachers"]]
 
 
-def _diagnosed(context):
-    """Whether the diagnosis is of the teachers that are there."""
-    diagnosis = context.workdir / "teachers" / "diagnosis.json"
-    there = [(path.name, teacher.content_hash(path)) for path in context.teacher_paths()]
-    if not there or not diagnosis.exists():
-        return False
-    try:
-        return there == [(entry["file"], entry["sha256"]) for entry in files.read_json(diagnosis)["teachers"]]
-    except (errors.UserError, KeyError, TypeError):
-        return False  # cut short or of another form: it is made again
-
-
 STAGES = {
     stage.name: stage
     for stage in (
@@ -129,12 +117,12 @@ STAGES = {
             work.make_teachers,
             folder="teachers",
             settings=lambda context: (
-                ()
+                ("seed",)  # of the views that they are diagnosed on
                 if context.settings.teachers
                 else (*_RECIPE, "num_teachers", "teacher_backbone", "teacher_width", "teacher_epochs")
             ),
             reads=_given_teachers,
-            leaves=_diagnosed,
+            leaves=diagnosis.is_there,
             needless=_those_of_the_origin,
         ),
         Stage(

@@ -4,9 +4,10 @@ import numpy as np
 
 from okd_tf import files, seeds
 from okd_tf.export import student as exporting
+from okd_tf.pipeline import diagnosis
 from okd_tf.search import loop, options
 from okd_tf.student import distill
-from okd_tf.teachers import bank, diagnosis, ensemble, teacher
+from okd_tf.teachers import bank, ensemble, teacher
 from okd_tf.teachers import train as teacher_training
 from okd_tf.training import inference, progress, scalars
 
@@ -14,7 +15,7 @@ LEAST_AGREEMENT = 0.98  # of an exported file with the Keras model, below which 
 
 
 def make_teachers(context):
-    """Trains the teachers, or takes over those given; writes diagnosis.json."""
+    """Trains the teachers, or takes over those given; diagnoses them."""
     chosen, folder = context.settings, context.workdir / "teachers"
     given = ensemble.paths(chosen.teachers)
     for index, path in enumerate(given):
@@ -34,26 +35,7 @@ def make_teachers(context):
         )
     for path, one in zip(given, context.ensemble.teachers, strict=False):
         progress.say(f"teachers: {path} is {one.path.name}: {one.description()}")
-    found = {}
-    for name in ("train", "val", "test"):
-        split = getattr(context.data, name)
-        progress.say(f"teachers: diagnosis on {name}, {len(split):,} images")
-        found[name] = diagnosis.diagnose(context.ensemble.logits(split.images), split.labels)
-        scalars.write(
-            context.workdir / "logs" / "teachers" / "ensemble",
-            {f"{name}_{who}": found[name][who] for who in ("mean", "vote", "oracle")},
-        )
-    found["teachers"] = [
-        {"file": path.name, "sha256": teacher.content_hash(path), "params": params}
-        for path, params in zip(context.teacher_paths(), context.ensemble.params(), strict=True)
-    ]
-    files.write_json(folder / "diagnosis.json", found)
-    for index, accuracy in enumerate(found["val"]["per_teacher"]):
-        if accuracy < 2 / context.data.classes:
-            progress.say(
-                f"warning: teacher {index + 1} is right on {accuracy:.1%} of the validation images, little "
-                "better than chance; does it take pixels 0..255, and have these classes in this order?"
-            )
+    diagnosis.write(context)
 
 
 def fill_bank(context):

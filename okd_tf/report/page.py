@@ -7,6 +7,7 @@ left out.
 import pathlib
 
 from okd_tf import files
+from okd_tf.report import diagnosis
 
 
 def table(workdir, current):
@@ -19,9 +20,9 @@ def table(workdir, current):
     """
     workdir = pathlib.Path(workdir)
     rows = []
-    diagnosis = _read(workdir / "teachers" / "diagnosis.json") if "teachers" in current else None
-    if diagnosis:
-        test, params = diagnosis["test"], [teacher["params"] for teacher in diagnosis["teachers"]]
+    found = _read(workdir / "teachers" / "diagnosis.json") if "teachers" in current else None
+    if found:
+        test, params = found["test"], [teacher["params"] for teacher in found["teachers"]]
         for index, accuracy in enumerate(test["per_teacher"]):
             rows.append([f"teacher {index + 1}", f"{params[index]:,}", _percent(accuracy)])
         everyone = f"{sum(params):,}"
@@ -72,9 +73,9 @@ def markdown(workdir, split, settings_text, arch_path, current):
             f"{best['epoch']}.",
             "",
         ]
-    diagnosis = _read(workdir / "teachers" / "diagnosis.json") if "teachers" in current else None
-    if diagnosis:
-        lines += _diagnosis(diagnosis)
+    found = _read(workdir / "teachers" / "diagnosis.json") if "teachers" in current else None
+    if found:
+        lines += _teachers(found)
     report = _read(workdir / "export" / "report.json") if "export" in current else None
     if report:
         lines += _export(report)
@@ -135,15 +136,10 @@ def _strategy(candidate):
     return candidate["spec"]["provenance"]["strategy"]
 
 
-def _diagnosis(diagnosis):
-    lines = ["## Teachers", "", "Share of examples that exactly k teachers get right:", ""]
-    columns = len(diagnosis["train"]["k_of_n"])
-    lines.append("| split | " + " | ".join(f"k = {k}" for k in range(columns)) + " |")
-    lines.append("|---" * (columns + 1) + "|")
-    for split in ("train", "val", "test"):
-        shares = diagnosis[split]["k_of_n"]
-        lines.append("| " + " | ".join([split, *(_percent(share) for share in shares)]) + " |")
-    return [*lines, ""]
+def _teachers(found):
+    lines = ["## Teachers", "", *(f"- {text}" for text in diagnosis.words(found)), ""]
+    lines += ["Share of images that exactly k teachers get right:", "", *diagnosis.right_at_once(found), ""]
+    return [*lines, "More in [teachers/diagnosis.md](teachers/diagnosis.md).", ""]
 
 
 def _export(report):

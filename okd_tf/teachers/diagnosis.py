@@ -1,12 +1,21 @@
-"""Who is right: what each teacher, their mean, their vote and their oracle know of a split."""
+"""Who is right, and how sure: what each teacher, their mean, vote and oracle know of a split."""
 
 from typing import Any
 
 import numpy as np
 
+PARTS = ("train", "train_views", "val", "test")  # of diagnosis.json
+FIGURES = (  # of each part: what `diagnose` gives
+    *("per_teacher", "mean", "vote", "oracle", "k_of_n"),
+    *("calibration", "loss", "agreement", "oracle_differs", "leave_one_out"),
+)
+BINS = 15
+
+LITTLE = 0.01  # of what the oracle reaches: what a teacher that adds nothing may add
+
 
 def diagnose(logits: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
-    """Accuracies of an ensemble on one split.
+    """Figures of an ensemble on one split; a share is of its examples.
 
     Args:
         logits: [teachers, examples, classes].
@@ -17,27 +26,98 @@ def diagnose(logits: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
         mean: of the mean of their probabilities.
         vote: of the class most of them predict; among tied classes, the one whose voters are surest
             (largest sum of probabilities).
-        oracle: share of examples that at least one teacher gets right, the most an oracle can reach.
-        k_of_n: [teachers + 1], share of examples that exactly k teachers get right.
+        oracle: share that at least one teacher gets right, the most an oracle can reach.
+        k_of_n: [teachers + 1], share that exactly k teachers get right.
+        calibration: expected calibration error, {"per_teacher": [teachers], "mean"}.
+        loss: cross-entropy in nats, {"per_teacher": [teachers], "mean"}.
+        agreement: [teachers, teachers], share for which two predict the same class.
+        oracle_differs: share whose target in oracle distillation (the mean of the right teachers' soft
+            targets; the label where none is) is not the mean of all: those that not all get right.
+        leave_one_out: accuracies of mean and oracle without each teacher, {"mean": [teachers], "oracle":
+            [teachers]}; both empty of a single one.
     """
     probabilities = _softmax(logits)
     predictions = np.argmax(logits, axis=-1)
     right = predictions == labels
     teachers, _, classes = logits.shape
-    mean = np.argmax(probabilities.mean(axis=0), axis=-1)
+    mean = probabilities.mean(axis=0)
     votes = (predictions[..., np.newaxis] == np.arange(classes)).sum(axis=0)
     # Probabilities sum to less than one vote, so they only break ties.
     vote = np.argmax(votes + probabilities.sum(axis=0) / (teachers + 1), axis=-1)
     num_right = right.sum(axis=0)
+    k_of_n = [float(np.mean(num_right == k)) for k in range(teachers + 1)]
+    others = range(teachers) if teachers > 1 else ()
+    log_p = _log_p(logits, labels)
     return {
         "per_teacher": [float(share) for share in right.mean(axis=1)],
-        "mean": float(np.mean(mean == labels)),
+        "mean": _accuracy(mean, labels),
         "vote": float(np.mean(vote == labels)),
         "oracle": float(np.mean(num_right > 0)),
-        "k_of_n": [float(np.mean(num_right == k)) for k in range(teachers + 1)],
+        "k_of_n": k_of_n,
+        "calibration": {
+            "per_teacher": [calibration_error(each, labels) for each in probabilities],
+            "mean": calibration_error(mean, labels),
+        },
+        "loss": {
+            "per_teacher": [float(loss) for loss in -log_p.mean(axis=1)],
+            "mean": float(np.mean(np.log(teachers) - np.logaddexp.reduce(log_p, axis=0))),
+        },
+        "agreement": [[float(np.mean(one == other)) for other in predictions] for one in predictions],
+        "oracle_differs": float(np.mean(num_right < teachers)),
+        "leave_one_out": {
+            "mean": [_accuracy(np.delete(probabilities, index, 0).mean(axis=0), labels) for index in others],
+            "oracle": [float(np.mean(num_right > right[index])) for index in others],
+        },
     }
+
+
+def calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> float:
+    """Expected calibration error: how far confidence is from accuracy, over bins of equal width.
+
+        sum_b (n_b / n) |accuracy of b - mean confidence of b|,    b = ((m - 1) / 15, m / 15],
+
+    confidence being the largest probability. Guo, Pleiss, Sun, Weinberger, "On Calibration of Modern Neural
+    Networks" (2017), eq. 3.
+
+    probabilities [examples, classes], labels int [examples].
+    """
+    confidence = probabilities.max(axis=-1)
+    right = np.argmax(probabilities, axis=-1) == labels
+    bins = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
+    gaps = np.bincount(bins, weights=right - confidence, minlength=BINS)
+    return float(np.abs(gaps).sum() / len(labels))
+
+
+def adds_nothing(part: dict[str, Any]) -> list[int]:
+    """Which teachers (from 0), left out alone, do not lower the mean and hardly what the oracle reaches."""
+    without = part["leave_one_out"]
+    return [
+        index
+        for index, (mean, oracle) in enumerate(zip(without["mean"], without["oracle"], strict=True))
+        if mean >= part["mean"] and oracle > part["oracle"] - LITTLE
+    ]
+
+
+def is_whole(found: Any) -> bool:
+    """Whether what a diagnosis.json holds has all parts and figures; older ones have fewer."""
+    return (
+        isinstance(found, dict)
+        and {*PARTS, "teachers", "examples", "regime", "warnings"} <= set(found)
+        and all(isinstance(found[part], dict) and set(FIGURES) <= set(found[part]) for part in PARTS)
+    )
+
+
+def _accuracy(scores: np.ndarray, labels: np.ndarray) -> float:
+    return float(np.mean(np.argmax(scores, axis=-1) == labels))
 
 
 def _softmax(logits: np.ndarray) -> np.ndarray:
     exponentials = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
     return exponentials / exponentials.sum(axis=-1, keepdims=True)
+
+
+def _log_p(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The logarithm of each label's probability [teachers, examples], finite however small that is."""
+    shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
+    normaliser = np.log(np.exp(shifted).sum(axis=-1))
+    return shifted[:, np.arange(len(labels)), labels] - normaliser

@@ -66,7 +66,12 @@ def finished(tmp_path_factory, given):
 
 def test_each_is_copied_with_its_manifest_in_the_order_given(finished, given):
     names = sorted(path.name for path in (finished / "teachers").iterdir())
-    assert names == ["diagnosis.json", "teacher_00.keras", "teacher_01", "teacher_01.json"]
+    assert names == [
+        *(f"diagnosis.{kind}" for kind in ("json", "md", "png")),
+        "teacher_00.keras",
+        "teacher_01",
+        "teacher_01.json",
+    ]
     assert files.read_json(finished / "teachers" / "teacher_01.json") == DECLARED
     paths = _context(finished, given).teacher_paths()
     assert paths == [finished / "teachers" / name for name in ("teacher_00.keras", "teacher_01")]

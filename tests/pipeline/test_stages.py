@@ -11,7 +11,7 @@ from okd_tf import backbones, errors, files, pipeline, settings
 from okd_tf.arch import space, spec
 from okd_tf.export import student as exporting
 from okd_tf.pipeline import record, shared, stages
-from okd_tf.teachers import shards
+from okd_tf.teachers import diagnosis, shards, teacher
 
 MADE = set(settings.STAGES) - {"report"}
 
@@ -46,10 +46,18 @@ class _Works:
         paths = [context.workdir / name / f"teacher_{index:02}.keras" for index in (0, 1)]
         for path in paths:
             files.write_text(path, f"{path.name} from seed {context.settings.seed}")
-        of_each = {"per_teacher": [0.5, 0.5], "mean": 0.5, "vote": 0.5, "oracle": 0.5, "k_of_n": [0, 1, 0]}
+        of_each = diagnosis.diagnose(np.zeros((2, 4, 3)), np.zeros(4, int))
         there = [{"file": path.name, "sha256": files.sha256(path), "params": 1} for path in paths]
-        found = {**dict.fromkeys(("train", "val", "test"), of_each), "teachers": there}
+        found = {
+            **dict.fromkeys(diagnosis.PARTS, of_each),
+            "teachers": there,
+            "examples": dict.fromkeys(diagnosis.PARTS, 4),
+            "regime": {"name": "disagreeing", "says": "The gate acts."},
+            "warnings": ["teacher 2 is odd"],
+        }
         files.write_json(context.workdir / name / "diagnosis.json", found)
+        for page in ("diagnosis.md", "diagnosis.png"):
+            files.write_text(context.workdir / name / page, "")
 
     def bank(self, context, name):
         plan = shards.Plan(context.bank_key(), {"train": 1}, {"train": 1}, teachers=1, classes=1)
@@ -259,13 +267,88 @@ def test_teachers_that_would_be_redone_are_refused_beside_what_rests_on_them_by_
 
 
 def test_teachers_are_complete_only_with_a_diagnosis_of_these_teachers(finished, works):
-    for file in ("teacher_01.keras", "diagnosis.json"):
+    for file in ("teacher_01.keras", "diagnosis.json", "diagnosis.md", "diagnosis.png"):
         (finished / "teachers" / file).rename(finished / file)
         assert "teachers" not in _current(finished)
         (finished / file).rename(finished / "teachers" / file)
         assert "teachers" in _current(finished)
     shutil.copy(finished / "teachers" / "teacher_00.keras", finished / "teachers" / "teacher_02.keras")
     assert "teachers" not in _current(finished)
+
+
+def test_a_diagnosis_of_an_older_form_is_not_there(finished):
+    path = finished / "teachers" / "diagnosis.json"
+    found = files.read_json(path)
+    assert "teachers" in _current(finished)
+    for lost in ("train_views", "regime"):
+        files.write_json(path, {name: value for name, value in found.items() if name != lost})
+        assert "teachers" not in _current(finished)
+    older = {name: found["val"][name] for name in ("per_teacher", "mean", "vote", "oracle", "k_of_n")}
+    files.write_json(path, {**found, "val": older})
+    assert "teachers" not in _current(finished)
+
+
+def _diagnose(workdir, **changes):
+    pipeline.diagnose(settings.Settings(workdir=str(workdir), backbone_width=2, **changes))
+
+
+def test_the_diagnosis_alone_shows_what_is_there_and_touches_nothing(finished, works, capsys):
+    before = {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()}
+    _diagnose(finished)
+    printed = capsys.readouterr().out
+    assert "disagreeing: The gate acts." in printed
+    assert "warning: teacher 2 is odd" in printed
+    assert f"diagnosis: {finished / 'teachers' / 'diagnosis.md'}" in printed
+    assert works.done == []
+    assert {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()} == before
+
+
+def test_the_diagnosis_alone_remakes_what_was_lost_of_it(tmp_path, works):
+    _run(tmp_path / "run", ("teachers",), num_teachers=2)
+    for file in ("diagnosis.json", "diagnosis.md"):
+        works.done.clear()
+        (tmp_path / "run" / "teachers" / file).unlink()
+        _diagnose(tmp_path / "run", num_teachers=2)
+        assert works.done == ["teachers"]
+
+
+def test_the_diagnosis_alone_refuses_to_train(tmp_path, works):
+    def refusal(**changes):
+        works.done.clear()
+        with pytest.raises(errors.UserError) as refused:
+            _diagnose(workdir, **{"num_teachers": 2, **changes})
+        assert works.done == []
+        message = str(refused.value)
+        assert message.startswith(f"--workdir: {workdir} has ")
+        assert message.endswith("run tools/train_teachers.py first, or give teachers by --teachers")
+        return message
+
+    workdir = tmp_path / "run"
+    assert "has 0 of 2 teachers" in refusal()
+    assert not workdir.exists()
+    _run(workdir, ("teachers",), num_teachers=2)
+    assert "has teachers, but their stage ran with other inputs (--seed)" in refusal(seed=4)
+    assert "has 2 of 3 teachers" in refusal(num_teachers=3)
+    (workdir / "teachers" / "teacher_01.keras").unlink()
+    assert "has 1 of 2 teachers" in refusal()
+    (workdir / "stages.json").unlink()
+    assert "has teachers, but their stage has not run" in refusal(num_teachers=1)
+
+
+def test_the_diagnosis_alone_takes_over_teachers_as_their_stage_does(tmp_path, works, monkeypatch):
+    looked_at = []
+    monkeypatch.setattr(teacher, "read", lambda path, *_: looked_at.append(path))
+    mine = [tmp_path / "mine" / name for name in ("a.keras", "b.keras")]
+    for path in mine:
+        files.write_text(path, path.name)
+    _diagnose(tmp_path / "run", teachers=(str(tmp_path / "mine"),))
+    assert looked_at == mine
+    assert works.done[-1] == "teachers"
+    # What was taken over is shown without the files that it came from.
+    works.done.clear()
+    shutil.rmtree(tmp_path / "mine")
+    _diagnose(tmp_path / "run", teachers=(str(tmp_path / "mine"),))
+    assert works.done == []
 
 
 def test_another_architecture_on_the_same_backbone_does_not_redo_the_baseline(finished, splits):

@@ -2,23 +2,28 @@
 
 import json
 
+import numpy as np
 import pytest
 
 from okd_tf import files
 from okd_tf.report import page
+from okd_tf.teachers import diagnosis
 
 SPLIT = {"dataset": "digits", "train": 1294, "val": 143, "test": 360, "sha256": "ab"}
 DIAGNOSIS = {
     **{
         part: {
+            **diagnosis.diagnose(np.zeros((2, 4, 3)), np.zeros(4, int)),
             "per_teacher": [0.5, 0.75],
             "mean": 0.8,
             "vote": 0.7,
             "oracle": 0.9,
             "k_of_n": [0.1, 0.55, 0.35],
         }
-        for part in ("train", "val", "test")
+        for part in diagnosis.PARTS
     },
+    "regime": {"name": "disagreeing", "says": "The gate acts."},
+    "warnings": ["teacher 2 is odd"],
     "teachers": [{"file": "teacher_00.keras", "params": 1000}, {"file": "teacher_01.keras", "params": 2345}],
 }
 METRICS = {
@@ -163,6 +168,8 @@ def test_the_page_says_what_was_found_and_measured(tmp_path):
     assert "validation accuracy 86.00 % at the last epoch" in text
     assert "best 89.00 % at epoch 17." in text
     assert "| test | 10.00 % | 55.00 % | 35.00 % |" in text
+    assert "- disagreeing: The gate acts.\n- warning: teacher 2 is odd\n" in text
+    assert "[teachers/diagnosis.md](teachers/diagnosis.md)" in text
     assert "| student_int8.tflite | 54,321 | 99.75 % | 0.25 | 87.00 % | 0.125 |" in text
 
 

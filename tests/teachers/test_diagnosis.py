@@ -4,8 +4,11 @@ import collections
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
+from okd_tf.losses import mean, oracle
 from okd_tf.teachers import diagnosis
+from okd_tf.training import inference
 
 # [teachers, examples, classes]. Example 0: all say 0. Example 1: two say 1 faintly, one says 2 surely.
 # Example 2: each says another class, the third most surely. Example 3: all say 1.
@@ -21,7 +24,8 @@ LABELS = np.array([0, 1, 2, 0])
 
 def test_hand_made_ensemble_is_diagnosed_as_by_hand():
     found = diagnosis.diagnose(LOGITS, LABELS)
-    assert found == {
+    assert set(found) == set(diagnosis.FIGURES)
+    assert {name: found[name] for name in found if name not in ("calibration", "loss")} == {
         "per_teacher": [0.5, 0.5, 0.5],
         # Example 1: the sure one outweighs the two faint ones.
         "mean": 0.5,
@@ -29,7 +33,102 @@ def test_hand_made_ensemble_is_diagnosed_as_by_hand():
         "vote": 0.75,
         "oracle": 0.75,
         "k_of_n": [0.25, 0.25, 0.25, 0.25],
+        # They say 0 1 0 1, 0 1 1 1 and 0 2 2 1.
+        "agreement": [[1, 0.75, 0.5], [0.75, 1, 0.5], [0.5, 0.5, 1]],
+        # All but example 0, which all get right.
+        "oracle_differs": 0.75,
+        # Without the third: example 1 goes to the two faint ones, example 2 to nobody who is right.
+        "leave_one_out": {"mean": [0.5, 0.5, 0.5], "oracle": [0.75, 0.75, 0.5]},
     }
+
+
+def test_a_single_teacher_has_no_others_to_leave_it_out_of():
+    found = diagnosis.diagnose(LOGITS[:1], LABELS)
+    assert found["leave_one_out"] == {"mean": [], "oracle": []}
+    assert found["agreement"] == [[1.0]]
+    assert diagnosis.adds_nothing(found) == []
+
+
+def test_calibration_error_is_the_gap_between_confidence_and_accuracy_in_each_bin():
+    probabilities = np.array([[0.9, 0.1], [0.1, 0.9], [0.7, 0.3]])
+    # Two of confidence 0.9, one of them right; one of 0.7, right.
+    assert diagnosis.calibration_error(probabilities, np.array([0, 0, 0])) == pytest.approx(
+        (2 * abs(0.5 - 0.9) + abs(1 - 0.7)) / 3
+    )
+
+
+def test_a_confidence_at_the_end_of_a_bin_belongs_to_it():
+    # 0.2 is three fifteenths; 0.21 is in the next bin: their gaps, of different signs, do not cancel.
+    probabilities = np.array([[0.2, 0.16, 0.16, 0.16, 0.16, 0.16], [0.21, 0.16, 0.16, 0.16, 0.16, 0.15]])
+    assert diagnosis.calibration_error(probabilities, np.array([0, 1])) == pytest.approx((0.8 + 0.21) / 2)
+    assert diagnosis.calibration_error(np.eye(2), np.array([0, 0])) == pytest.approx(0.5)
+
+
+def _drawn(rng, teachers, examples=60, classes=4):
+    labels = rng.integers(0, classes, examples)
+    logits = rng.normal(size=(teachers, examples, classes)) * 2
+    logits[:, np.arange(examples), labels] += 1
+    return logits, labels
+
+
+def test_confident_noise_is_worse_calibrated_than_faint_noise(rng):
+    logits, labels = _drawn(rng, 2)
+    logits[1] *= 20
+    faint, confident = diagnosis.diagnose(logits, labels)["calibration"]["per_teacher"]
+    assert confident > faint + 0.1
+
+
+def test_losses_are_cross_entropies_of_each_and_of_the_mean_probabilities(rng):
+    logits, labels = _drawn(rng, 3)
+    found = diagnosis.diagnose(logits, labels)["loss"]
+    assert found["per_teacher"] == pytest.approx([inference.cross_entropy(each, labels) for each in logits])
+    p = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
+    assert found["mean"] == pytest.approx(-np.mean(np.log(p.mean(axis=0)[np.arange(60), labels])))
+
+
+@pytest.mark.parametrize("teachers", [1, 2, 4])
+def test_the_oracle_differs_where_its_loss_pulls_elsewhere_than_that_of_the_mean(rng, teachers):
+    logits, labels = _drawn(rng, teachers)
+    logits[:, np.arange(30), labels[:30]] += 9
+    student = tf.constant(rng.normal(size=(60, 4)), tf.float32)
+    given = tf.constant(logits.transpose(1, 0, 2), tf.float32)
+    gradients = []
+    for loss in (oracle.loss, mean.loss):
+        with tf.GradientTape() as tape:
+            tape.watch(student)
+            value = tf.reduce_sum(loss(tf.constant(labels), student, given, temperature=1.0))
+        gradients.append(tape.gradient(value, student).numpy())
+    differs = np.abs(gradients[0] - gradients[1]).max(axis=1) > 1e-4
+    assert 0 < differs.mean() < 1
+    assert diagnosis.diagnose(logits, labels)["oracle_differs"] == pytest.approx(differs.mean())
+
+
+def test_left_out_figures_are_those_of_the_others_alone(rng):
+    logits, labels = _drawn(rng, 3)
+    found = diagnosis.diagnose(logits, labels)["leave_one_out"]
+    for index in range(3):
+        others = diagnosis.diagnose(np.delete(logits, index, 0), labels)
+        assert (found["mean"][index], found["oracle"][index]) == (others["mean"], others["oracle"])
+
+
+def test_a_copy_adds_nothing_and_who_alone_knows_something_does(rng):
+    logits, labels = _drawn(rng, 1, examples=400)
+    assert diagnosis.adds_nothing(diagnosis.diagnose(np.concatenate([logits] * 3), labels)) == [0, 1, 2]
+    knows = np.where(np.arange(400)[:, np.newaxis] < 200, 9.0, 0.0) * np.eye(4)[labels]
+    found = diagnosis.diagnose(np.stack([knows, 9.0 * np.eye(4)[labels] - knows]), labels)
+    assert diagnosis.adds_nothing(found) == []
+
+
+@pytest.mark.parametrize("lost", ["train_views", "regime", "warnings", "examples", "teachers", "test"])
+def test_a_diagnosis_without_one_of_its_parts_is_not_whole(lost):
+    part = diagnosis.diagnose(LOGITS, LABELS)
+    whole = dict.fromkeys(diagnosis.PARTS, part)
+    whole |= {"teachers": [], "examples": {}, "regime": {}, "warnings": []}
+    assert diagnosis.is_whole(whole)
+    assert not diagnosis.is_whole({name: value for name, value in whole.items() if name != lost})
+    older = {name: part[name] for name in ("per_teacher", "mean", "vote", "oracle", "k_of_n")}
+    assert not diagnosis.is_whole({**whole, "test": older})
+    assert not diagnosis.is_whole([])
 
 
 def _slowly(logits, labels):
@@ -57,9 +156,7 @@ def _slowly(logits, labels):
 
 @pytest.mark.parametrize("teachers", [1, 2, 5])
 def test_figures_are_those_of_one_example_at_a_time(rng, teachers):
-    labels = rng.integers(0, 4, 60)
-    logits = rng.normal(size=(teachers, 60, 4)) * 2
-    logits[:, np.arange(60), labels] += 1
+    logits, labels = _drawn(rng, teachers)
     found = diagnosis.diagnose(logits, labels)
     for name, expected in _slowly(logits, labels).items():
         assert found[name] == pytest.approx(expected), name
@@ -73,4 +170,5 @@ def test_figures_are_those_of_one_example_at_a_time(rng, teachers):
 def test_huge_logits_do_not_overflow():
     found = diagnosis.diagnose(LOGITS * 1e4, LABELS)
     assert found["oracle"] == 0.75
-    assert np.isfinite(found["mean"])
+    assert np.isfinite(found["loss"]["per_teacher"]).all()
+    assert np.isfinite(found["loss"]["mean"])

@@ -1,0 +1,96 @@
+"""The diagnosis of a run's teachers, beside them: diagnosis.json, and diagnosis.md and .png made of it."""
+
+import dataclasses
+
+import numpy as np
+import tensorflow as tf
+
+from okd_tf import errors, files, seeds
+from okd_tf.data import splits
+from okd_tf.report import diagnosis as page
+from okd_tf.teachers import diagnosis, doubts, regime, teacher
+from okd_tf.training import progress, scalars
+
+MOST_VIEWED = 5000  # training examples that are also shown augmented
+
+
+def write(context):
+    """Writes what is missing of the three files, and says on screen what they hold."""
+    found = read(context)
+    if found is None:
+        found = _measured(context)
+        files.write_json(_path(context, "json"), found)
+    files.write_text(_path(context, "md"), page.markdown(found))
+    page.plot(found, _path(context, "png"))
+    show(context)
+
+
+def show(context):
+    """Says on screen what the diagnosis holds, and where its page is."""
+    progress.say(f"\n{page.screen(read(context))}\n\ndiagnosis: {_path(context, 'md')}\n")
+
+
+def is_there(context):
+    """Whether all three files are there, of the teachers that are there."""
+    pages = _path(context, "md"), _path(context, "png")
+    return all(path.exists() for path in pages) and read(context) is not None
+
+
+def read(context):
+    """What diagnosis.json holds; None if it is not there, not whole or not of the teachers that are there."""
+    path = _path(context, "json")
+    there = [(file.name, teacher.content_hash(file)) for file in context.teacher_paths()]
+    if not there or not path.exists():
+        return None
+    try:
+        found = files.read_json(path)
+        of = [(entry["file"], entry["sha256"]) for entry in found["teachers"]]
+    except (errors.UserError, KeyError, TypeError):
+        return None  # cut short or of another form: it is made again
+    return found if of == there and diagnosis.is_whole(found) else None
+
+
+def _path(context, suffix):
+    return context.workdir / "teachers" / f"diagnosis.{suffix}"
+
+
+def _measured(context):
+    parts = {
+        "train": context.data.train,
+        "train_views": _viewed(context.data, context.settings.seed),
+        "val": context.data.val,
+        "test": context.data.test,
+    }
+    found, examples = {}, {name: len(split) for name, split in parts.items()}
+    for name, split in parts.items():
+        progress.say(f"teachers: diagnosis on {page.TITLES[name]}, {len(split):,} images")
+        logits = context.ensemble.logits(split.images)
+        found[name] = diagnosis.diagnose(logits, split.labels)
+        scalars.write(
+            context.workdir / "logs" / "teachers" / "ensemble",
+            {f"{name}_{who}": found[name][who] for who in ("mean", "vote", "oracle")},
+        )
+        if name == "val":
+            warnings = doubts.doubts(logits, split.labels)
+    found["teachers"] = [
+        {"file": path.name, "sha256": teacher.content_hash(path), "params": params}
+        for path, params in zip(context.teacher_paths(), context.ensemble.params(), strict=True)
+    ]
+    return {
+        **found,
+        "examples": examples,
+        "regime": dataclasses.asdict(regime.of(found["train_views"])),
+        "warnings": warnings,
+    }
+
+
+def _viewed(data: splits.Splits, view_seed):
+    """Training examples as the first of the views that the bank holds shows them."""
+    chosen = data.train.take(splits.order(data.train.ids, view_seed, "diagnosis")[:MOST_VIEWED])
+    views = data.augmentation.apply(
+        tf.constant(chosen.images),
+        tf.constant(chosen.ids),
+        tf.zeros([len(chosen)], tf.int64),
+        seeds.derive(view_seed, "views"),
+    )
+    return dataclasses.replace(chosen, images=np.asarray(views))

@@ -1,0 +1,98 @@
+"""Teachers to doubt, by what they say of labelled images: no better than chance, or of another class order.
+
+Both are what a wrong scale of pixels or classes in another order look like from outside; a weak teacher is
+neither.
+"""
+
+import numpy as np
+from scipy import optimize, special
+
+CHANCE_P = 0.01  # how rarely luck alone may get so many right as to be taken for knowledge
+ORDER_P = 0.001  # how rarely luck alone may favour another order so much
+# How far another order must lead, as a share of the images, and what it must get right of those that naming
+# the most frequent class does not. Networks that know nothing yet favour other orders too: on digits, some
+# untrained ones led by 0.1 and had a tenth of those.
+ORDER_GAIN = 0.1
+ORDER_SKILL = 0.25
+
+
+def doubts(logits: np.ndarray, labels: np.ndarray) -> list[str]:
+    """A sentence for each teacher that there is reason to doubt.
+
+    Args:
+        logits: [teachers, examples, classes].
+        labels: int [examples]; of validation, since whether a teacher is used may be decided by it.
+    """
+    found = []
+    frequent = float(np.bincount(labels).max() / len(labels))
+    for index, own in enumerate(logits):
+        predictions = np.argmax(own, axis=-1)
+        accuracy = float(np.mean(predictions == labels))
+        known = f"teacher {index + 1} is right on {_percent(accuracy)} of the validation images"
+        reordered = in_another_order(predictions, labels, own.shape[-1])
+        if reordered:
+            found.append(
+                f"{known}, and on {_percent(reordered)} with its outputs in another order: its classes seem "
+                "to be in another order than the dataset's; declare class_names in its manifest (NAME.json "
+                "beside it)"
+            )
+        elif at_chance(predictions, labels):
+            found.append(
+                f"{known}, no better than naming the most frequent class ({_percent(frequent)}); does it "
+                "take pixels 0..255, and have these classes in this order?"
+            )
+    return found
+
+
+def at_chance(predictions: np.ndarray, labels: np.ndarray) -> bool:
+    """Whether so many right could well be luck: an exact binomial test against the most frequent class.
+
+    predictions, labels int [examples].
+    """
+    frequent = np.bincount(labels).max() / len(labels)
+    return _tail(int(np.sum(predictions == labels)), len(labels), frequent) > CHANCE_P
+
+
+def in_another_order(predictions: np.ndarray, labels: np.ndarray, classes: int) -> float:
+    """The accuracy with the outputs in the order that suits them best, if that is far above their own; or 0.
+
+    An order fitted to few examples overfits, so the one fitted to a half is counted on the other, and the
+    lead over the given order must pass a sign test on the examples that the two decide differently.
+
+    predictions, labels int [examples].
+    """
+    # Alternately within each class, so that both halves have of all.
+    half = np.empty(len(labels), int)
+    half[np.argsort(labels, kind="stable")] = np.arange(len(labels)) % 2
+    renamed = np.empty_like(predictions)
+    for side in (0, 1):
+        order = best_order(predictions[half != side], labels[half != side], classes)
+        renamed[half == side] = order[predictions[half == side]]
+    before, after = predictions == labels, renamed == labels
+    gained, lost = int(np.sum(after & ~before)), int(np.sum(before & ~after))
+    accuracy, frequent = float(after.mean()), float(np.bincount(labels).max() / len(labels))
+    far = (
+        accuracy - float(before.mean()) >= ORDER_GAIN and accuracy - frequent >= (1 - frequent) * ORDER_SKILL
+    )
+    return accuracy if far and _tail(gained, gained + lost, 0.5) < ORDER_P else 0.0
+
+
+def best_order(predictions: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
+    """The one-to-one assignment [classes] of outputs to classes that gets most right; ties keep their place.
+
+    predictions, labels int [examples].
+    """
+    together = np.zeros((classes, classes))
+    np.add.at(together, (predictions, labels), 1)
+    # Less than one example for all outputs together.
+    together += np.eye(classes) / (classes + 1)
+    return optimize.linear_sum_assignment(together, maximize=True)[1]
+
+
+def _tail(right: int, trials: int, share: float) -> float:
+    """The probability of `right` or more of so many trials."""
+    return float(special.betainc(right, trials - right + 1, share)) if right else 1.0
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"
