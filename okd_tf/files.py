@@ -146,8 +146,8 @@ def sha256(path: PathLike) -> str:
     return digest.hexdigest()
 
 
-def require_space(folder: PathLike, size_bytes: int, what: str) -> None:
-    """Raises UserError unless the disk of `folder` has room for `size_bytes` more."""
+def require_space(folder: PathLike, size_bytes: int, what: str, flag: str = "--workdir") -> None:
+    """Raises UserError unless the disk of `folder`, which `flag` chose, has room for `size_bytes` more."""
     folder = pathlib.Path(folder)
     free = shutil.disk_usage(
         next(path for path in (folder, *folder.absolute().parents) if path.exists())
@@ -155,5 +155,5 @@ def require_space(folder: PathLike, size_bytes: int, what: str) -> None:
     if free < size_bytes:
         raise errors.UserError(
             f"{folder}: {what} needs {size_bytes / 2**20:.0f} MiB and {free / 2**20:.0f} MiB are free; "
-            "free space or change --workdir"
+            f"free space or change {flag}"
         )

@@ -1,1 +1,1 @@
-"""What a step costs: cases, each a training step on data in memory, and how their times are compared."""
+"""What a step costs: cases, each in a process of its own, and how their times are compared."""

@@ -1,64 +1,27 @@
 """What can be measured: for each case a step, ready to run, and the arithmetic it cannot do without.
 
-A case is one function (Setup) -> Case and one line in CASES.
+Training steps, of searches too, take their batches as a run's do: from `Batches`, which augments them and
+reads stored logits in the background, so that their input is in their time. A case is one function
+(Workload) -> Case and one line in CASES.
 """
 
 import dataclasses
 import functools
+import itertools
 from collections.abc import Callable
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from okd_tf import backbones, search
-from okd_tf.arch import cost, space, spec
-from okd_tf.ops import batch_norm
-from okd_tf.search import options, supernet
-from okd_tf.training import classifier, objective, optimizers
+from okd_tf import search
+from okd_tf.arch import cost
+from okd_tf.benchmark import search_steps, workload
+from okd_tf.benchmark.setup import FLOAT32, Setup
+from okd_tf.benchmark.workload import Workload
+from okd_tf.training import classifier, objective
 
-TEACHERS = 3  # whose logits come with a batch
-
-
-@dataclasses.dataclass(frozen=True)
-class Setup:
-    """What all cases have in common.
-
-    Attributes:
-        backbone: a registered name.
-        width: channels of its first stage.
-        batch_size: images per step; a bilevel step takes as many validation images beside them.
-        image_size: height and width of an image of three channels.
-        classes: number of logits.
-        ops: candidate operations.
-    """
-
-    backbone: str
-    width: int
-    batch_size: int
-    image_size: int
-    classes: int
-    ops: tuple[str, ...]
-
-    @property
-    def shape(self):
-        """Of an image."""
-        return (self.image_size, self.image_size, 3)
-
-    def make_backbone(self):
-        """The bare backbone: `Backbone`."""
-        return backbones.build(self.backbone, self.width, self.shape, self.classes, (127.0,) * 3, (64.0,) * 3)
-
-    def make_batch(self, seed):
-        """A batch of noise, as `okd_tf.data.batches` makes them."""
-        generator = np.random.default_rng(seed)
-        return {
-            "image": tf.constant(generator.integers(0, 256, (self.batch_size, *self.shape)), tf.float32),
-            "label": tf.constant(generator.integers(0, self.classes, self.batch_size), tf.int32),
-            "teacher_logits": tf.constant(
-                generator.normal(size=(self.batch_size, TEACHERS, self.classes)), tf.float32
-            ),
-        }
+GEMM = 2048  # rows and columns of the matrices
 
 
 @dataclasses.dataclass(frozen=True)
@@ -67,86 +30,129 @@ class Case:
 
     Attributes:
         step: runs one step; traced at its first call.
-        flops: multiply-adds times two of convolutions and dense layers in a step, per training image, on
-            average over what the step samples.
+        images: training images in a step; None if it is not of images.
+        flops: multiply-adds times two of matrix products, convolutions and dense layers in a step, on average
+            over what the step samples; None if it has none of them.
     """
 
-    step: Callable[[], None]
-    flops: float
+    step: Callable[[], object]
+    images: int | None
+    flops: float | None
 
 
-def ce(setup: Setup) -> Case:
+def gemm(given: Workload) -> Case:
+    """A product of two square matrices: what this machine can do at best."""
+    generator = np.random.default_rng(0)
+    dtype = given.setup.precision
+    a, b = (tf.cast(generator.normal(size=(GEMM, GEMM)), dtype) for _ in range(2))
+    return Case(_traced(lambda: tf.matmul(a, b)), None, 2.0 * GEMM**3)
+
+
+def ce(given: Workload) -> Case:
     """A training step of the bare backbone with the cross-entropy."""
-    backbone = setup.make_backbone()
-    network = batch_norm.fused_copy(backbone.model)
-    model = classifier.Classifier(network, objective.Objective("ce"), _sgd())
-    batch = setup.make_batch(0)
-    # Forward, and backward to the activations and to the weights.
-    return Case(_traced(lambda: model.train_step(batch)), 3.0 * cost.of_model(backbone.model).flops)
+    return _training(given, objective.Objective("ce"), given.training_batches())
 
 
-def search_step(setup: Setup, strategy: str, unrolled: bool = False) -> Case:
+def bank(given: Workload) -> Case:
+    """A training step with the oracle loss, teachers' logits from the bank."""
+    return _training(given, objective.Objective("oracle"), given.training_batches(with_logits=True))
+
+
+def live(given: Workload) -> Case:
+    """A training step with the oracle loss, teachers asked in each step."""
+    teachers = given.ensemble(given.setup.teachers)
+    asked = objective.Objective("oracle", live_teachers=teachers.live)
+    return _training(
+        given, asked, given.training_batches(), given.setup.teachers * _forward(given.teacher_model())
+    )
+
+
+def inference(given: Workload) -> Case:
+    """One teacher's forward pass, of a batch in memory."""
+    teacher = given.ensemble(1)
+    batch = next(workload.endless(given.training_batches()))
+    images = given.setup.batch_size
+    return Case(
+        _traced(lambda: teacher.live(batch["image"])), images, float(images * _forward(given.teacher_model()))
+    )
+
+
+def input_alone(given: Workload) -> Case:
+    """Batches with augmentation and stored logits, one after the other, and no step that uses them."""
+    batches = workload.endless(given.training_batches(with_logits=True))
+    return Case(_traced(batches.get_next), given.setup.batch_size, None)
+
+
+def bank_read(given: Workload) -> Case:
+    """A batch's stored logits read back, and nothing else: of any rows, from one view to the next.
+
+    A training shows all examples in one view before it comes to the next; this is all over the bank at once.
+    """
+    read, generator = given.bank.reader("train"), np.random.default_rng(0)
+    count, images = len(given.data.train), given.setup.batch_size
+    views = itertools.cycle(range(given.setup.views))
+
+    def run():
+        return read(generator.integers(0, count, images), np.full(images, next(views)))
+
+    return Case(run, images, None)
+
+
+def search_step(given: Workload, strategy: str, unrolled: bool = False) -> Case:
     """A step of a search: of reinforce and random, of the shared weights alone.
 
     What reinforce does between epochs is not in it: updates times networks forward passes of a batch.
     """
-    backbone = setup.make_backbone()
-    search_space = space.SearchSpace.around(backbone, setup.ops)
-    chosen = search.STRATEGIES[strategy]
-    model = chosen(
-        supernet.make(backbone, search_space, chosen.cell),
-        search_space,
-        spec.Budget(),
-        objective.Objective("oracle"),
-        _sgd(),
-        options.SearchOptions(
-            weight_decay=5e-4,
-            alpha_learning_rate=0.0,  # so that it samples from what it starts with all along
-            steps=1_000_000,
-            warmup_steps=0,
-            sharpness=1.0,
-            budget_weight=1.0,
-            seed=0,
-            unrolled=unrolled,
-        ),
-    )
-    training, validation = setup.make_batch(0), setup.make_batch(1)
-    data = (training, validation) if model.bilevel else training
-    flops = _search_flops(model, search_space, strategy, unrolled)
-    return Case(_traced(lambda: model.train_step(data)), flops)
+    model, batches, flops = search_steps.make(given, strategy, unrolled)
+    images = given.setup.batch_size
+    return Case(_fed(model, batches), images, images * flops)
 
 
-CASES: dict[str, Callable[[Setup], Case]] = {
+CASES: dict[str, Callable[[Workload], Case]] = {
+    "gemm": gemm,
     "ce": ce,
+    "bank": bank,
+    "live": live,
+    "inference": inference,
+    "input": input_alone,
+    "bank_read": bank_read,
     **{f"search_{name}": functools.partial(search_step, strategy=name) for name in search.STRATEGIES},
     "search_darts_unrolled": functools.partial(search_step, strategy="darts", unrolled=True),
 }
 
 
-def _search_flops(model, search_space, strategy, unrolled):
-    """FLOPs of a step, per training image: of a weight step and, if there is one, of an alpha step."""
-    base = search_space.base.flops
-    every = sum(op.flops for costs in search_space.op_costs for op in costs)
-    sampled = model.expectation().flops - base
-    of_weights = 3.0 * (base + (every if strategy == "darts" else sampled))
-    if not model.bilevel:
-        return of_weights
-    # Nothing is computed for the weights. Gumbel runs one operation in every layer, dead ones included.
-    of_alphas = 2.0 * (base + (every if strategy == "darts" else every / len(search_space.ops)))
-    if unrolled:  # gradients of the weights on both batches, and of the alphas at two sides
-        of_alphas = (3.0 + 3.0 + 2.0 + 2.0) * (base + every)
-    return of_weights + of_alphas
+def make(name: str, setup: Setup) -> Case:
+    """A case by its name, which ends in ":" and a number if that is how many teachers it has."""
+    name, _, teachers = name.partition(":")
+    if teachers:
+        setup = dataclasses.replace(setup, teachers=int(teachers))
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(
+        setup.precision if setup.precision == FLOAT32 else f"mixed_{setup.precision}"
+    )
+    try:
+        keras.utils.set_random_seed(0)
+        return CASES[name](Workload(setup))
+    finally:
+        keras.config.set_dtype_policy(policy)
 
 
-def _sgd():
-    return optimizers.sgd(0.01, "cosine", 1_000_000)
+def _training(given, asked, batches, teacher_flops=0):
+    model = given.backbone().model
+    # Forward, and backward to the activations and to the weights.
+    flops = 3.0 * _forward(model) + teacher_flops
+    trained = classifier.Classifier(workload.training_twin(model), asked, search_steps.sgd())
+    return Case(_fed(trained, batches), given.setup.batch_size, given.setup.batch_size * flops)
+
+
+def _forward(model):
+    return cost.of_model(model).flops
+
+
+def _fed(model, batches):
+    iterator = workload.endless(batches)
+    return _traced(lambda: model.train_step(iterator.get_next()))
 
 
 def _traced(step):
-    keras.utils.set_random_seed(0)
-    function = tf.function(step, jit_compile=False)
-
-    def run():
-        function()
-
-    return run
+    return tf.function(step, jit_compile=False)

@@ -1,100 +1,172 @@
 """Comparing steps on a noisy machine: all cases in turn, round after round, and medians."""
 
 import dataclasses
+import pathlib
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
 
-from okd_tf.benchmark.cases import Case, Setup
 from okd_tf.training import progress
 
-REFERENCE = "ce"
+REFERENCE, PEAK = "ce", "gemm"
+STATUS = pathlib.Path("/proc/self/status")
+WARM_UP = 3  # steps before the first turn; the first of them traces
+
+
+@dataclasses.dataclass(frozen=True)
+class Turn:
+    """What one turn of a case gave.
+
+    Attributes:
+        seconds_per_step: the mean of the turn.
+        peak_rss_bytes: of its process since that was started; None where the system does not tell.
+    """
+
+    seconds_per_step: float
+    peak_rss_bytes: int | None
+
+
+@dataclasses.dataclass(frozen=True)
+class Ready:
+    """What is known of a case before its first turn: `images` and `flops` as in `Case`, and the memory."""
+
+    images: int | None
+    flops: float | None
+    peak_rss_bytes: int | None
+
+
+class Runner(Protocol):
+    """A case that is ready, wherever it runs."""
+
+    ready: Ready
+
+    def turn(self, seconds: float) -> Turn:
+        """Runs it for at least so long."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """What was measured of a case.
+    """What was measured of a case; None is what was not, or what it has not.
 
     Attributes:
         what: its name.
         images_per_s: training images per second, the median of the rounds.
-        ratio_to_ce: time per image over that of the plain step, the median of the ratios of each round;
-            None if that was not measured.
+        ratio_to_ce: time per image over that of the plain step, the median of the ratios of each round.
         arithmetic_ratio: FLOPs per image over those of the plain step.
         gflops_per_s: FLOPs over time.
+        share_of_gemm: FLOPs over time, over those of the matrix product, the median of each round's.
+        peak_rss_bytes: the most memory that its process, which does nothing else, ever held: TensorFlow,
+            the examples and mapped pages of files included.
+        rss_growth_bytes: how much of that came after the first steps.
     """
 
     what: str
-    images_per_s: float
+    images_per_s: float | None
     ratio_to_ce: float | None
     arithmetic_ratio: float | None
-    gflops_per_s: float
+    gflops_per_s: float | None
+    share_of_gemm: float | None
+    peak_rss_bytes: int | None
+    rss_growth_bytes: int | None
 
 
 def interleaved(
-    makers: dict[str, Callable[[Setup], Case]],
-    setup: Setup,
-    rounds: int,
-    seconds: float,
-    say: Callable[[str], None],
+    runners: Mapping[str, Runner], rounds: int, seconds: float, say: Callable[[str], None]
 ) -> list[Result]:
     """Times all cases in turn for some rounds.
 
     Args:
-        makers: what to measure, by name.
-        setup: what they have in common.
+        runners: what to measure, by name.
         rounds: how often.
         seconds: how long each case runs in a round, at least.
         say: takes lines of progress.
     """
-    cases = {}
-    for name, make in makers.items():
-        say(f"benchmark: preparing {name}")
-        cases[name] = make(setup)
-        for _ in range(3):  # the first call traces
-            cases[name].step()
-    per_step: dict[str, list[float]] = {name: [] for name in cases}
+    turns: dict[str, list[Turn]] = {name: [] for name in runners}
+    started = time.perf_counter()
     for number in range(rounds):
-        for name, case in cases.items():
-            per_step[name].append(_seconds_per_step(case, seconds))
-        left = progress.duration((rounds - number - 1) * seconds * len(cases))
-        say(f"benchmark: round {number + 1} of {rounds}, {left} left")
-    reference = per_step.get(REFERENCE)
-    results = []
-    for name, times in per_step.items():
-        median = statistics.median(times)
-        results.append(
-            Result(
-                what=name,
-                images_per_s=setup.batch_size / median,
-                ratio_to_ce=statistics.median(a / b for a, b in zip(times, reference, strict=True))
-                if reference
-                else None,
-                arithmetic_ratio=cases[name].flops / cases[REFERENCE].flops if reference else None,
-                gflops_per_s=cases[name].flops * setup.batch_size / median / 1e9,
-            )
-        )
-    return results
+        for name, runner in runners.items():
+            turns[name].append(runner.turn(seconds))
+        left = (time.perf_counter() - started) / (number + 1) * (rounds - number - 1)
+        say(f"benchmark: round {number + 1} of {rounds}, {progress.duration(left)} left")
+    return compared({name: runner.ready for name, runner in runners.items()}, turns)
+
+
+def compared(ready: Mapping[str, Ready], turns: Mapping[str, list[Turn]]) -> list[Result]:
+    """The figures, from each case's turns, one a round."""
+    return [_result(name, ready, turns) for name in ready]
+
+
+def turn(step: Callable[[], Any], seconds: float) -> Turn:
+    """Runs a step again and again for at least so long.
+
+    The first is not timed: it finds the caches cold, and more batches ready than one step has time to make.
+    """
+    step()
+    started, steps = time.perf_counter(), 0
+    while not steps or time.perf_counter() - started < seconds:
+        step()
+        steps += 1
+    return Turn((time.perf_counter() - started) / steps, peak_rss_bytes())
+
+
+def peak_rss_bytes() -> int | None:
+    """The most resident memory this process ever had, mapped files included; None where it is not told."""
+    if not STATUS.exists():
+        return None
+    fields = dict(line.split(":", 1) for line in STATUS.read_text().splitlines())
+    return 1024 * int(fields["VmHWM"].split()[0])
 
 
 def table(results: list[Result]) -> str:
     """The results as lines of text."""
-    lines = [f"{'what':24}{'images/s':>10}{'GFLOP/s':>10}{'time / ce':>12}{'FLOPs / ce':>12}"]
+    lines = [
+        f"{'what':22}{'images/s':>10}{'GFLOP/s':>9}{'of gemm':>9}{'time / ce':>11}{'FLOPs / ce':>12}"
+        f"{'peak MiB':>10}{'growth':>8}"
+    ]
     for result in results:
-        ratios = [
-            "-" if ratio is None else f"{ratio:.2f}"
-            for ratio in (result.ratio_to_ce, result.arithmetic_ratio)
-        ]
         lines.append(
-            f"{result.what:24}{result.images_per_s:>10.0f}{result.gflops_per_s:>10.1f}"
-            f"{ratios[0]:>12}{ratios[1]:>12}"
+            f"{result.what:22}"
+            f"{_cell(result.images_per_s, '.0f', 10)}"
+            f"{_cell(result.gflops_per_s, '.1f', 9)}"
+            f"{_cell(result.share_of_gemm, '.2f', 9)}"
+            f"{_cell(result.ratio_to_ce, '.3f', 11)}"
+            f"{_cell(result.arithmetic_ratio, '.2f', 12)}"
+            f"{_cell(_mebibytes(result.peak_rss_bytes), '.0f', 10)}"
+            f"{_cell(_mebibytes(result.rss_growth_bytes), '.0f', 8)}"
         )
     return "\n".join(lines)
 
 
-def _seconds_per_step(case: Case, seconds: float) -> float:
-    started, steps = time.perf_counter(), 0
-    while time.perf_counter() - started < seconds:
-        case.step()
-        steps += 1
-    return (time.perf_counter() - started) / steps
+def _result(name, ready, turns):
+    mine, images = ready[name], ready[name].images
+    seconds = statistics.median(turn.seconds_per_step for turn in turns[name])
+    reference, peak = ready.get(REFERENCE), ready.get(PEAK)
+    like_ce = reference and images
+    peaks = [turns[name][-1].peak_rss_bytes, mine.peak_rss_bytes]
+    return Result(
+        what=name,
+        images_per_s=images / seconds if images else None,
+        ratio_to_ce=_ratio(turns, name, REFERENCE) / (images / reference.images) if like_ce else None,
+        arithmetic_ratio=mine.flops / images / (reference.flops / reference.images)
+        if like_ce and mine.flops
+        else None,
+        gflops_per_s=mine.flops / seconds / 1e9 if mine.flops else None,
+        share_of_gemm=mine.flops / peak.flops / _ratio(turns, name, PEAK) if peak and mine.flops else None,
+        peak_rss_bytes=peaks[0],
+        rss_growth_bytes=None if None in peaks else peaks[0] - peaks[1],
+    )
+
+
+def _ratio(turns, name, other):
+    """The median over the rounds of the times of steps, of one case over those of another."""
+    pairs = zip(turns[name], turns[other], strict=True)
+    return statistics.median(a.seconds_per_step / b.seconds_per_step for a, b in pairs)
+
+
+def _mebibytes(size):
+    return None if size is None else size / 2**20
+
+
+def _cell(value, form, width):
+    return f"{'-' if value is None else format(value, form):>{width}}"

@@ -1,0 +1,36 @@
+"""What is measured: plain data that goes to the process of each case, so nothing here imports TensorFlow."""
+
+import dataclasses
+
+FLOAT32, BFLOAT16 = "float32", "bfloat16"
+PRECISIONS = (FLOAT32, BFLOAT16)
+NOISE = "noise"  # in the place of a dataset's name
+
+
+@dataclasses.dataclass(frozen=True)
+class Setup:
+    """What all cases have in common.
+
+    Attributes:
+        folder: where `stored.write` has put examples and banks.
+        backbone: a registered name.
+        width: channels of its first stage.
+        teacher_backbone: a registered name.
+        teacher_width: channels of its first stage.
+        teachers: how many there are.
+        views: stored views of each example.
+        batch_size: images per step; a bilevel step takes as many validation images beside them.
+        ops: candidate operations.
+        precision: of PRECISIONS. In bfloat16, weights, batch statistics, logits and losses stay float32.
+    """
+
+    folder: str
+    backbone: str
+    width: int
+    teacher_backbone: str
+    teacher_width: int
+    teachers: int
+    views: int
+    batch_size: int
+    ops: tuple[str, ...]
+    precision: str = FLOAT32

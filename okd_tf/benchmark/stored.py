@@ -1,0 +1,97 @@
+"""What the cases read from the disk: examples, and view banks of random logits.
+
+Reading takes as long whatever the logits say, and asking real teachers can take hours.
+"""
+
+import dataclasses
+import pathlib
+import pickle
+
+import numpy as np
+
+from okd_tf import data, errors, files
+from okd_tf.benchmark.setup import NOISE
+from okd_tf.data import examples, splits, views
+from okd_tf.teachers import bank, shards, store
+
+NOISE_EXAMPLES = 5000
+
+
+def load(dataset, data_dir, train_examples, val_examples, image_size, classes) -> splits.Splits:
+    """A dataset's splits, or noise in the place of one.
+
+    Args:
+        dataset: NOISE or a key of `data.DATASETS`.
+        data_dir: where prepared TFDS data lies.
+        train_examples: how many; 0 is all, or NOISE_EXAMPLES.
+        val_examples: how many, of noise.
+        image_size: height and width, of noise.
+        classes: how many, of noise.
+
+    Raises:
+        UserError: unknown name, or data that is not there.
+    """
+    if dataset not in (NOISE, *data.DATASETS):
+        raise errors.unknown("--dataset", dataset, (NOISE, *data.DATASETS))
+    if dataset != NOISE:
+        return splits.carve(data.load(dataset, data_dir), seed=0, train_examples=train_examples)
+    generator = np.random.default_rng(0)
+
+    def noise(count):
+        images = generator.integers(0, 256, (count, image_size, image_size, 3), dtype=np.uint8)
+        labels = generator.integers(0, classes, count, dtype=np.int32)
+        return examples.Examples(np.arange(count), images, labels)
+
+    val = noise(val_examples)
+    return splits.Splits(
+        name=NOISE,
+        class_names=tuple(map(str, range(classes))),
+        train=noise(train_examples or NOISE_EXAMPLES),
+        val=val,
+        test=val,
+        augmentation=views.CropFlip(padding=4, flip=True),
+        mean=(127.0,) * 3,
+        std=(64.0,) * 3,
+    )
+
+
+def write(folder, of: splits.Splits, num_views, teacher_counts):
+    """Writes the examples, and a bank of each number of teachers.
+
+    Raises:
+        UserError: more views than an image has, or too little space on the disk.
+    """
+    bank.check_views(num_views, of)
+    of = dataclasses.replace(of, test=of.val)  # which nothing here reads
+    plans = {count: bank.plan(of, num_views, count) for count in sorted(set(teacher_counts))}
+    size = of.train.images.nbytes + 2 * of.val.images.nbytes + sum(plan.size_bytes for plan in plans.values())
+    files.require_space(folder, size, "what the cases read", "--bank_dir")
+    with _splits(folder).open("wb") as file:
+        pickle.dump(of, file, protocol=5)
+    noise = np.random.default_rng(0).normal(size=(shards.SHARD_ROWS, max(plans, default=0), of.classes))
+    noise = noise.astype(np.float16)
+    for count, plan in plans.items():
+
+        def logits(part, view, start, stop, count=count):
+            return noise[: stop - start, :count]
+
+        shards.fill(_bank(folder, count), plan, logits, seen=np.zeros((count, len(of.train)), bool))
+
+
+def read_splits(folder) -> splits.Splits:
+    """The examples that `write` was given."""
+    with _splits(folder).open("rb") as file:
+        return pickle.load(file)
+
+
+def open_bank(folder, num_teachers, num_views) -> store.Store:
+    """The bank of so many teachers."""
+    return store.read(_bank(folder, num_teachers), {}, bank.views(num_views))
+
+
+def _splits(folder):
+    return pathlib.Path(folder) / "splits.pickle"
+
+
+def _bank(folder, num_teachers):
+    return pathlib.Path(folder) / f"bank_{num_teachers}"
