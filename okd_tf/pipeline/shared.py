@@ -8,7 +8,7 @@ from okd_tf import backbones, data, errors, losses, seeds, settings
 from okd_tf.arch import build, cost, space, spec
 from okd_tf.backbones import attach, prepare, stored
 from okd_tf.data import batches, splits
-from okd_tf.teachers import bank, ensemble
+from okd_tf.teachers import assistant, bank, ensemble
 from okd_tf.training import distribution, objective, recipe
 
 
@@ -175,10 +175,19 @@ class Context:
         """The teachers of the workdir: `Ensemble`."""
         if self.origin:
             return self.origin.ensemble
-        networks = [
-            ensemble.read_network(path, self.data.image_shape, self.data.classes)
-            for path in self.teacher_paths()
-        ]
+        return self._ensemble_of(self.teacher_paths())
+
+    def assistant_paths(self):
+        """The files of the chain of assistants, in order, whether they are there or not."""
+        count = len(self.settings.assistant)
+        return [assistant.path(self._source / "assistant", index) for index in range(count)]
+
+    def assistant(self, index):
+        """An assistant of the workdir, as an `Ensemble` of one."""
+        return self._ensemble_of([self.assistant_paths()[index]])
+
+    def _ensemble_of(self, paths):
+        networks = [ensemble.read_network(path, self.data.image_shape, self.data.classes) for path in paths]
         return ensemble.Ensemble(networks, self.data.val.images)
 
     def needs_bank(self):
@@ -188,28 +197,40 @@ class Context:
             used.add(self.settings.search_loss)
         return bool(used & losses.NEEDS_TEACHERS) and self.settings.views > 0
 
-    def objective(self, name):
-        """A loss with the run's settings, with live teachers if that is how they are asked."""
+    def objective(self, name, links=0):
+        """A loss with the run's settings, with live teachers if that is how they are asked.
+
+        Who teaches is the ensemble, or with `links` assistants of the chain before it the last of these.
+        """
         live = name in losses.NEEDS_TEACHERS and self.settings.views == 0
+        teaching = (self.assistant(links - 1) if links else self.ensemble) if live else None
         return objective.Objective(
             name,
             self.settings.temperature,
             self.settings.ce_weight,
-            live_teachers=self.ensemble.live if live else None,
+            live_teachers=teaching.live if teaching else None,
             settings={setting: getattr(self.settings, setting) for setting in losses.SETTINGS[name]},
         )
 
-    def training_batches(self, loss, purpose):
-        """Batches of the training split in this run's views, with stored logits if the loss wants them."""
+    def training_batches(self, loss, purpose, links=0, seed=None):
+        """Batches of the training split in this run's views, with stored logits if the loss wants them.
+
+        Args:
+            loss: its name.
+            purpose: of the batches; each has an order of its own.
+            links: how many assistants of the chain stand before; the logits are the last one's, or at 0 the
+                teachers'.
+            seed: of the order, in place of the trial's.
+        """
         chosen = self.settings
         return batches.Batches(
             self.data.train,
             chosen.batch_size,
-            seeds.derive(self.trial_seed, purpose),
+            seeds.derive(self.trial_seed if seed is None else seed, purpose),
             self.data.augmentation,
             view_seed=chosen.seed,
             num_views=chosen.views,
-            teacher_logits=self._stored_logits(loss, "train"),
+            teacher_logits=self._stored_logits(loss, "train", links),
         )
 
     def validation_batches(self, loss, purpose):
@@ -223,7 +244,9 @@ class Context:
             teacher_logits=self._stored_logits(loss, "val"),
         )
 
-    def _stored_logits(self, loss, part):
+    def _stored_logits(self, loss, part, links=0):
         if loss not in losses.NEEDS_TEACHERS or not self.settings.views:
             return None
+        if links:
+            return bank.reader(assistant.bank_folder(self._source / "assistant", links - 1), part, 1)
         return bank.reader(self._source / "bank", part, len(self.teacher_paths()))

@@ -6,7 +6,7 @@ from okd_tf import files, seeds
 from okd_tf.export import student as exporting
 from okd_tf.search import loop, options
 from okd_tf.student import distill
-from okd_tf.teachers import bank, diagnosis, ensemble
+from okd_tf.teachers import assistant, bank, diagnosis, ensemble
 from okd_tf.teachers import train as teacher_training
 from okd_tf.training import inference, progress, scalars
 
@@ -102,14 +102,41 @@ def search_architecture(context):
     )
 
 
+def train_assistants(context):
+    """Trains what is missing of the chain, and stores what each link says of the views for the next one."""
+    chosen, folder = context.settings, context.workdir / "assistant"
+    for index, backbone in enumerate(chosen.assistant):
+        if not assistant.is_trained(folder, index):
+            # As of the teachers: another trial has the same assistants.
+            seed = seeds.derive(chosen.seed, "assistant", index)
+            assistant.train(
+                context.data,
+                context.training_batches(chosen.train_loss, "assistant training", index, seed),
+                context.objective(chosen.train_loss, index),
+                index=index,
+                backbone=backbone,
+                width=chosen.assistant_width,
+                epochs=chosen.assistant_epochs,
+                seed=seed,
+                how=context.recipe,
+                folder=folder,
+                logs=context.workdir / "logs" / "assistant",
+            )
+        if chosen.views:
+            progress.say(f"assistant {index + 1}: what it says of the views")
+            own_bank = assistant.bank_folder(folder, index)
+            bank.write(own_bank, context.assistant(index), context.data, chosen.views, chosen.seed)
+
+
 def train_student(context):
-    """Trains the network of arch.json by distillation."""
+    """Trains the network of arch.json by distillation, from the last assistant if there are any."""
     chosen = context.settings
+    links = len(chosen.assistant)
     distill.distill(
         context.architecture(),
-        context.objective(chosen.train_loss),
+        context.objective(chosen.train_loss, links),
         context.data,
-        context.training_batches(chosen.train_loss, "student training"),
+        context.training_batches(chosen.train_loss, "student training", links),
         epochs=chosen.student_epochs,
         seed=seeds.derive(context.trial_seed, "student"),
         how=context.recipe,
@@ -135,25 +162,38 @@ def train_baseline(context):
 
 
 def evaluated(context):
-    """(network's file, its metrics.json) of all that is to be read on the test split."""
-    pairs = [(context.student_path, context.workdir / "student" / "metrics.json")]
-    if context.settings.baseline and not context.settings.student:
+    """(network's file, its metrics.json, its name in there) of all that is to be read on the test split.
+
+    The name is "" where the file is of one network; assistants share one.
+    """
+    found = [(context.student_path, context.workdir / "student" / "metrics.json", "")]
+    if context.settings.student:
+        return found
+    if context.settings.baseline:
         folder = context.workdir / "baseline"
-        pairs.append((folder / "baseline.keras", folder / "metrics.json"))
-    return pairs
+        found.append((folder / "baseline.keras", folder / "metrics.json", ""))
+    if not context.origin:
+        found += [(path, path.with_name("metrics.json"), path.stem) for path in context.assistant_paths()]
+    return found
+
+
+def own_part(metrics, name):
+    """What a metrics.json says of the network of this name, as `evaluated` gives it."""
+    return metrics.get(name, {}) if name else metrics
 
 
 def evaluate(context):
     """Reads the test split with the finished networks, and adds what it says to their metrics.json."""
-    for path, metrics_path in evaluated(context):
+    for path, metrics_path, name in evaluated(context):
         network = context.classifier(path)
         test = inference.Predictor(network).evaluate(context.data.test)
-        own = metrics_path.exists() and not context.settings.student
+        own = name or (metrics_path.exists() and not context.settings.student)
         metrics = files.read_json(metrics_path) if own else {"params": network.count_params()}
-        files.write_json(metrics_path, {**metrics, "test": test})
+        own_part(metrics, name)["test"] = test
+        files.write_json(metrics_path, metrics)
         scalars.write(
-            context.workdir / "logs" / "evaluate" / metrics_path.parent.name,
-            {f"test_{name}": value for name, value in test.items()},
+            context.workdir / "logs" / "evaluate" / (name or metrics_path.parent.name),
+            {f"test_{figure}": value for figure, value in test.items()},
         )
         progress.say(f"evaluate: {path}: test accuracy {test['accuracy']:.4f}, loss {test['loss']:.4f}")
 
