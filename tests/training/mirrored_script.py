@@ -14,7 +14,7 @@ from okd_tf.arch import space, spec
 from okd_tf.ops import batch_norm
 from okd_tf.search import STRATEGIES, ranking, supernet, telemetry
 from okd_tf.search import loop as search_loop
-from okd_tf.training import classifier, distribution, loop, objective, optimizers
+from okd_tf.training import classifier, distribution, loop, mutual, objective, optimizers
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
@@ -38,6 +38,18 @@ def make_classifier(strategy):
         network = batch_norm.fused_copy(tiny.make_backbone().model, strategy.num_replicas_in_sync > 1)
         optimizer = optimizers.sgd(0.1, "cosine", STEPS)
         return classifier.Classifier(network, objective.Objective("ce"), optimizer, weight_decay=1e-2), None
+
+
+def make_pair(strategy):
+    """(two that teach each other, nothing to do at the end of an epoch), under a strategy."""
+    with strategy.scope():
+        pair = []
+        for seed in (0, 1):
+            keras.utils.set_random_seed(seed)
+            model = tiny.make_backbone().model
+            pair.append(batch_norm.fused_copy(model, strategy.num_replicas_in_sync > 1))
+        optimizer = optimizers.sgd(0.1, "cosine", STEPS)
+        return mutual.Pair(pair, objective.Objective("mutual", 2.0), optimizer, weight_decay=1e-2), None
 
 
 def make_search(kind, strategy):
@@ -118,7 +130,11 @@ def refusal():
 
 
 if __name__ == "__main__":
-    report = {"refusal": refusal(), "classifier": differences(make_classifier)}
+    report = {
+        "refusal": refusal(),
+        "classifier": differences(make_classifier),
+        "mutual": differences(make_pair),
+    }
     for kind, (name, _) in SEARCHES.items():
         report[kind] = differences(
             lambda strategy, kind=kind: make_search(kind, strategy), STRATEGIES[name].bilevel

@@ -26,14 +26,14 @@ def report():
     return json.loads(done.stdout.splitlines()[-1])
 
 
-@pytest.mark.parametrize("name", ["classifier", *search.STRATEGIES, "darts, unrolled"])
+@pytest.mark.parametrize("name", ["classifier", "mutual", *search.STRATEGIES, "darts, unrolled"])
 def test_two_devices_learn_the_weights_of_one(report, name):
     assert report[name]["learnt"] > 0.1
     assert report[name]["weights"] < ROUNDING
     assert report[name]["history"] < ROUNDING
 
 
-@pytest.mark.parametrize("name", ["classifier", "darts", "darts, unrolled"])
+@pytest.mark.parametrize("name", ["classifier", "mutual", "darts", "darts, unrolled"])
 def test_batch_statistics_are_those_of_the_whole_batch(report, name):
     # Not of paths: over several devices all operations run, and statistics of those not chosen move too.
     assert report[name]["statistics"] < ROUNDING
