@@ -116,7 +116,9 @@ def test_assistants_need_a_loss_that_hears_teachers(loss):
     if loss in losses.NEEDS_TEACHERS:
         assert settings.Settings(**arguments).assistant == ("resnet14", "resnet8")
     else:
-        message = f"^--assistant: .* --train_loss={loss} hears none; train with one of mean, .*leave --assistant"
+        message = (
+            f"^--assistant: .* --train_loss={loss} hears none; train with one of mean, .*leave --assistant"
+        )
         with pytest.raises(errors.UserError, match=message):
             settings.Settings(**arguments)
 
@@ -124,7 +126,9 @@ def test_assistants_need_a_loss_that_hears_teachers(loss):
 @pytest.mark.parametrize("loss", sorted(losses.NEEDS_PEERS))
 def test_a_loss_of_peers_trains_students_and_no_search(loss):
     assert settings.Settings(workdir="a", train_loss=loss).train_loss == loss
-    message = f"^--search_loss: {loss} is of two students .* give it as --train_loss, and here one of ce, mean"
+    message = (
+        f"^--search_loss: {loss} is of two students .* give it as --train_loss, and here one of ce, mean"
+    )
     with pytest.raises(errors.UserError, match=message):
         settings.Settings(workdir="a", search_loss=loss)
 

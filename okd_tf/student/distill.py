@@ -18,8 +18,8 @@ def distill(
     """Trains the network of a spec; writes student.keras, metrics.json (validation) and history.csv.
 
     With a loss of peers a second one, of other initial weights, is trained beside it and written to
-    peer.keras; metrics.json has its figures too. The student is the first of the two: to take the better one would be a
-    choice on validation that other losses do not have.
+    peer.keras; metrics.json has its figures too. The student is the first of the two: to take the better one
+    would be a choice on validation that other losses do not have.
 
     Args:
         architecture: what to build.
