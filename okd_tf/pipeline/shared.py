@@ -182,6 +182,10 @@ class Context:
         count = len(self.settings.assistant)
         return [assistant.path(self._source / "assistant", index) for index in range(count)]
 
+    def assistant_bank(self, index):
+        """The folder of what an assistant says of the views."""
+        return assistant.bank_folder(self._source / "assistant", index)
+
     def assistant(self, index):
         """An assistant of the workdir, as an `Ensemble` of one."""
         return self._ensemble_of([self.assistant_paths()[index]])
@@ -248,5 +252,5 @@ class Context:
         if loss not in losses.NEEDS_TEACHERS or not self.settings.views:
             return None
         if links:
-            return bank.reader(assistant.bank_folder(self._source / "assistant", links - 1), part, 1)
+            return bank.reader(self.assistant_bank(links - 1), part, 1)
         return bank.reader(self._source / "bank", part, len(self.teacher_paths()))

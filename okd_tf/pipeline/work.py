@@ -103,12 +103,13 @@ def search_architecture(context):
 
 
 def train_assistants(context):
-    """Trains what is missing of the chain, and stores what each link says of the views for the next one."""
+    """Trains what is missing of the chain, each link from the one before."""
     chosen, folder = context.settings, context.workdir / "assistant"
     for index, backbone in enumerate(chosen.assistant):
         if not assistant.is_trained(folder, index):
             # As of the teachers: another trial has the same assistants.
             seed = seeds.derive(chosen.seed, "assistant", index)
+            _store_what_is_said(context, index)
             assistant.train(
                 context.data,
                 context.training_batches(chosen.train_loss, "assistant training", index, seed),
@@ -122,16 +123,23 @@ def train_assistants(context):
                 folder=folder,
                 logs=context.workdir / "logs" / "assistant",
             )
-        if chosen.views:
-            progress.say(f"assistant {index + 1}: what it says of the views")
-            own_bank = assistant.bank_folder(folder, index)
-            bank.write(own_bank, context.assistant(index), context.data, chosen.views, chosen.seed)
+
+
+def _store_what_is_said(context, links):
+    """Fills the bank of the last of so many assistants, for one that is to learn from it; once."""
+    chosen = context.settings
+    if not links or not chosen.views or bank.is_there(context.assistant_bank(links - 1), 1):
+        return
+    progress.say(f"assistant {links}: what it says of the views")
+    asked = context.assistant(links - 1)
+    bank.write(context.assistant_bank(links - 1), asked, context.data, chosen.views, chosen.seed)
 
 
 def train_student(context):
     """Trains the network of arch.json by distillation, from the last assistant if there are any."""
     chosen = context.settings
     links = len(chosen.assistant)
+    _store_what_is_said(context, links)
     distill.distill(
         context.architecture(),
         context.objective(chosen.train_loss, links),

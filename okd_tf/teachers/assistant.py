@@ -4,7 +4,7 @@ Mirzadeh et al., "Improved Knowledge Distillation via Teacher Assistant" (AAAI 2
 at one teacher; here at the ensemble, and every link learns with the loss of the student.
 
     assistant/assistant_00.keras   the first link, and so on
-    assistant/bank_00/             what it says of the views: a bank of one teacher
+    assistant/bank_00/             what it says of the views, for who is next: a bank of one teacher
     assistant/metrics.json         validation figures of each link, by the name of its file
 """
 
@@ -26,9 +26,9 @@ def bank_folder(folder, index):
 
 
 def is_trained(folder, index):
-    """Whether it is there, with its figures."""
+    """Whether it is there, as it was when its figures were written."""
     own = path(folder, index)
-    return own.exists() and own.stem in _metrics(folder)
+    return own.exists() and _metrics(folder).get(own.stem, {}).get("sha256") == files.sha256(own)
 
 
 def train(
@@ -80,7 +80,7 @@ def train(
         title=f"assistant {index + 1} ({backbone}, {loss.name})",
         save_to=own,
     )
-    entry = {"backbone": backbone, "width": width, **trained.metrics()}
+    entry = {"backbone": backbone, "width": width, "sha256": files.sha256(own), **trained.metrics()}
     files.write_json(_metrics_path(folder), {**_metrics(folder), own.stem: entry})
     recipe.finish(work)
 

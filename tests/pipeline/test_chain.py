@@ -1,5 +1,7 @@
 """A chain of assistants: who hears whom, and what is done once."""
 
+import shutil
+
 import keras
 import numpy as np
 import pytest
@@ -37,9 +39,11 @@ class _Trainings:
 
     def assistant(self, data, training, loss, *, index, backbone, seed, folder, **arguments):
         self._note(f"assistant {index} {backbone}", training, loss, seed)
-        _save(10 + index, assistant.path(folder, index))
+        path = assistant.path(folder, index)
+        _save(10 + index, path)
         there = files.read_json(folder / "metrics.json") if index else {}
-        files.write_json(folder / "metrics.json", {**there, f"assistant_{index:02}": {}})
+        entry = {"sha256": files.sha256(path)}
+        files.write_json(folder / "metrics.json", {**there, path.stem: entry})
 
     def student(self, architecture, loss, data, training, *, seed, **arguments):
         self._note("student", training, loss, seed)
@@ -96,11 +100,27 @@ def test_a_link_that_is_there_is_not_trained_again_and_comes_out_the_same_in_eve
     first, second = (name for name in before if name != "student")
     assert before[first] != before[second]
     trainings.seeds.clear()
-    files.write_json(workdir / "assistant" / "metrics.json", {"assistant_00": {}})
+    assistant.path(workdir / "assistant", 1).unlink()
     _run(workdir, work.train_assistants, work.train_student, trial=1)
     assert list(trainings.seeds) == [second, "student"]
     assert trainings.seeds[second] == before[second] != before["student"]
     assert trainings.seeds["student"] != before["student"]
+
+
+def test_what_an_assistant_says_is_stored_once_and_again_if_it_was_deleted(workdir, trainings):
+    _run(workdir, work.fill_bank, work.train_assistants, work.train_student)
+    stored = sorted((workdir / "assistant").glob("bank_*/*"))
+    before = {path: path.read_bytes() for path in stored}
+    times = {path: path.stat().st_mtime_ns for path in stored}
+    _run(workdir, work.train_assistants, work.train_student)
+    assert times == {path: path.stat().st_mtime_ns for path in stored}
+    shutil.rmtree(workdir / "assistant" / "bank_00")
+    shutil.rmtree(workdir / "assistant" / "bank_01")
+    _run(workdir, work.train_assistants, work.train_student)
+    # Of those who are heard: the first has said what it had to say.
+    there = sorted((workdir / "assistant").glob("bank_*/*"))
+    assert {path.parent.name for path in there} == {"bank_01"}
+    assert all(path.read_bytes() == before[path] for path in there)
 
 
 def test_without_a_chain_the_teachers_teach_the_student(workdir, trainings):

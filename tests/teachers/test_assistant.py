@@ -76,3 +76,6 @@ def test_a_link_killed_before_its_figures_are_written_is_not_done_and_goes_on_fr
     after = files.read_json(folder / "metrics.json")
     assert list(after) == ["assistant_00", "assistant_01"]
     assert after["assistant_00"] == before["assistant_00"]
+    # Another network in its place is not the one that was trained, nor the one whose word was stored.
+    (folder / "assistant_01.keras").write_bytes((folder / "assistant_00.keras").read_bytes())
+    assert not assistant.is_trained(folder, 1)
