@@ -11,13 +11,18 @@ from typing import Any
 from okd_tf import errors
 
 STRATEGIES = ("darts", "gumbel", "reinforce", "random")
-LOSSES = ("ce", "mean", "vote", "oracle", "dkd", "oracle_dkd")
+TEACHERS_LOSSES = ("mean", "vote", "oracle", "dkd", "oracle_dkd")  # of what teachers say
+SEARCH_LOSSES = ("ce", *TEACHERS_LOSSES)
+LOSSES = (*SEARCH_LOSSES, "mutual")
 REWARDS = ("accuracy", "loss")
 OPS = (
     *("identity", "conv_3x3", "conv_5x5", "sep_conv_3x3", "sep_conv_5x5"),
     *("max_pool_3x3", "avg_pool_3x3"),
 )
-STAGES = ("teachers", "bank", "search", "student", "baseline", "evaluate", "export", "report")
+STAGES = (
+    *("teachers", "bank", "search", "assistant", "student"),
+    *("baseline", "evaluate", "export", "report"),
+)
 
 
 FLAGFILE = "flags.cfg"  # in the workdir
@@ -105,7 +110,7 @@ class Settings:
     )
     ops: tuple[str, ...] = _option(OPS, "candidate operations of the add-on layers")
     strategy: str = _option("darts", f"how to search: {', '.join(STRATEGIES)}")
-    search_loss: str = _option("oracle", f"loss of the search: {', '.join(LOSSES)}")
+    search_loss: str = _option("oracle", f"loss of the search: {', '.join(SEARCH_LOSSES)}")
     search_epochs: int = _option(10, "epochs of the search", minimum=1)
     search_warmup_epochs: int = _option(1, "epochs in which only the weights learn", minimum=0)
     search_sharpness: float = _option(
@@ -139,10 +144,20 @@ class Settings:
     max_params: int = _option(0, "most parameters the student may have; 0: no bound", minimum=0)
     max_flops: int = _option(0, "most FLOPs per image it may take; 0: no bound", minimum=0)
 
+    assistant: tuple[str, ...] = _option(
+        (),
+        "chain of teacher assistants, of the same names as --backbone: the teachers teach the first with "
+        "--train_loss, each the next, and the last the student",
+    )
+    assistant_width: int = _option(16, "channels of their first stage", minimum=1)
+    assistant_epochs: int = _option(30, "epochs each assistant is trained", minimum=1)
+
     arch: str = _option("", "train this arch.json in place of the workdir's own")
     student: str = _option("", "evaluate or export this .keras file in place of the workdir's own", kind=ONCE)
     train_loss: str = _option("oracle", f"loss of the student's training: {', '.join(LOSSES)}")
-    temperature: float = _option(4.0, "of the soft targets, in search and training", minimum=1e-3)
+    temperature: float = _option(
+        4.0, "of the soft targets, in search and training (mutual in its paper: 1)", minimum=1e-3
+    )
     ce_weight: float = _option(0.0, "share of the label's cross-entropy in a distillation loss", minimum=0)
     standardize_logits: bool = _option(
         False, "losses with teachers: distil from logits of mean 0 and deviation 1, of teachers and student"
@@ -176,17 +191,27 @@ class Settings:
                 raise errors.UserError(f"--{field.name}: {value} is too small; at least {minimum}")
         if self.ce_weight > 1:
             raise errors.UserError(f"--ce_weight: {self.ce_weight} is too large; at most 1")
+        if self.search_loss in LOSSES and self.search_loss not in SEARCH_LOSSES:
+            raise errors.UserError(
+                f"--search_loss: {self.search_loss} is of two students that train together, and a search has "
+                f"one network; give it as --train_loss, and here one of {', '.join(SEARCH_LOSSES)}"
+            )
         for flag, names, valid in (
             ("--stages", self.stages, STAGES),
             ("--ops", self.ops, OPS),
             ("--strategy", [self.strategy], STRATEGIES),
-            ("--search_loss", [self.search_loss], LOSSES),
+            ("--search_loss", [self.search_loss], SEARCH_LOSSES),
             ("--train_loss", [self.train_loss], LOSSES),
             ("--reward", [self.reward], REWARDS),
         ):
             for name in names:
                 if name not in valid:
                     raise errors.unknown(flag, name, valid)
+        if self.assistant and self.train_loss not in TEACHERS_LOSSES:
+            raise errors.UserError(
+                f"--assistant: passes on what teachers say, and --train_loss={self.train_loss} hears none; "
+                f"train with one of {', '.join(TEACHERS_LOSSES)}, or leave --assistant out"
+            )
         if self.dkd_alpha == self.dkd_beta == 0:
             raise errors.UserError("--dkd_alpha, --dkd_beta: both are 0, which teaches nothing; raise one")
         if self.teacher_folds == 1:

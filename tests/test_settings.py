@@ -96,6 +96,8 @@ def test_a_warm_up_that_is_the_whole_search_is_refused_for_what_learns(strategy)
 def test_names_that_settings_know_without_tensorflow_are_the_registered_ones():
     assert set(settings.STRATEGIES) == set(search.STRATEGIES)
     assert set(settings.LOSSES) == set(losses.KD_LOSSES)
+    assert set(settings.TEACHERS_LOSSES) == losses.NEEDS_TEACHERS
+    assert set(settings.SEARCH_LOSSES) == set(losses.KD_LOSSES) - losses.NEEDS_PEERS
     assert set(settings.REWARDS) == set(reinforce.REWARDS)
     # Costs, figures and tests list operations in this order.
     assert tuple(OPS) == settings.OPS
@@ -106,6 +108,29 @@ def test_second_order_is_of_darts_alone(strategy):
     assert settings.Settings(workdir="a", strategy="darts", unrolled=True).unrolled
     with pytest.raises(errors.UserError, match=f"^--unrolled: is of --strategy=darts, not of {strategy}"):
         settings.Settings(workdir="a", strategy=strategy, unrolled=True)
+
+
+@pytest.mark.parametrize("loss", sorted(losses.KD_LOSSES))
+def test_assistants_need_a_loss_that_hears_teachers(loss):
+    arguments = {"workdir": "a", "assistant": ("resnet14", "resnet8"), "train_loss": loss}
+    if loss in losses.NEEDS_TEACHERS:
+        assert settings.Settings(**arguments).assistant == ("resnet14", "resnet8")
+    else:
+        message = (
+            f"^--assistant: .* --train_loss={loss} hears none; train with one of mean, .*leave --assistant"
+        )
+        with pytest.raises(errors.UserError, match=message):
+            settings.Settings(**arguments)
+
+
+@pytest.mark.parametrize("loss", sorted(losses.NEEDS_PEERS))
+def test_a_loss_of_peers_trains_students_and_no_search(loss):
+    assert settings.Settings(workdir="a", train_loss=loss).train_loss == loss
+    message = (
+        f"^--search_loss: {loss} is of two students .* give it as --train_loss, and here one of ce, mean"
+    )
+    with pytest.raises(errors.UserError, match=message):
+        settings.Settings(workdir="a", search_loss=loss)
 
 
 @pytest.mark.parametrize(

@@ -6,12 +6,13 @@ Each is a function
          temperature, ce_weight, *, heard=None, **settings) -> [batch]
 
 of the per-example loss, differentiable in the student's logits; one with teachers is `distillation.loss` of
-who teaches and how. A new one is one file and one line in each dictionary below. `teacher_logits` may be None
-for a loss that is not in NEEDS_TEACHERS. `heard`, bool [batch, teachers], says whose logits count; None is
-all. SETTINGS names the settings of a run that a loss takes as keywords.
+who teaches and how. A new one is one file and one line in each dictionary below. For a loss in NEEDS_PEERS
+`teacher_logits` are those of networks that train at the same time; for one in neither set they may be None.
+`heard`, bool [batch, teachers], says whose logits count; None is all. SETTINGS names the settings of a run
+that a loss takes as keywords.
 """
 
-from okd_tf.losses import ce, dkd, mean, oracle, oracle_dkd, vote
+from okd_tf.losses import ce, dkd, mean, mutual, oracle, oracle_dkd, vote
 
 KD_LOSSES = {
     "ce": ce.loss,
@@ -20,9 +21,11 @@ KD_LOSSES = {
     "oracle": oracle.loss,
     "dkd": dkd.loss,
     "oracle_dkd": oracle_dkd.loss,
+    "mutual": mutual.loss,
 }
 
-NEEDS_TEACHERS = frozenset(KD_LOSSES) - {"ce"}
+NEEDS_PEERS = frozenset({"mutual"})
+NEEDS_TEACHERS = frozenset(KD_LOSSES) - NEEDS_PEERS - {"ce"}
 
 SETTINGS = {
     "ce": (),
@@ -31,4 +34,5 @@ SETTINGS = {
     "oracle": ("standardize_logits",),
     "dkd": ("standardize_logits", "dkd_alpha", "dkd_beta"),
     "oracle_dkd": ("standardize_logits", "dkd_alpha", "dkd_beta"),
+    "mutual": (),
 }

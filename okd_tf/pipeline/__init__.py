@@ -1,4 +1,4 @@
-"""The spine: teachers -> view bank -> search -> student -> evaluation -> exports, through one workdir.
+"""The spine: teachers, view bank, search, assistants, student, evaluation, exports, through one workdir.
 
 Stages exchange files and nothing else. A stage that is complete, for the inputs there are now, is not run
 again; one that was killed goes on where it stopped; one whose inputs changed is redone.

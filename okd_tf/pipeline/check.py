@@ -20,6 +20,7 @@ def check(context, names):
     for flag, name, valid in (
         ("--dataset", chosen.dataset, data.DATASETS),
         ("--teacher_backbone", chosen.teacher_backbone, backbones.BACKBONES),
+        *(("--assistant", name, backbones.BACKBONES) for name in chosen.assistant),
         ("--schedule", chosen.schedule, optimizers.SCHEDULES),
     ):
         if name not in valid:

@@ -29,7 +29,8 @@ def run(chosen, strategies, trials, sample):
     """Compares, and writes comparison.json, .md and .png; shows the table.
 
     Args:
-        chosen: the `Settings` of the run, whose teachers and bank are made first if they are not there.
+        chosen: the `Settings` of the run, whose teachers, bank and assistants are made first if they are
+            not there.
         strategies: names, from `settings.STRATEGIES`.
         trials: how often each searches and trains.
         sample: how many random architectures are trained, to compare with their figures on shared weights.
@@ -38,11 +39,11 @@ def run(chosen, strategies, trials, sample):
         UserError: whatever in settings or files cannot be used, before any work where it can be known.
     """
     context = Context(chosen)
-    check.check(context, ("teachers", "bank", "search", "student"))
+    check.check(context, ("teachers", "bank", "assistant", "search", "student"))
     drawn = _draw(context, sample)
     _check_searches(context, strategies, trials, drawn)
     record.describe(context)
-    for name in ("teachers", "bank"):
+    for name in ("teachers", "bank", "assistant"):
         record.complete(context, stages.STAGES[name])
     trained = [
         _student_of(context, _fixed(context, architecture), f"sample/{number:02}")[1]

@@ -8,7 +8,7 @@ from okd_tf import backbones, data, errors, losses, seeds, settings
 from okd_tf.arch import build, cost, space, spec
 from okd_tf.backbones import attach, keras_file, prepare, stored
 from okd_tf.data import batches, splits
-from okd_tf.teachers import bank, ensemble, folds, formats, store, teacher
+from okd_tf.teachers import assistant, bank, ensemble, folds, formats, store, teacher
 from okd_tf.training import distribution, inference, objective, recipe
 
 
@@ -176,7 +176,23 @@ class Context:
         """The teachers of the workdir: `Ensemble`."""
         if self.origin:
             return self.origin.ensemble
-        return ensemble.Ensemble(teacher.read(path, self.data) for path in self.teacher_paths())
+        return self._ensemble_of(self.teacher_paths())
+
+    def assistant_paths(self):
+        """The files of the chain of assistants, in order, whether they are there or not."""
+        count = len(self.settings.assistant)
+        return [assistant.path(self._source / "assistant", index) for index in range(count)]
+
+    def assistant_bank(self, index):
+        """The folder of what an assistant says of the views."""
+        return assistant.bank_folder(self._source / "assistant", index)
+
+    def assistant(self, index):
+        """An assistant of the workdir, as an `Ensemble` of one."""
+        return self._ensemble_of([self.assistant_paths()[index]])
+
+    def _ensemble_of(self, paths):
+        return ensemble.Ensemble(teacher.read(path, self.data) for path in paths)
 
     @property
     def bank_folder(self):
@@ -188,6 +204,10 @@ class Context:
         return bank.key(
             self.data, self.settings.seed, [teacher.content_hash(path) for path in self.teacher_paths()]
         )
+
+    def assistant_key(self, index):
+        """What its bank is of."""
+        return bank.key(self.data, self.settings.seed, [teacher.content_hash(self.assistant_paths()[index])])
 
     @functools.cached_property
     def bank(self):
@@ -222,29 +242,42 @@ class Context:
             used.add(self.settings.search_loss)
         return bool(used & losses.NEEDS_TEACHERS) and self.settings.views > 0
 
-    def objective(self, name):
-        """A loss with the run's settings, with live teachers if that is how they are asked."""
+    def objective(self, name, links=0):
+        """A loss with the run's settings, with live teachers if that is how they are asked.
+
+        Who teaches is the ensemble, or with `links` assistants of the chain before it the last of these.
+        """
         live = name in losses.NEEDS_TEACHERS and self.settings.views == 0
+        teaching = (self.assistant(links - 1) if links else self.ensemble) if live else None
         return objective.Objective(
             name,
             self.settings.temperature,
             self.settings.ce_weight,
-            live_teachers=self.ensemble.live if live else None,
+            live_teachers=teaching.live if teaching else None,
             settings={setting: getattr(self.settings, setting) for setting in losses.SETTINGS[name]},
         )
 
-    def training_batches(self, loss, purpose):
-        """Batches of the training split in this run's views, with stored logits if the loss wants them."""
+    def training_batches(self, loss, purpose, links=0, seed=None):
+        """Batches of the training split in this run's views, with stored logits if the loss wants them.
+
+        Args:
+            loss: its name.
+            purpose: of the batches; each has an order of its own.
+            links: how many assistants of the chain stand before; the logits are the last one's, or at 0 the
+                teachers'.
+            seed: of the order, in place of the trial's.
+        """
         chosen = self.settings
         return batches.Batches(
             self.data.train,
             chosen.batch_size,
-            seeds.derive(self.trial_seed, purpose),
+            seeds.derive(self.trial_seed if seed is None else seed, purpose),
             self.data.augmentation,
             view_seed=chosen.seed,
             num_views=chosen.views,
-            teacher_logits=self._stored_logits(loss, "train"),
-            heard=self._heard(loss),
+            teacher_logits=self._stored_logits(loss, "train", links),
+            # An assistant has seen all training examples, and is heard all the same.
+            heard=None if links else self._heard(loss),
         )
 
     def validation_batches(self, loss, purpose):
@@ -265,7 +298,10 @@ class Context:
         folds.check_held_out(self.seen)
         return ~self.seen.T
 
-    def _stored_logits(self, loss, part):
+    def _stored_logits(self, loss, part, links=0):
         if loss not in losses.NEEDS_TEACHERS or not self.settings.views:
             return None
+        if links:
+            folder, key = self.assistant_bank(links - 1), self.assistant_key(links - 1)
+            return store.read(folder, key, bank.views(self.settings.views)).reader(part)
         return self.bank.reader(part)

@@ -10,7 +10,8 @@ from okd_tf.export import student as exporting
 from okd_tf.pipeline import diagnosis, record, work
 from okd_tf.pipeline.shared import Context
 from okd_tf.report import page
-from okd_tf.teachers import ensemble, folds, shards, teacher
+from okd_tf.student import distill
+from okd_tf.teachers import assistant, ensemble, folds, shards, teacher
 
 _RECIPE = ("seed", "batch_size", "learning_rate", "schedule", "weight_decay")
 _LOSS = ("temperature", "ce_weight", "views")
@@ -92,8 +93,20 @@ def _teacher_files_for(loss):
     return lambda context: _teacher_files(context) if loss(context.settings) in losses.NEEDS_TEACHERS else {}
 
 
+def _last_assistant(context):
+    """Who teaches the student in the teachers' place, if there is a chain."""
+    paths = context.assistant_paths()
+    return {"last assistant": paths[-1]} if paths else {}
+
+
 def _those_of_the_origin(context):
     return f"those of {context.origin.workdir} are used" if context.origin else ""
+
+
+def _assistants_are_there(context):
+    """Whether all links are; what they say is stored again when somebody is to hear it."""
+    folder = context.workdir / "assistant"
+    return all(assistant.is_trained(folder, index) for index in range(len(context.settings.assistant)))
 
 
 def _own_backbone(context):
@@ -179,6 +192,25 @@ STAGES = {
             needless=lambda context: f"--arch={context.settings.arch}" if context.settings.arch else "",
         ),
         Stage(
+            "assistant",
+            work.train_assistants,
+            folder="assistant",
+            settings=lambda context: (
+                *_RECIPE,
+                *_LOSS,
+                *losses.SETTINGS[context.settings.train_loss],
+                *_hearing(context.settings.train_loss),
+                "train_loss",
+                *("assistant", "assistant_width", "assistant_epochs"),
+            ),
+            reads=_teacher_files,
+            leaves=_assistants_are_there,
+            needs=lambda context: _teacher_stages_for(context, context.settings.train_loss),
+            needless=lambda context: (
+                _those_of_the_origin(context) or ("" if context.settings.assistant else "no --assistant")
+            ),
+        ),
+        Stage(
             "student",
             work.train_student,
             folder="student",
@@ -189,16 +221,25 @@ STAGES = {
                 *losses.SETTINGS[context.settings.train_loss],
                 *_hearing(context.settings.train_loss),
                 "train_loss",
+                "assistant",
                 "student_epochs",
             ),
             reads=lambda context: {
                 "arch.json": context.arch_path,
-                **_teacher_files_for(lambda chosen: chosen.train_loss)(context),
+                **(_last_assistant(context) or _teacher_files_for(lambda chosen: chosen.train_loss)(context)),
             },
-            leaves=_there("student/student.keras", "student/metrics.json"),
+            leaves=lambda context: _there(
+                "student/student.keras",
+                "student/metrics.json",
+                *([f"student/{distill.PEER}"] if context.settings.train_loss in losses.NEEDS_PEERS else []),
+            )(context),
             needs=lambda context: [
                 STAGES["search"],
-                *_teacher_stages_for(context, context.settings.train_loss),
+                *(
+                    [STAGES["assistant"]]
+                    if context.settings.assistant
+                    else _teacher_stages_for(context, context.settings.train_loss)
+                ),
             ],
         ),
         Stage(
@@ -217,9 +258,10 @@ STAGES = {
             work.evaluate,
             folder="",
             settings=lambda context: (),
-            reads=lambda context: {path.stem: path for path, _ in work.evaluated(context)},
+            reads=lambda context: {path.stem: path for path, *_ in work.evaluated(context)},
             leaves=lambda context: all(
-                path.exists() and "test" in files.read_json(path) for _, path in work.evaluated(context)
+                path.exists() and "test" in work.own_part(files.read_json(path), name)
+                for _, path, name in work.evaluated(context)
             ),
             needs=lambda context: [] if context.settings.student else [STAGES["student"], STAGES["baseline"]],
         ),

@@ -1,11 +1,13 @@
 """The work of each stage: what it takes from the run, and which part of okd_tf it hands it to."""
 
+import numpy as np
+
 from okd_tf import files, seeds
 from okd_tf.export import student as exporting
 from okd_tf.pipeline import diagnosis
 from okd_tf.search import loop, options
 from okd_tf.student import distill
-from okd_tf.teachers import bank, ensemble, teacher
+from okd_tf.teachers import assistant, bank, ensemble, shards, teacher
 from okd_tf.teachers import train as teacher_training
 from okd_tf.training import inference, progress, scalars
 
@@ -98,14 +100,52 @@ def search_architecture(context):
     )
 
 
-def train_student(context):
-    """Trains the network of arch.json by distillation."""
+def train_assistants(context):
+    """Trains what is missing of the chain, each link from the one before."""
+    chosen, folder = context.settings, context.workdir / "assistant"
+    for index, backbone in enumerate(chosen.assistant):
+        if not assistant.is_trained(folder, index):
+            # As of the teachers: another trial has the same assistants.
+            seed = seeds.derive(chosen.seed, "assistant", index)
+            _store_what_is_said(context, index)
+            assistant.train(
+                context.data,
+                context.training_batches(chosen.train_loss, "assistant training", index, seed),
+                context.objective(chosen.train_loss, index),
+                index=index,
+                backbone=backbone,
+                width=chosen.assistant_width,
+                epochs=chosen.assistant_epochs,
+                seed=seed,
+                how=context.recipe,
+                folder=folder,
+                logs=context.workdir / "logs" / "assistant",
+            )
+
+
+def _store_what_is_said(context, links):
+    """Fills the bank of the last of so many assistants, for one that is to learn from it; once."""
     chosen = context.settings
+    if not links or not chosen.views:
+        return
+    folder = context.assistant_bank(links - 1)
+    if shards.complete(folder):
+        return
+    progress.say(f"assistant {links}: what it says of the views")
+    key, seen = context.assistant_key(links - 1), np.ones((1, len(context.data.train)), bool)
+    bank.write(folder, context.assistant(links - 1), context.data, chosen.views, chosen.seed, key, seen)
+
+
+def train_student(context):
+    """Trains the network of arch.json by distillation, from the last assistant if there are any."""
+    chosen = context.settings
+    links = len(chosen.assistant)
+    _store_what_is_said(context, links)
     distill.distill(
         context.architecture(),
-        context.objective(chosen.train_loss),
+        context.objective(chosen.train_loss, links),
         context.data,
-        context.training_batches(chosen.train_loss, "student training"),
+        context.training_batches(chosen.train_loss, "student training", links),
         epochs=chosen.student_epochs,
         seed=seeds.derive(context.trial_seed, "student"),
         how=context.recipe,
@@ -131,25 +171,38 @@ def train_baseline(context):
 
 
 def evaluated(context):
-    """(network's file, its metrics.json) of all that is to be read on the test split."""
-    pairs = [(context.student_path, context.workdir / "student" / "metrics.json")]
-    if context.settings.baseline and not context.settings.student:
+    """(network's file, its metrics.json, its name in there) of all that is to be read on the test split.
+
+    The name is "" where the file is of one network; assistants share one.
+    """
+    found = [(context.student_path, context.workdir / "student" / "metrics.json", "")]
+    if context.settings.student:
+        return found
+    if context.settings.baseline:
         folder = context.workdir / "baseline"
-        pairs.append((folder / "baseline.keras", folder / "metrics.json"))
-    return pairs
+        found.append((folder / "baseline.keras", folder / "metrics.json", ""))
+    if not context.origin:
+        found += [(path, path.with_name("metrics.json"), path.stem) for path in context.assistant_paths()]
+    return found
+
+
+def own_part(metrics, name):
+    """What a metrics.json says of the network of this name, as `evaluated` gives it."""
+    return metrics.get(name, {}) if name else metrics
 
 
 def evaluate(context):
     """Reads the test split with the finished networks, and adds what it says to their metrics.json."""
-    for path, metrics_path in evaluated(context):
+    for path, metrics_path, name in evaluated(context):
         network = context.classifier(path)
         test = inference.Predictor(network).evaluate(context.data.test)
-        own = metrics_path.exists() and not context.settings.student
+        own = name or (metrics_path.exists() and not context.settings.student)
         metrics = files.read_json(metrics_path) if own else {"params": network.count_params()}
-        files.write_json(metrics_path, {**metrics, "test": test})
+        own_part(metrics, name)["test"] = test
+        files.write_json(metrics_path, metrics)
         scalars.write(
-            context.workdir / "logs" / "evaluate" / metrics_path.parent.name,
-            {f"test_{name}": value for name, value in test.items()},
+            context.workdir / "logs" / "evaluate" / (name or metrics_path.parent.name),
+            {f"test_{figure}": value for figure, value in test.items()},
         )
         progress.say(f"evaluate: {path}: test accuracy {test['accuracy']:.4f}, loss {test['loss']:.4f}")
 

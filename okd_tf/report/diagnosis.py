@@ -32,7 +32,7 @@ def table(found):
 
 
 def words(found):
-    """What there is to say of these teachers: the regime, warnings, and who adds nothing; a line each."""
+    """What there is to say of these teachers: the regime, warnings, who adds nothing, folds; a line each."""
     regime = found["regime"]
     lines = [f"{regime['name']}: {regime['says']}", *(f"warning: {text}" for text in found["warnings"])]
     idle = [_names(found)[index] for index in diagnosis.adds_nothing(found["val"])]
@@ -41,6 +41,12 @@ def words(found):
             f"adds nothing that validation shows: {', '.join(idle)} (left out alone, the mean is no worse "
             "and the oracle hardly)"
         )
+    if "held_out" in found:
+        unseen, seen = (
+            ", ".join("none" if share is None else _percent(share) for share in found["held_out"][name])
+            for name in ("per_teacher", "seen")
+        )
+        lines.append(f"held out: right on training images not trained on: {unseen}; on the others: {seen}")
     return lines
 
 

@@ -29,6 +29,13 @@ def table(workdir, current):
         rows.append(["teachers, mean", everyone, _percent(test["mean"])])
         rows.append(["teachers, vote", everyone, _percent(test["vote"])])
         rows.append(["teachers, oracle (knows the label)", everyone, _percent(test["oracle"])])
+    assistants = (
+        _read(workdir / "assistant" / "metrics.json") if {"assistant", "evaluate"} <= current else None
+    )
+    for index, entry in enumerate((assistants or {}).values()):
+        if "test" in entry:
+            title = f"assistant {index + 1} ({entry['backbone']})"
+            rows.append([title, f"{entry['params']:,}", _percent(entry["test"]["accuracy"])])
     for name, title in (("baseline", "bare backbone, cross-entropy"), ("student", "student")):
         metrics = _read(workdir / name / "metrics.json") if "evaluate" in current else None
         if metrics and "test" in metrics and (name == "student" or name in current):
@@ -73,6 +80,9 @@ def markdown(workdir, split, settings_text, arch_path, current):
             f"{best['epoch']}.",
             "",
         ]
+        if "peer" in metrics:
+            accuracy = _percent(metrics["peer"]["val"]["last"]["accuracy"])
+            lines += [f"It learnt together with a peer, whose validation accuracy ended at {accuracy}.", ""]
     found = _read(workdir / "teachers" / "diagnosis.json") if "teachers" in current else None
     if found:
         lines += _teachers(found)

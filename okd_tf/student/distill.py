@@ -5,15 +5,21 @@ Both are the same training with another network and loss, so that the comparison
 
 import pathlib
 
-from okd_tf import files
+from okd_tf import files, losses
 from okd_tf.arch import build, spec
 from okd_tf.training import objective, recipe
+
+PEER = "peer.keras"  # of a student trained by mutual learning
 
 
 def distill(
     architecture: spec.ArchSpec, loss: objective.Objective, data, training, *, epochs, seed, how, folder, logs
 ):
     """Trains the network of a spec; writes student.keras, metrics.json (validation) and history.csv.
+
+    With a loss of peers a second one, of other initial weights, is trained beside it and written to
+    peer.keras; metrics.json has its figures too. The student is the first of the two: to take the better one
+    would be a choice on validation that other losses do not have.
 
     Args:
         architecture: what to build.
@@ -26,7 +32,8 @@ def distill(
         folder: where the files go.
         logs: folder of TensorBoard events.
     """
-    _train(
+    train = _train_pair if loss.name in losses.NEEDS_PEERS else _train
+    train(
         lambda: build.student(architecture), loss, data, training, epochs, seed, how, folder, logs, "student"
     )
 
@@ -57,4 +64,24 @@ def _train(make, loss, data, training, epochs, seed, how, folder, logs, name):
         save_to=folder / f"{name}.keras",
     )
     files.write_json(folder / "metrics.json", trained.metrics())
+    recipe.finish(folder)
+
+
+def _train_pair(make, loss, data, training, epochs, seed, how, folder, logs, name):
+    folder = pathlib.Path(folder)
+    trained, peer = recipe.train_pair(
+        make,
+        loss,
+        training,
+        data.val,
+        epochs=epochs,
+        seed=seed,
+        recipe=how,
+        folder=folder,
+        logs=logs,
+        title=f"{name} ({loss.name})",
+        save_to=folder / f"{name}.keras",
+        peer_to=folder / PEER,
+    )
+    files.write_json(folder / "metrics.json", {**trained.metrics(), "peer": {"val": peer.metrics()["val"]}})
     recipe.finish(folder)

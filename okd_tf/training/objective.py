@@ -37,6 +37,8 @@ class Objective:
 
     def teacher_logits(self, batch):
         """The teachers' logits for a batch, [batch, teachers, classes], or None if the loss needs none."""
+        if self.name in losses.NEEDS_PEERS:
+            raise ValueError(f"loss '{self.name}' is of networks that train together: use `training.mutual`")
         if self.name not in losses.NEEDS_TEACHERS:
             return None
         if "teacher_logits" in batch:

@@ -1,4 +1,4 @@
-"""Training one classifier from start to file: what teachers, students and baselines have in common."""
+"""Training a classifier from start to file, or two that teach each other: the same for all stages."""
 
 import dataclasses
 import pathlib
@@ -8,7 +8,9 @@ import keras
 from okd_tf import files, seeds
 from okd_tf.data import batches
 from okd_tf.ops import batch_norm
-from okd_tf.training import classifier, inference, loop, optimizers, progress, scalars
+from okd_tf.training import classifier, inference, loop, mutual, optimizers, progress, scalars
+
+_PEER, _VALIDATION = "peer_", ("val_accuracy", "val_loss")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,26 +77,76 @@ def train(make, objective, data: batches.Batches, val, *, epochs, seed, recipe, 
     Returns:
         A `Trained`.
     """
-    folder = pathlib.Path(folder)
     with recipe.strategy.scope():
-        keras.utils.set_random_seed(seeds.derive(seed, "initial weights"))
-        network = batch_norm.fused_copy(make(), recipe.synchronized)
-        model = classifier.Classifier(
-            network,
-            objective,
-            optimizers.sgd(recipe.learning_rate, recipe.schedule, epochs * data.steps_per_epoch),
-            recipe.weight_decay,
-        )
-    predictor = inference.Predictor(network)
+        network = _fresh(make, seed, recipe)
+        optimizer = _optimizer(recipe, epochs, data)
+        model = classifier.Classifier(network, objective, optimizer, recipe.weight_decay)
+    history = _fit(model, {"": network}, data, val, epochs, recipe, folder, logs, title)
+    return _saved(network, history, save_to, title)
+
+
+def train_pair(
+    make,
+    objective,
+    data: batches.Batches,
+    val,
+    *,
+    epochs,
+    seed,
+    recipe,
+    folder,
+    logs,
+    title,
+    save_to,
+    peer_to,
+):
+    """Trains two networks that teach each other, and saves both; else as `train`.
+
+    Args:
+        make: () -> a new Functional model of stock layers; both are made by it.
+        objective: an `Objective` of a loss in `losses.NEEDS_PEERS`.
+        seed: of the initial weights of the first; the peer has one of its own.
+        save_to: path of the first's .keras file.
+        peer_to: path of the peer's .keras file.
+
+    Returns:
+        The `Trained` of the first, and that of the peer.
+    """
+    with recipe.strategy.scope():
+        pair = [_fresh(make, seed, recipe), _fresh(make, seeds.derive(seed, "peer"), recipe)]
+        model = mutual.Pair(pair, objective, _optimizer(recipe, epochs, data), recipe.weight_decay)
+    networks = dict(zip(("", _PEER), pair, strict=True))
+    history = _fit(model, networks, data, val, epochs, recipe, folder, logs, title)
+    of_peer = [row | {name: row[f"{_PEER}{name}"] for name in _VALIDATION} for row in history]
+    return _saved(pair[0], history, save_to, title), _saved(pair[1], of_peer, peer_to, f"{title}, peer")
+
+
+def _fresh(make, seed, recipe):
+    """A new network, freshly initialised, as it trains."""
+    keras.utils.set_random_seed(seeds.derive(seed, "initial weights"))
+    return batch_norm.fused_copy(make(), recipe.synchronized)
+
+
+def _optimizer(recipe, epochs, data):
+    return optimizers.sgd(recipe.learning_rate, recipe.schedule, epochs * data.steps_per_epoch)
+
+
+def _fit(model, networks, data, val, epochs, recipe, folder, logs, title):
+    """The history of a training; its networks, by what their figures begin with, are validated each epoch."""
+    predictors = {prefix: inference.Predictor(network) for prefix, network in networks.items()}
 
     def validate():
-        return {f"val_{name}": value for name, value in predictor.evaluate(val).items()}
+        return {
+            f"{prefix}val_{name}": value
+            for prefix, predictor in predictors.items()
+            for name, value in predictor.evaluate(val).items()
+        }
 
-    history = loop.fit(
+    return loop.fit(
         model,
         data,
         epochs=epochs,
-        folder=folder,
+        folder=pathlib.Path(folder),
         title=title,
         strategy=recipe.strategy,
         at_epoch_end=validate,
@@ -102,10 +154,14 @@ def train(make, objective, data: batches.Batches, val, *, epochs, seed, recipe, 
         steps_per_execution=recipe.steps_per_execution,
         checkpoint_seconds=recipe.checkpoint_seconds,
     )
+
+
+def _saved(network, history, path, title):
+    """Writes a trained network with stock layers."""
     trained = Trained(batch_norm.stock_copy(network), history)
-    with files.replacing(save_to) as temporary:
+    with files.replacing(path) as temporary:
         trained.network.save(temporary)
-    progress.say(f"{title}: done, {save_to}")
+    progress.say(f"{title}: done, {path}")
     return trained
 
 

@@ -11,7 +11,7 @@ from okd_tf import backbones, data, losses, search, settings
         ("dataset", data.DATASETS),
         ("backbone", backbones.BACKBONES),
         ("strategy", search.STRATEGIES),
-        ("search_loss", losses.KD_LOSSES),
+        ("search_loss", set(losses.KD_LOSSES) - losses.NEEDS_PEERS),
         ("train_loss", losses.KD_LOSSES),
     ],
 )

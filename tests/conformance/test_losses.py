@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from okd_tf import settings
-from okd_tf.losses import KD_LOSSES, NEEDS_TEACHERS, SETTINGS, ce
+from okd_tf.losses import KD_LOSSES, NEEDS_PEERS, NEEDS_TEACHERS, SETTINGS, ce
 
 pytestmark = pytest.mark.parametrize("name", KD_LOSSES)
 
@@ -24,6 +24,12 @@ def batch(rng):
     num_right = (teachers.argmax(axis=-1) == labels[:, np.newaxis]).sum(axis=1)
     assert set(num_right) == {0, 1, 2, 3}
     return tf.constant(labels), tf.constant(student), tf.constant(teachers)
+
+
+def _taught(name, labels, student, teachers, temperature):
+    """The part of the loss that others teach: all of it, but with peers the label has one of its own."""
+    value = KD_LOSSES[name](labels, student, teachers, temperature)
+    return value - ce.loss(labels, student) if name in NEEDS_PEERS else value
 
 
 def test_has_the_arguments_of_the_common_interface(name):
@@ -91,7 +97,7 @@ def test_value_and_gradient_are_finite_whatever_the_logits(name, temperature, st
 
 
 def test_at_what_all_its_teachers_say_and_are_right_in_it_is_zero_and_flat(name, batch):
-    if name not in NEEDS_TEACHERS:
+    if name not in NEEDS_TEACHERS | NEEDS_PEERS:
         return
     labels, student, teachers = batch
     taught = slice(0, BATCH // 4)  # all teachers are right there
@@ -99,17 +105,17 @@ def test_at_what_all_its_teachers_say_and_are_right_in_it_is_zero_and_flat(name,
     with tf.GradientTape() as tape:
         student = target + 3.0
         tape.watch(student)
-        loss = KD_LOSSES[name](labels[taught], student, tf.stack([target] * TEACHERS, axis=1), 2.0)
+        loss = _taught(name, labels[taught], student, tf.stack([target] * TEACHERS, axis=1), 2.0)
     np.testing.assert_allclose(loss, np.zeros(BATCH // 4), atol=1e-4)
     np.testing.assert_allclose(tape.gradient(loss, student), np.zeros([BATCH // 4, CLASSES]), atol=1e-4)
 
 
 def test_temperature_divides_logits_and_its_square_multiplies_what_teachers_teach(name, batch):
-    if name not in NEEDS_TEACHERS:
+    if name not in NEEDS_TEACHERS | NEEDS_PEERS:
         return
     labels, student, teachers = (part[: BATCH // 4] for part in batch)
-    value = KD_LOSSES[name](labels, 4.0 * student, 4.0 * teachers, 4.0)
-    expected = 16.0 * KD_LOSSES[name](labels, student, teachers, 1.0)
+    value = _taught(name, labels, 4.0 * student, 4.0 * teachers, 4.0)
+    expected = 16.0 * _taught(name, labels, student, teachers, 1.0)
     np.testing.assert_allclose(value, expected, rtol=1e-4, atol=1e-4)
 
 
@@ -189,7 +195,7 @@ def test_a_graph_gives_what_eager_execution_gives(name, batch):
 
 def test_does_without_teachers_unless_it_says_that_it_needs_them(name, batch):
     labels, student, teachers = batch
-    if name in NEEDS_TEACHERS:
+    if name in NEEDS_TEACHERS | NEEDS_PEERS:
         value = KD_LOSSES[name](labels, student, teachers)
         others = KD_LOSSES[name](labels, student, -teachers)
         assert np.any(np.abs(value - others) > 0.1)

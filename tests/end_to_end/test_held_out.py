@@ -8,10 +8,11 @@ import sys
 import numpy as np
 import pytest
 
+from okd_tf import files
 from okd_tf.data import splits as carving
 from okd_tf.pipeline import shared
 from okd_tf.settings import Settings
-from okd_tf.teachers import bank, folds
+from okd_tf.teachers import folds, teacher
 
 pytestmark = pytest.mark.slow
 
@@ -58,7 +59,7 @@ def test_each_teacher_records_its_part_and_the_diagnosis_has_both_accuracies(fin
     unseen, seen = (np.array(diagnosis["held_out"][name]) for name in ("per_teacher", "seen"))
     # Halves of 256: together they are what the training split's own figures say.
     np.testing.assert_allclose((unseen + seen) / 2, diagnosis["train"]["per_teacher"])
-    assert "teachers: right on training images held out: " in printed
+    assert "held out: right on training images not trained on: " in printed
 
 
 def test_the_run_knows_what_its_teachers_have_seen(finished, training_ids):
@@ -78,8 +79,9 @@ def test_the_run_knows_what_its_teachers_have_seen(finished, training_ids):
     batch = next(iter(context.training_batches("oracle", "student training").dataset(0, 1)))
     rows = np.searchsorted(training_ids, batch["id"])
     np.testing.assert_array_equal(batch["heard"], ~context.seen.T[rows])
-    stored = bank.reader(workdir / "bank", "train", 3)(rows, batch["view"].numpy())
+    stored = context.bank.reader("train")(rows, batch["view"].numpy())
     np.testing.assert_array_equal(batch["teacher_logits"], stored)
+    np.testing.assert_array_equal(context.bank.seen(), context.seen)
 
 
 def test_teachers_given_to_another_run_keep_what_they_held_out(finished, tmp_path):
@@ -107,8 +109,8 @@ def test_searches_are_compared_with_the_same_held_out_teachers(finished):
     )
     assert done.returncode == 0, done.stderr
     assert "teachers: complete, not run again" in done.stdout
-    key = json.loads((workdir / "compare" / "random" / "trial_0" / "stages.json").read_text())["search"][
-        "key"
-    ]
+    stages = json.loads((workdir / "compare" / "random" / "trial_0" / "stages.json").read_text())
+    key = stages["search"]["key"]
     assert key["settings"]["held_out_only"] == "true"
-    assert key["files"]["teacher 1"][1]["part"] == 0
+    first = teacher.content_hash(workdir / "teachers" / "teacher_00.keras")
+    assert key["files"]["teacher 1"] == first != files.sha256(workdir / "teachers" / "teacher_00.keras")

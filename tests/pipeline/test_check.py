@@ -53,6 +53,7 @@ def test_defaults_pass(run):
         ("dataset", "cifar101", "cifar10"),
         ("backbone", "resnet9", "resnet8"),
         ("teacher_backbone", "resnt14", "resnet14"),
+        ("assistant", ("resnet14", "resnt8"), "resnet8"),
         ("strategy", "drats", "darts"),
         ("search_loss", "orcale", "oracle"),
         ("train_loss", "oracel", "oracle"),
@@ -61,7 +62,8 @@ def test_defaults_pass(run):
 )
 def test_an_unknown_name_is_refused_with_the_nearest_ones(run, flag, given, nearest):
     message = _refusal(run, **{flag: given})
-    assert message.startswith(f"--{flag}: unknown name '{given}'; did you mean ")
+    unknown = given[-1] if isinstance(given, tuple) else given
+    assert message.startswith(f"--{flag}: unknown name '{unknown}'; did you mean ")
     assert nearest in message.split("valid:")[0]
 
 
@@ -368,13 +370,14 @@ def test_a_refused_run_leaves_no_workdir(tmp_path):
         ("bank", "teachers"),
         ("search", "teachers"),
         ("student", "search"),
+        ("assistant", "teachers"),
         ("baseline", "search"),
         ("evaluate", "student"),
         ("export", "student"),
     ],
 )
 def test_a_stage_whose_inputs_are_not_there_names_the_one_to_run_first(run, tmp_path, stage, needed):
-    assert _refusal(run, names=(stage,)) == (
+    assert _refusal(run, names=(stage,), assistant=("resnet8",)) == (
         f"{stage}: needs the {needed} stage, which has not run in {tmp_path / 'run'}; run it first, as with "
         f"tools/search.py --stages={needed},{stage}"
     )
@@ -385,9 +388,19 @@ def test_what_is_made_in_the_same_call_or_given_by_the_user_is_not_missed(run, t
     _network((8, 8, 1), 10).save(path)
     run(names=("teachers", "bank"))
     run(names=("search",), search_loss="ce")
-    run(names=("student", "baseline"), arch=str(arch[0]), train_loss="ce")
+    for loss in ("ce", "mutual"):
+        run(names=("student", "baseline"), arch=str(arch[0]), train_loss=loss)
     run(names=("evaluate", "export", "report"), student=str(path))
     assert "which has not run" in _refusal(run, names=("evaluate",))
+
+
+def test_a_student_of_assistants_needs_them_and_not_the_teachers(run, arch):
+    chain = {"assistant": ("resnet14", "resnet8"), "arch": str(arch[0])}
+    message = _refusal(run, names=("student",), **chain)
+    assert message.startswith("student: needs the assistant stage, which has not run in ")
+    message = _refusal(run, names=("assistant", "student"), **chain)
+    assert message.startswith("assistant: needs the teachers stage, which has not run in ")
+    run(names=("teachers", "bank", "assistant", "student"), **chain)
 
 
 def test_the_report_needs_nothing(run):

@@ -70,6 +70,20 @@ def test_the_baseline_is_left_alone_unless_it_was_asked_for(workdir, expected, u
     assert files.read_json(workdir / "baseline" / "metrics.json") == {"params": 51}
 
 
+def test_assistants_are_evaluated_into_the_metrics_that_they_share(workdir, expected):
+    folder = workdir / "assistant"
+    tests = [_network(folder / f"assistant_{index:02}.keras", index + 1) for index in (0, 1)]
+    files.write_json(folder / "metrics.json", {f"assistant_{index:02}": {"params": 51} for index in (0, 1)})
+    chain = {"baseline": False, "assistant": ("resnet14", "resnet8")}
+    assert _evaluate(workdir, **chain) == expected
+    found = files.read_json(folder / "metrics.json")
+    assert found == {f"assistant_{index:02}": {"params": 51, "test": tests[index]} for index in (0, 1)}
+    # A network of the user has nothing to do with the chain.
+    files.write_json(folder / "metrics.json", {})
+    _evaluate(workdir, **chain, student=str(workdir / "student" / "student.keras"))
+    assert files.read_json(folder / "metrics.json") == {}
+
+
 def test_a_network_that_gives_probabilities_has_the_figures_of_its_logits(workdir, tmp_path):
     logits = _network(tmp_path / "other.keras", 1)
     network = keras.saving.load_model(tmp_path / "other.keras")

@@ -13,7 +13,8 @@ from okd_tf.export import student as exporting
 from okd_tf.pipeline import record, shared, stages
 from okd_tf.teachers import diagnosis, folds, shards, teacher
 
-MADE = set(settings.STAGES) - {"report"}
+MADE = set(settings.STAGES) - {"report", "assistant"}
+CHAIN = {"assistant": ("resnet14", "resnet8")}
 
 
 def _arch(splits, **changes):
@@ -70,7 +71,17 @@ class _Works:
         spec.write(context.workdir / name / "arch.json", self.arch)
         files.write_json(context.workdir / name / "candidates.json", [])
 
+    def assistant(self, context, name):
+        chain, found = context.settings.assistant, {}
+        for index, backbone in enumerate(chain):
+            path = context.workdir / name / f"assistant_{index:02}.keras"
+            files.write_text(path, f"{backbone} {chain}")
+            found[path.stem] = {"backbone": backbone, "params": 8, "sha256": files.sha256(path)}
+        files.write_json(context.workdir / name / "metrics.json", found)
+
     def student(self, context, name):
+        if context.settings.train_loss == "mutual":
+            files.write_text(context.workdir / name / "peer.keras", "")
         files.write_text(context.workdir / name / f"{name}.keras", f"{name} {context.settings.seed}")
         files.write_json(context.workdir / name / "metrics.json", {"params": 7})
 
@@ -81,6 +92,11 @@ class _Works:
             path = context.workdir / trained / "metrics.json"
             if path.exists():
                 files.write_json(path, {**files.read_json(path), "test": {"accuracy": 0.25, "loss": 1.0}})
+        path = context.workdir / "assistant" / "metrics.json"
+        if path.exists():
+            test = {"test": {"accuracy": 0.25, "loss": 1.0}}
+            found = files.read_json(path)
+            files.write_json(path, {link: {**entry, **test} for link, entry in found.items()})
 
     def export(self, context, name):
         self._touch(context, name)
@@ -114,7 +130,7 @@ def _current(workdir, **changes):
 def whole(tmp_path_factory, works):
     workdir = tmp_path_factory.mktemp("whole") / "run"
     _run(workdir)
-    assert works.done == list(settings.STAGES)
+    assert works.done == [name for name in settings.STAGES if name != "assistant"]
     return workdir
 
 
@@ -182,6 +198,82 @@ def test_a_setting_of_a_loss_outdates_the_stages_that_use_it(finished, chosen, c
     _run(finished, **chosen)
     before = _current(finished, **chosen)
     assert _current(finished, **chosen, **change) == before - outdated
+
+
+@pytest.fixture(scope="module")
+def whole_chain(tmp_path_factory, whole, works):
+    workdir = shutil.copytree(whole, tmp_path_factory.mktemp("chain") / "run")
+    works.done.clear()
+    _run(workdir, **CHAIN)
+    # The made-up student is the same, so its exports are.
+    assert works.done == ["assistant", "student", "evaluate", "report"]
+    return workdir
+
+
+@pytest.fixture
+def chained(tmp_path, whole_chain, works):
+    """The workdir of a whole run with assistants, copied from where it was made."""
+    works.done.clear()
+    return shutil.copytree(whole_chain, tmp_path / "run")
+
+
+@pytest.mark.parametrize(
+    ("change", "outdated"),
+    [
+        ({}, set()),
+        ({"assistant": ("resnet14",)}, {"assistant"} | STUDENT),
+        ({"assistant_width": 8}, {"assistant"} | STUDENT),
+        ({"assistant_epochs": 3}, {"assistant"} | STUDENT),
+        ({"train_loss": "mean"}, {"assistant"} | STUDENT),
+        ({"trial": 1}, SEARCH),
+        ({"student_epochs": 3}, STUDENT | {"baseline"}),
+        ({"teacher_epochs": 3}, TEACHERS | {"assistant"}),
+        ({"views": 4}, BANK | {"assistant"}),
+    ],
+)
+def test_a_setting_outdates_the_chain_and_the_chain_the_student(whole_chain, change, outdated):
+    assert _current(whole_chain, **{**CHAIN, **change}) == (MADE | {"assistant"}) - outdated
+
+
+def test_the_student_of_a_chain_is_outdated_by_its_last_link_and_by_teachers_only_through_it(chained):
+    whole = MADE | {"assistant"}
+    first, last = (chained / "assistant" / f"assistant_{index:02}.keras" for index in (0, 1))
+    key = json.loads((chained / "stages.json").read_text())["student"]["key"]
+    assert set(key["files"]) == {"arch.json", "last assistant"}
+    first.write_text("other")
+    assert _current(chained, **CHAIN) == whole - {"assistant", "evaluate"}
+    last.write_text("other")
+    assert _current(chained, **CHAIN) == whole - {"assistant"} - STUDENT
+
+
+def test_the_chain_is_complete_only_with_all_its_links_and_their_figures(chained):
+    whole = MADE | {"assistant"}
+    metrics = files.read_json(chained / "assistant" / "metrics.json")
+    for index in (0, 1):
+        link = chained / "assistant" / f"assistant_{index:02}.keras"
+        link.rename(chained / "aside")
+        assert _current(chained, **CHAIN) == whole - {"assistant"}
+        (chained / "aside").rename(link)
+    files.write_json(chained / "assistant" / "metrics.json", {"assistant_00": metrics["assistant_00"]})
+    assert _current(chained, **CHAIN) == whole - {"assistant", "evaluate"}
+
+
+def test_without_its_chain_a_run_is_what_it_was_before(chained, works):
+    _run(chained)
+    assert works.done == ["student", "evaluate", "report"]
+    assert _current(chained) == MADE
+
+
+def test_a_student_that_learns_with_a_peer_needs_no_teachers(finished, works):
+    chosen = {"train_loss": "mutual", "search_loss": "ce"}
+    _run(finished, **chosen)
+    assert works.done == ["search", "student", "evaluate", "report"]
+    shown = MADE - {"bank"}
+    assert _current(finished, **chosen) == shown
+    (finished / "teachers" / "teacher_01.keras").write_text("other")
+    assert _current(finished, **chosen) == shown - {"teachers"}
+    (finished / "student" / "peer.keras").unlink()
+    assert _current(finished, **chosen) == shown - {"teachers", "student"}
 
 
 @pytest.mark.parametrize(

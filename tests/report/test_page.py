@@ -64,7 +64,7 @@ FILES = {
 }
 
 
-ALL = {"teachers", "search", "baseline", "student", "evaluate", "export"}
+ALL = {"teachers", "search", "assistant", "baseline", "student", "evaluate", "export"}
 
 
 def _markdown(folder, settings_text="--seed=0", current=ALL):
@@ -90,6 +90,32 @@ def test_the_table_has_a_row_for_all_that_was_evaluated(tmp_path):
         ["student", "1,500", "87.50 %"],
         ["export student_int8.tflite", "54,321 bytes", "87.00 %"],
     ]
+
+
+def test_assistants_stand_between_the_teachers_and_what_was_trained(tmp_path):
+    chain = {
+        "assistant_00": {"backbone": "resnet20", "params": 2000, "test": {"accuracy": 0.85, "loss": 0.5}},
+        "assistant_01": {"backbone": "resnet14", "params": 1750, "test": {"accuracy": 0.84, "loss": 0.5}},
+        "assistant_02": {"backbone": "resnet8", "params": 1600},  # not evaluated yet
+    }
+    files.write_json(_write(tmp_path) / "assistant" / "metrics.json", chain)
+    rows = page.table(tmp_path, ALL)
+    names = [row[0] for row in rows]
+    assert names.index("assistant 1 (resnet20)") == names.index("teachers, oracle (knows the label)") + 1
+    assert rows[5:7] == [
+        ["assistant 1 (resnet20)", "2,000", "85.00 %"],
+        ["assistant 2 (resnet14)", "1,750", "84.00 %"],
+    ]
+    assert names[7] == "bare backbone, cross-entropy"
+    for left_out in ("assistant", "evaluate"):
+        assert not any("assistant" in row[0] for row in page.table(tmp_path, ALL - {left_out}))
+
+
+def test_a_student_with_a_peer_is_shown_with_it(tmp_path):
+    peer = {"val": {"last": {"accuracy": 0.81, "loss": 0.5, "epoch": 20}}}
+    text = _markdown(_write(tmp_path, student={**METRICS, "peer": peer}))
+    assert "with a peer, whose validation accuracy ended at 81.00 %" in text
+    assert "peer" not in _markdown(_write(tmp_path))
 
 
 @pytest.mark.parametrize("missing", FILES)

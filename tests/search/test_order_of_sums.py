@@ -12,7 +12,7 @@ from okd_tf import losses, search
 from okd_tf.arch import spec
 from okd_tf.ops import batch_norm, ordered
 from okd_tf.search import supernet
-from okd_tf.training import classifier, objective, optimizers
+from okd_tf.training import classifier, mutual, objective, optimizers
 
 ADDITIONS = ("Add", "AddV2", "AddN")
 PASSED_ON = ("Identity", "StopGradient", "PreventGradient")
@@ -112,7 +112,7 @@ def test_a_total_and_the_gradient_of_a_fan_out_are_seen_as_pairs():
 @pytest.mark.parametrize(
     ("name", "chosen"),
     [
-        *((name, {}) for name in losses.KD_LOSSES),
+        *((name, {}) for name in losses.KD_LOSSES if name not in losses.NEEDS_PEERS),
         *((name, {"standardize_logits": True}) for name in sorted(losses.NEEDS_TEACHERS)),
     ],
 )
@@ -133,6 +133,14 @@ def test_a_classifier_s_step_with_teachers_that_are_not_heard():
     chosen = objective.Objective("vote", 2.0, 0.3)
     model = classifier.Classifier(batch_norm.fused_copy(backbone.model), chosen, _rate(), 1e-3)
     batch = {**_batch(0), "heard": tf.constant([[True, False], [False, True], [True, True], [False, False]])}
+    assert not _long(tf.function(lambda: model.train_step(batch)))
+
+
+@pytest.mark.parametrize("name", sorted(losses.NEEDS_PEERS))
+def test_a_step_of_two_that_teach_each_other(name):
+    networks = [batch_norm.fused_copy(tiny.make_backbone().model) for _ in range(2)]
+    model = mutual.Pair(networks, objective.Objective(name, 2.0, 0.3), _rate(), 1e-3)
+    batch = _batch(0)
     assert not _long(tf.function(lambda: model.train_step(batch)))
 
 

@@ -59,6 +59,59 @@ def _metrics(folder, name):
     return json.loads((folder / name / "metrics.json").read_text())
 
 
+@pytest.fixture(scope="module")
+def together(tmp_path_factory, architecture):
+    """The folder of a student that learnt with a peer, no teacher at hand."""
+    found = tmp_path_factory.mktemp("together")
+    distill.distill(
+        architecture,
+        objective.Objective("mutual"),
+        DATA,
+        tiny.make_batches(DATA.train, 9),
+        epochs=EPOCHS,
+        seed=0,
+        how=tiny.make_recipe(),
+        folder=found / "student",
+        logs=found / "logs",
+    )
+    return found
+
+
+def _val_accuracy(path):
+    model = keras.saving.load_model(path)
+    logits = model(DATA.val.images.astype(np.float32), training=False).numpy()
+    return np.mean(logits.argmax(axis=1) == DATA.val.labels)
+
+
+@pytest.mark.slow
+def test_of_two_that_learn_together_both_are_kept_with_their_figures_and_the_first_is_the_student(together):
+    folder = together / "student"
+    names = {path.name for path in folder.iterdir()}
+    assert names == {"history.csv", "metrics.json", "student.keras", "peer.keras"}
+    rows, metrics = history.read(folder / "history.csv", EPOCHS), _metrics(together, "student")
+    assert set(metrics) == {"val", "epochs", "params", "peer"}
+    assert set(metrics["peer"]) == {"val"}
+    for prefix, val, file in (
+        ("", metrics["val"], "student.keras"),
+        ("peer_", metrics["peer"]["val"], "peer.keras"),
+    ):
+        last, best = rows[-1], max(rows, key=lambda row: row[f"{prefix}val_accuracy"])
+        for which, row in (("last", last), ("best", best)):
+            accuracy, loss = (row[f"{prefix}val_{what}"] for what in ("accuracy", "loss"))
+            assert val[which] == {"accuracy": accuracy, "loss": loss, "epoch": row["epoch"]}
+        assert val["last"]["accuracy"] == pytest.approx(_val_accuracy(folder / file), abs=1e-6)
+
+
+@pytest.mark.slow
+def test_two_that_learn_together_are_of_one_architecture_and_other_weights(together, architecture):
+    student, peer = (
+        keras.saving.load_model(together / "student" / name) for name in ("student.keras", "peer.keras")
+    )
+    assert student.count_params() == peer.count_params() == architecture.cost.params
+    assert [layer.name for layer in student.layers] == [layer.name for layer in peer.layers]
+    assert any(np.any(mine != theirs) for mine, theirs in zip(student.weights, peer.weights, strict=True))
+
+
 def test_the_student_s_file_holds_stock_layers_only_and_the_architecture(folder, architecture):
     model = keras.saving.load_model(folder / "student" / "student.keras")
     assert all(type(layer) is getattr(keras.layers, type(layer).__name__) for layer in model.layers)

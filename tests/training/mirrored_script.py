@@ -15,7 +15,7 @@ from okd_tf.ops import batch_norm
 from okd_tf.search import STRATEGIES, ranking, supernet, telemetry
 from okd_tf.search import loop as search_loop
 from okd_tf.teachers import bank, shards, store
-from okd_tf.training import classifier, distribution, loop, objective, optimizers
+from okd_tf.training import classifier, distribution, loop, mutual, objective, optimizers
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
 
@@ -39,6 +39,18 @@ def make_classifier(strategy, loss="ce"):
         network = batch_norm.fused_copy(tiny.make_backbone().model, strategy.num_replicas_in_sync > 1)
         optimizer = optimizers.sgd(0.1, "cosine", STEPS)
         return classifier.Classifier(network, objective.Objective(loss), optimizer, weight_decay=1e-2), None
+
+
+def make_pair(strategy):
+    """(two that teach each other, nothing to do at the end of an epoch), under a strategy."""
+    with strategy.scope():
+        pair = []
+        for seed in (0, 1):
+            keras.utils.set_random_seed(seed)
+            model = tiny.make_backbone().model
+            pair.append(batch_norm.fused_copy(model, strategy.num_replicas_in_sync > 1))
+        optimizer = optimizers.sgd(0.1, "cosine", STEPS)
+        return mutual.Pair(pair, objective.Objective("mutual", 2.0), optimizer, weight_decay=1e-2), None
 
 
 def make_search(kind, strategy):
@@ -134,7 +146,11 @@ def refusal():
 
 
 if __name__ == "__main__":
-    report = {"refusal": refusal(), "classifier": differences(make_classifier)}
+    report = {
+        "refusal": refusal(),
+        "classifier": differences(make_classifier),
+        "mutual": differences(make_pair),
+    }
     with tempfile.TemporaryDirectory() as folder:
         report["classifier, stored logits"] = differences(
             lambda strategy: make_classifier(strategy, "oracle"), stored=write_bank(folder)

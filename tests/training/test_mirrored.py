@@ -27,7 +27,7 @@ def report():
 
 
 @pytest.mark.parametrize(
-    "name", ["classifier", "classifier, stored logits", *search.STRATEGIES, "darts, unrolled"]
+    "name", ["classifier", "classifier, stored logits", "mutual", *search.STRATEGIES, "darts, unrolled"]
 )
 def test_two_devices_learn_the_weights_of_one(report, name):
     assert report[name]["learnt"] > 0.1
@@ -35,7 +35,7 @@ def test_two_devices_learn_the_weights_of_one(report, name):
     assert report[name]["history"] < ROUNDING
 
 
-@pytest.mark.parametrize("name", ["classifier", "darts", "darts, unrolled"])
+@pytest.mark.parametrize("name", ["classifier", "mutual", "darts", "darts, unrolled"])
 def test_batch_statistics_are_those_of_the_whole_batch(report, name):
     # Not of paths: over several devices all operations run, and statistics of those not chosen move too.
     assert report[name]["statistics"] < ROUNDING

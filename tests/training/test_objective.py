@@ -56,6 +56,12 @@ def test_a_loss_whose_teachers_are_nowhere_says_so():
         objective.Objective("mean").teacher_logits({"image": IMAGES})
 
 
+@pytest.mark.parametrize("name", sorted(losses.NEEDS_PEERS))
+def test_a_loss_of_peers_is_refused_where_one_network_trains(name):
+    with pytest.raises(ValueError, match=f"'{name}' is of networks that train together"):
+        objective.Objective(name).teacher_logits({"image": IMAGES, "teacher_logits": STORED})
+
+
 def test_a_setting_that_the_loss_does_not_take_is_refused():
     with pytest.raises(ValueError, match="loss 'oracle' takes no setting dkd_beta"):
         objective.Objective("oracle", settings={"standardize_logits": True, "dkd_beta": 1.0})

@@ -1,0 +1,94 @@
+"""Teacher assistants: a chain of networks from the teachers to the student, each taught by the one before.
+
+Mirzadeh et al., "Improved Knowledge Distillation via Teacher Assistant" (AAAI 2020). There the chain begins
+at one teacher; here at the ensemble, and every link learns with the loss of the student.
+
+    assistant/assistant_00.keras   the first link, and so on
+    assistant/bank_00/             what it says of the views, for who is next: a bank of one teacher
+    assistant/metrics.json         validation figures of each link, by the name of its file
+"""
+
+import pathlib
+
+from okd_tf import backbones, files
+from okd_tf.data import batches, splits
+from okd_tf.training import objective, recipe
+
+
+def path(folder, index):
+    """Where assistant `index` (from 0) is kept."""
+    return pathlib.Path(folder) / f"assistant_{index:02}.keras"
+
+
+def bank_folder(folder, index):
+    """Where what it says is stored."""
+    return pathlib.Path(folder) / f"bank_{index:02}"
+
+
+def is_trained(folder, index):
+    """Whether it is there, as it was when its figures were written."""
+    own = path(folder, index)
+    return own.exists() and _metrics(folder).get(own.stem, {}).get("sha256") == files.sha256(own)
+
+
+def train(
+    data: splits.Splits,
+    training: batches.Batches,
+    loss: objective.Objective,
+    *,
+    index,
+    backbone,
+    width,
+    epochs,
+    seed,
+    how: recipe.Recipe,
+    folder,
+    logs,
+):
+    """Trains one link; writes its file and its entry in metrics.json.
+
+    Args:
+        data: the splits.
+        training: batches of the training split, with logits of the link before if they are stored.
+        loss: with the link before as live teacher if they are not.
+        index: its place in the chain, from 0.
+        backbone: a registered name.
+        width: channels of its first stage.
+        epochs: length of the training.
+        seed: of the initial weights.
+        how: a `Recipe`.
+        folder: where the files go.
+        logs: folder of TensorBoard events.
+    """
+
+    def make():
+        built = backbones.build(backbone, width, data.image_shape, data.classes, data.mean, data.std)
+        return built.model
+
+    own = path(folder, index)
+    work = pathlib.Path(folder) / f"history_{index:02}"
+    trained = recipe.train(
+        make,
+        loss,
+        training,
+        data.val,
+        epochs=epochs,
+        seed=seed,
+        recipe=how,
+        folder=work,
+        logs=pathlib.Path(logs) / own.stem,
+        title=f"assistant {index + 1} ({backbone}, {loss.name})",
+        save_to=own,
+    )
+    entry = {"backbone": backbone, "width": width, "sha256": files.sha256(own), **trained.metrics()}
+    files.write_json(_metrics_path(folder), {**_metrics(folder), own.stem: entry})
+    recipe.finish(work)
+
+
+def _metrics_path(folder):
+    return pathlib.Path(folder) / "metrics.json"
+
+
+def _metrics(folder):
+    there = _metrics_path(folder)
+    return files.read_json(there) if there.exists() else {}

@@ -1,0 +1,69 @@
+"""Deep mutual learning (Zhang et al., CVPR 2018): two networks learn from the labels and from each other.
+
+Both step at once, each from what the other said before the step. The paper lets the second hear the first
+after its step; at once neither is ahead of the other, and it costs one forward pass less.
+"""
+
+import keras
+import tensorflow as tf
+
+from okd_tf.training import optimizers
+
+
+class Pair(keras.Model):
+    """Trains two networks on the same batches, in `okd_tf.training.loop`."""
+
+    def __init__(self, networks, objective, weight_optimizer, weight_decay=0.0, **kwargs):
+        """Takes two built networks pixels -> logits and what to train them with.
+
+        Args:
+            networks: two built models.
+            objective: an `Objective` of a loss in `losses.NEEDS_PEERS`.
+            weight_optimizer: a Keras optimizer for the weights of both, not yet built.
+            weight_decay: L2 factor; weight_decay * w is added to each gradient.
+        """
+        super().__init__(**kwargs)
+        self.network, self.peer = networks
+        self.objective = objective
+        self.weight_optimizer = weight_optimizer
+        self.weight_decay = weight_decay
+        self.weight_optimizer.build(self._weights())
+        self.loss_metrics = [keras.metrics.Mean(name) for name in ("loss", "peer_loss")]
+        self.accuracy_metrics = [
+            keras.metrics.SparseCategoricalAccuracy(name) for name in ("accuracy", "peer_accuracy")
+        ]
+        # XLA's depthwise convolution is many times slower than oneDNN's on CPU.
+        self.supports_jit = False
+        self.built = True
+
+    def _weights(self):
+        return [*self.network.trainable_variables, *self.peer.trainable_variables]
+
+    def call(self, inputs, training=None):
+        """Pixels [batch, height, width, channels] -> logits [batch, classes] of the first."""
+        return self.network(inputs, training=training)
+
+    def train_step(self, batch):
+        """One step of both; returns the metrics so far."""
+        labels, weights = batch["label"], self._weights()
+        with tf.GradientTape() as tape:
+            logits = [network(batch["image"], training=True) for network in (self.network, self.peer)]
+            losses = [
+                self.objective(batch, logits[own], logits[other][:, tf.newaxis])
+                for own, other in ((0, 1), (1, 0))
+            ]
+        gradients = tape.gradient(losses, weights)
+        self.weight_optimizer.apply(optimizers.with_l2(gradients, weights, self.weight_decay), weights)
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        for index in (0, 1):
+            self.loss_metrics[index].update_state(losses[index] * replicas)
+            self.accuracy_metrics[index].update_state(labels, logits[index])
+        return self.get_metrics_result()
+
+    def optimizer_variables(self):
+        """State that a checkpoint needs beside the model's own."""
+        return list(self.weight_optimizer.variables)
+
+    def scalars(self):
+        """What to record beside the metrics."""
+        return {"learning_rate": float(self.weight_optimizer.learning_rate)}
