@@ -88,7 +88,7 @@ class Teacher:
                 f"{self.path}: fails on images of shape {(*self._size, self.image_shape[2])} "
                 f"({_why(error)}); {fitting.another_size(self.path)}"
             ) from None
-        if len(outputs) != len(images):
+        if outputs.ndim and len(outputs) != len(images):
             raise errors.UserError(
                 f"{self.path}: gives {len(outputs)} rows for {len(images)} images of shape "
                 f"{(*self._size, self.image_shape[2])}; {fitting.another_size(self.path)}"

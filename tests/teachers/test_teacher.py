@@ -111,12 +111,11 @@ def test_it_is_tried_on_at_most_64_validation_images():
 
 
 @pytest.mark.parametrize(
-    ("outputs", "said"), [(np.zeros(4), "gives 4 classes"), (np.zeros((2, 3)), "(2, 3)")]
+    ("shape", "said"), [((18, 4), "gives 4 classes"), ((18, 2, 3), "(2, 3)"), ((), "()")]
 )
-def test_a_number_of_classes_that_only_a_call_shows_is_refused_with_both(data, outputs, said):
+def test_a_number_of_classes_that_only_a_call_shows_is_refused_with_both(data, shape, said):
     recorded = _Recorded()
-    call = lambda images: tf.zeros([len(images), *outputs.shape])  # noqa: E731
-    recorded.network = dataclasses.replace(recorded.network, call=call, gives=None)
+    recorded.network = dataclasses.replace(recorded.network, call=lambda images: tf.zeros(shape), gives=None)
     message = _refusal(_teacher, recorded, data)
     assert message.startswith("mine.keras: gives ")
     assert said in message
