@@ -1,9 +1,10 @@
-"""Reading a finished bank: checked as a whole, then row by row through memory maps.
+"""Reading a finished bank: checked as a whole, then row by row.
 
-Memory stays bounded however large the bank is: what was mapped is given back to the system now and then.
+A row is read by its place in the file, and not through a memory map: where the system maps two megabytes for
+a byte, a step would map hundreds, and all that was ever read would count as this process's memory.
 """
 
-import mmap
+import os
 import pathlib
 from collections.abc import Callable
 from typing import Any
@@ -13,8 +14,7 @@ import numpy as np
 from okd_tf import errors, files
 from okd_tf.teachers import shards
 
-MAPPED = 256  # shards open at a time
-RELEASED = 1024  # rows read between two releases; the system may map 64 KiB for each
+OPEN = 256  # shards open at a time
 
 
 def read(folder: files.PathLike, key: dict[str, Any], views: dict[str, int]) -> "Store":
@@ -40,14 +40,13 @@ def read(folder: files.PathLike, key: dict[str, Any], views: dict[str, int]) -> 
 
 
 class Store:
-    """A checked bank, read row by row; memory stays bounded however large it is."""
+    """A checked bank, read row by row; memory does not grow with its size."""
 
     def __init__(self, folder: pathlib.Path, plan: shards.Plan):
         """Takes what `read` has checked."""
         self.plan = plan
         self._folder = folder
-        self._maps: dict[shards.Shard, tuple[mmap.mmap, np.ndarray]] = {}
-        self._rows_read = 0
+        self._files: dict[shards.Shard, _File] = {}
 
     def seen(self) -> np.ndarray:
         """Whether a teacher has trained on an example: bool [teachers, train rows]."""
@@ -58,33 +57,35 @@ class Store:
         """(rows int64 [batch], views int64 [batch]) of a split -> float32 [batch, teachers, classes]."""
 
         def rows_of_views(rows: np.ndarray, views: np.ndarray) -> np.ndarray:
-            logits = np.empty((len(rows), self.plan.teachers, self.plan.classes), np.float16)
-            firsts = rows // shards.SHARD_ROWS * shards.SHARD_ROWS
-            for view, first in sorted(set(zip(views.tolist(), firsts.tolist(), strict=True))):
-                wanted = (views == view) & (firsts == first)
-                logits[wanted] = self._shard(part, view, first)[rows[wanted] - first]
-            self._release(len(rows))
+            logits = np.empty((len(rows), self.plan.teachers, self.plan.classes), "<f2")
+            for place, row, view in zip(logits, rows.tolist(), views.tolist(), strict=True):
+                shard = self.plan.shard_of(part, view, row)
+                self._file(shard).read_into(place, (row - shard.start) * place.nbytes)
             return logits.astype(np.float32)
 
         return rows_of_views
 
-    def _shard(self, part: str, view: int, first: int) -> np.ndarray:
-        shard = self.plan.shard_of(part, view, first)
-        mapped = self._maps.get(shard)
-        if mapped is None:
-            if len(self._maps) >= MAPPED:
-                self._maps = {}
-            with (self._folder / shard.name).open("rb") as file:
-                content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-            shape = (shard.stop - shard.start, self.plan.teachers, self.plan.classes)
-            mapped = self._maps[shard] = content, np.frombuffer(content, "<f2").reshape(shape)
-        return mapped[1]
+    def _file(self, shard: shards.Shard) -> "_File":
+        opened = self._files.get(shard)
+        if opened is None:
+            if len(self._files) >= OPEN:
+                self._files = {}  # whoever reads one at this moment keeps it open
+            opened = self._files[shard] = _File(self._folder / shard.name)
+        return opened
 
-    def _release(self, rows: int) -> None:
-        """Gives pages back to the system now and then, else all that was ever read would count as ours."""
-        self._rows_read += rows
-        if self._rows_read < RELEASED:
-            return
-        self._rows_read = 0
-        for content, _ in list(self._maps.values()):
-            content.madvise(mmap.MADV_DONTNEED)
+
+class _File:
+    """A file that several threads may read at once."""
+
+    def __init__(self, path: pathlib.Path):
+        self._path = path
+        self._descriptor = os.open(path, os.O_RDONLY)
+
+    def read_into(self, place: np.ndarray, offset: int) -> None:
+        """Fills an array with the bytes at an offset."""
+        if os.preadv(self._descriptor, [place.data], offset) != place.nbytes:
+            raise errors.UserError(f"{self._path}: was cut short while it was read; run the bank stage again")
+
+    def __del__(self) -> None:
+        if hasattr(self, "_descriptor"):
+            os.close(self._descriptor)

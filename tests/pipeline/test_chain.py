@@ -107,9 +107,15 @@ def test_a_link_that_is_there_is_not_trained_again_and_comes_out_the_same_in_eve
     assert trainings.seeds["student"] != before["student"]
 
 
+def _stored(workdir):
+    """The files of all assistants' banks."""
+    banks = (workdir / "assistant").glob("bank_*")
+    return [path for bank in banks for path in sorted(bank.rglob("*")) if path.is_file()]
+
+
 def test_what_an_assistant_says_is_stored_once_and_again_if_it_was_deleted(workdir, trainings):
     _run(workdir, work.fill_bank, work.train_assistants, work.train_student)
-    stored = sorted((workdir / "assistant").glob("bank_*/*"))
+    stored = _stored(workdir)
     before = {path: path.read_bytes() for path in stored}
     times = {path: path.stat().st_mtime_ns for path in stored}
     _run(workdir, work.train_assistants, work.train_student)
@@ -118,8 +124,8 @@ def test_what_an_assistant_says_is_stored_once_and_again_if_it_was_deleted(workd
     shutil.rmtree(workdir / "assistant" / "bank_01")
     _run(workdir, work.train_assistants, work.train_student)
     # Of those who are heard: the first has said what it had to say.
-    there = sorted((workdir / "assistant").glob("bank_*/*"))
-    assert {path.parent.name for path in there} == {"bank_01"}
+    there = _stored(workdir)
+    assert {path.relative_to(workdir / "assistant").parts[0] for path in there} == {"bank_01"}
     assert all(path.read_bytes() == before[path] for path in there)
 
 

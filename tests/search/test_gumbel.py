@@ -183,7 +183,7 @@ def test_the_alpha_gradient_is_the_slope_along_each_coefficient(model, monkeypat
             patch.setattr(type(cell), "sample", _replaced(type(cell).sample, cell, sample))
             patch.setattr(type(cell), "coefficients", _replaced(type(cell).coefficients, cell, one))
             logits = model.network(batch["image"], training=True)
-        return float(model.objective(batch["label"], logits, None))
+        return float(model.objective(batch, logits, None))
 
     def slope(name, at, step=1e-2):
         return (loss(**{name: at + step}) - loss(**{name: at - step})) / (2 * step)

@@ -103,7 +103,7 @@ def test_a_reward_is_the_figure_of_the_path_times_its_memory_term(reward, of):
         for cell, row in zip(model.supernet.cells, rows, strict=True):
             cell.choose(row)
         logits = model.network(batch["image"], training=True)
-        loss = float(model.objective(batch["label"], logits, None))
+        loss = float(model.objective(batch, logits, None))
         right = np.mean(np.argmax(logits, axis=-1) == batch["label"].numpy())
         cost = model.space.cost(tuple(map(tuple, architecture))).params
         figure = (right, 1 / (1 + loss))[of]

@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 
@@ -62,10 +63,17 @@ def test_rows_of_one_batch_may_be_of_different_views(bank):
     np.testing.assert_array_equal(read(rows, views), expected)
 
 
-def test_few_maps_open_and_often_released_read_the_same(bank, monkeypatch):
-    monkeypatch.setattr(store, "MAPPED", 1)
-    monkeypatch.setattr(store, "RELEASED", 1)
+def test_few_files_open_at_a_time_read_the_same(bank, monkeypatch):
+    monkeypatch.setattr(store, "OPEN", 1)
     test_every_row_of_every_view_is_read_back(bank)
+
+
+def test_a_shard_that_is_cut_short_under_its_reader_is_named(bank):
+    read = store.read(bank, PLAN.key, PLAN.views).reader("train")
+    name = "train/view_001_rows_0000004.f16"
+    os.truncate(bank / name, 30)
+    with pytest.raises(errors.UserError, match=f"{name}: was cut short"):
+        read(np.array([7]), np.array([1]))
 
 
 def test_who_saw_what_is_read_back(bank):
