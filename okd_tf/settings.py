@@ -73,6 +73,12 @@ class Settings:
     )
     teacher_width: int = _option(16, "channels of its first stage", minimum=1)
     teacher_epochs: int = _option(20, "epochs each teacher is trained", minimum=1)
+    teacher_folds: int = _option(
+        0,
+        "if teachers are trained: of so many parts of the training examples, each teacher leaves one out, in "
+        "turn, and what it says of it is no memory; 0: all train on all",
+        minimum=0,
+    )
 
     views: int = _option(
         8, "augmented views of each example whose teacher logits are stored; 0: ask teachers live", minimum=0
@@ -141,6 +147,9 @@ class Settings:
     standardize_logits: bool = _option(
         False, "losses with teachers: distil from logits of mean 0 and deviation 1, of teachers and student"
     )
+    held_out_only: bool = _option(
+        False, "losses with teachers: of an example, hear only the teachers that did not train on it"
+    )
     dkd_alpha: float = _option(1.0, "dkd, oracle_dkd: factor of what is said of the label", minimum=0)
     dkd_beta: float = _option(8.0, "dkd, oracle_dkd: factor of what is said of other classes", minimum=0)
     student_epochs: int = _option(30, "epochs of the student and of the baseline", minimum=1)
@@ -180,6 +189,14 @@ class Settings:
                     raise errors.unknown(flag, name, valid)
         if self.dkd_alpha == self.dkd_beta == 0:
             raise errors.UserError("--dkd_alpha, --dkd_beta: both are 0, which teaches nothing; raise one")
+        if self.teacher_folds == 1:
+            raise errors.UserError(
+                "--teacher_folds: 1 part is all examples, which leaves none to train on; at least 2, or 0"
+            )
+        if self.held_out_only and not self.teacher_folds and not self.teachers:
+            raise errors.UserError(
+                "--held_out_only: all teachers train on all examples; add --teacher_folds, or leave it out"
+            )
         if not self.ops:
             raise errors.UserError(f"--ops: none given; name some of {','.join(OPS)}")
         if len(set(self.ops)) < len(self.ops):

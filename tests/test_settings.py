@@ -183,3 +183,15 @@ def test_settings_are_values():
     assert dataclasses.replace(chosen, seed=1) == settings.Settings(workdir="a", seed=1)
     with pytest.raises(dataclasses.FrozenInstanceError):
         chosen.seed = 2
+
+
+def test_a_single_fold_is_refused():
+    with pytest.raises(errors.UserError, match=r"^--teacher_folds: 1 part is all examples"):
+        settings.Settings(workdir="a", teacher_folds=1)
+
+
+def test_hearing_held_out_teachers_only_needs_folds_or_teachers_of_one_s_own():
+    with pytest.raises(errors.UserError, match=r"^--held_out_only: all teachers train on all examples"):
+        settings.Settings(workdir="a", held_out_only=True)
+    assert settings.Settings(workdir="a", held_out_only=True, teacher_folds=2).held_out_only
+    assert settings.Settings(workdir="a", held_out_only=True, teachers=("mine",)).held_out_only

@@ -30,6 +30,7 @@ class Batches:
         view_seed: int = 0,
         num_views: int = 0,
         teacher_logits: TeacherLogits | None = None,
+        heard: np.ndarray | None = None,
     ):
         """Takes a split and how to look at it.
 
@@ -39,6 +40,7 @@ class Batches:
             view_seed: of the views; must be the one a view bank was written with.
             num_views: how many views of each example are in use; 0 is all there are.
             teacher_logits: reads stored logits for rows and views, or None.
+            heard: bool [examples, teachers], whose logits count for which row of the split; None is all.
 
         Raises:
             UserError: the split is smaller than one batch.
@@ -56,6 +58,7 @@ class Batches:
         self._view_seed = seeds.derive(view_seed, "views")
         self._num_views = num_views or (augmentation.count if augmentation else 1)
         self._teacher_logits = teacher_logits
+        self._heard = heard
         self._arrays: tuple[tf.Tensor, ...] | None = None
 
     def batch(self, step: tf.Tensor) -> Batch:
@@ -63,9 +66,9 @@ class Batches:
 
         Returns a dict of "id" int64 [batch], "view" int64 [batch], "image" float32 [batch, height, width,
         channels] (pixel values 0..255), "label" int32 [batch] and, with stored logits, "teacher_logits"
-        float32 [batch, teachers, classes].
+        float32 [batch, teachers, classes]; if not all teachers count, "heard" bool [batch, teachers].
         """
-        ids, images, labels = self._tensors()
+        ids, images, labels, *heard = self._tensors()
         step = tf.cast(step, tf.int64)
         epoch, position = step // self.steps_per_epoch, step % self.steps_per_epoch
         index = position * self.batch_size + tf.range(self.batch_size, dtype=tf.int64)
@@ -79,6 +82,8 @@ class Batches:
         if self._teacher_logits is not None:
             logits = tf.numpy_function(self._teacher_logits, [rows, shown], tf.float32)
             batch["teacher_logits"] = tf.ensure_shape(logits, [self.batch_size, None, None])
+        if heard:
+            batch["heard"] = tf.gather(heard[0], rows)
         return batch
 
     def dataset(self, start: int, stop: int) -> tf.data.Dataset:
@@ -100,6 +105,8 @@ class Batches:
         # Made once and captured by tf.data by reference: a NumPy array would be copied into each graph.
         if self._arrays is None:
             with tf.init_scope(), tf.device("cpu"):
-                arrays = (self.split.ids, self.split.images, self.split.labels)
+                arrays = [self.split.ids, self.split.images, self.split.labels]
+                if self._heard is not None:
+                    arrays.append(self._heard)
                 self._arrays = tuple(tf.constant(array) for array in arrays)
         return self._arrays

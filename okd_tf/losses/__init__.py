@@ -3,11 +3,12 @@
 Each is a function
 
     loss(labels [batch], student_logits [batch, classes], teacher_logits [batch, teachers, classes],
-         temperature, ce_weight, **settings) -> [batch]
+         temperature, ce_weight, *, heard=None, **settings) -> [batch]
 
 of the per-example loss, differentiable in the student's logits; one with teachers is `distillation.loss` of
 who teaches and how. A new one is one file and one line in each dictionary below. `teacher_logits` may be None
-for a loss that is not in NEEDS_TEACHERS. SETTINGS names the settings of a run that a loss takes as keywords.
+for a loss that is not in NEEDS_TEACHERS. `heard`, bool [batch, teachers], says whose logits count; None is
+all. SETTINGS names the settings of a run that a loss takes as keywords.
 """
 
 from okd_tf.losses import ce, dkd, mean, oracle, oracle_dkd, vote

@@ -47,7 +47,8 @@ def loss(who, how=weighted_divergence):
     teacher does.
 
     Args:
-        who: (labels int [batch], teacher_logits [batch, teachers, classes]) -> bool [batch, teachers].
+        who: (labels int [batch], teacher_logits [batch, teachers, classes], heard bool [batch, teachers]) ->
+            bool [batch, teachers], those of the heard ones that teach.
         how: what `weighted_divergence` is; settings of the loss are its keywords.
 
     Returns:
@@ -62,10 +63,13 @@ def loss(who, how=weighted_divergence):
         temperature=1.0,
         ce_weight=0.0,
         *,
+        heard=None,
         standardize_logits=False,
         **settings,
     ):
-        teaches = who(labels, teacher_logits)
+        if heard is None:
+            heard = tf.ones_like(teacher_logits[..., 0], tf.bool)
+        teaches = who(labels, teacher_logits, heard)
         taught = tf.reduce_any(teaches, axis=1)
         # Where nobody teaches everybody does, with the weight 0: the divergence need only be finite there.
         u = tf.cast(teaches | ~taught[:, tf.newaxis], student_logits.dtype)

@@ -14,14 +14,14 @@ import tensorflow as tf
 from okd_tf.losses import distillation
 
 
-def right(labels, teacher_logits):
-    """u_i = [argmax t_i = y]: which teachers are right.
+def right(labels, teacher_logits, heard):
+    """u_i = [argmax t_i = y]: which of the teachers that are heard are right.
 
-    labels int [batch], teacher_logits [batch, teachers, classes] -> bool [batch, teachers]. Of tied largest
-    logits the first counts as the prediction, as it does in every accuracy reported here.
+    labels int [batch], teacher_logits [batch, teachers, classes], heard bool [batch, teachers] -> the same.
+    Of tied largest logits the first counts as the prediction, as it does in every accuracy reported here.
     """
     predictions = tf.argmax(teacher_logits, axis=-1, output_type=labels.dtype)
-    return predictions == labels[:, tf.newaxis]
+    return heard & (predictions == labels[:, tf.newaxis])
 
 
 loss = distillation.loss(right)

@@ -5,7 +5,7 @@
     v_i = [argmax t_i = c],
 
 c the class that most teachers predict; of tied classes the one with the largest mean probability
-(1 / N) sum_i softmax(t_i), all N teachers counted, and of those the first.
+(1 / N) sum_i softmax(t_i), all N teachers that are heard counted, and of those the first.
 
 Its gradient is that of the cross-entropy to the mean soft target of these teachers. What "vote" is to mean is
 our reading: the gate of the oracle loss with the majority in the place of the label.
@@ -19,25 +19,34 @@ from okd_tf.losses import distillation
 SAME = 1e-6
 
 
-def voted(teacher_logits):
-    """The ensemble's vote c: teacher_logits [batch, teachers, classes] -> int64 [batch]."""
-    classes = tf.shape(teacher_logits)[-1]
-    votes = tf.reduce_sum(tf.one_hot(tf.argmax(teacher_logits, axis=-1), classes, dtype=tf.int32), axis=1)
+def voted(teacher_logits, heard=None):
+    """The ensemble's vote c: teacher_logits [batch, teachers, classes] -> int64 [batch].
+
+    heard bool [batch, teachers] says whose votes and probabilities count; None is all.
+    """
+    votes = tf.one_hot(tf.argmax(teacher_logits, axis=-1), tf.shape(teacher_logits)[-1], dtype=tf.int32)
+    probabilities = tf.nn.softmax(teacher_logits)
+    if heard is not None:
+        votes, probabilities = (
+            tf.where(heard[..., tf.newaxis], said, tf.zeros_like(said)) for said in (votes, probabilities)
+        )
+    votes = tf.reduce_sum(votes, axis=1)
     leads = votes == tf.reduce_max(votes, axis=-1, keepdims=True)
-    mean = tf.reduce_mean(tf.nn.softmax(teacher_logits), axis=1)
+    # Divided by how many are there, not by how many are heard: the order of classes is the same.
+    mean = tf.reduce_mean(probabilities, axis=1)
     surest = tf.where(leads, mean, -tf.ones_like(mean))
     ties = surest >= tf.reduce_max(surest, axis=-1, keepdims=True) - SAME
     return tf.argmax(tf.cast(ties, tf.int32), axis=-1)
 
 
-def majority(labels, teacher_logits):
-    """v_i = [argmax t_i = c]: which teachers agree with the vote.
+def majority(labels, teacher_logits, heard):
+    """v_i = [argmax t_i = c]: which of the teachers that are heard agree with their vote.
 
-    labels int [batch], without effect, teacher_logits [batch, teachers, classes] -> bool [batch, teachers].
-    Of a teacher's tied largest logits the first counts.
+    labels int [batch], without effect, teacher_logits [batch, teachers, classes], heard bool [batch,
+    teachers] -> the same. Of a teacher's tied largest logits the first counts.
     """
     del labels
-    return tf.argmax(teacher_logits, axis=-1) == voted(teacher_logits)[:, tf.newaxis]
+    return heard & (tf.argmax(teacher_logits, axis=-1) == voted(teacher_logits, heard)[:, tf.newaxis])
 
 
 loss = distillation.loss(majority)

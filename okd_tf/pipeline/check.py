@@ -6,8 +6,8 @@ from okd_tf import backbones, data, errors, files
 from okd_tf.arch import cost
 from okd_tf.pipeline import record, stages
 from okd_tf.search import derive
-from okd_tf.teachers import bank, ensemble, shards, teacher
-from okd_tf.training import optimizers
+from okd_tf.teachers import bank, ensemble, folds, shards, teacher
+from okd_tf.training import optimizers, progress
 
 
 def check(context, names):
@@ -37,6 +37,7 @@ def check(context, names):
         )
     for path in given:
         teacher.read(path, context.data)
+    _check_folds(context, names, given)
     if "search" in names and not chosen.arch:
         _check_backbone(context)
         derive.check_budget(context.space, context.budget)
@@ -68,6 +69,33 @@ def check_trained(context):
         f"--workdir: {context.workdir} {why}, and nothing is trained here; run "
         "tools/train_teachers.py first, or give teachers by --teachers"
     )
+
+
+def _check_folds(context, names, given):
+    """A part must leave a batch to train on; if held-out teachers alone are heard, there must be some."""
+    chosen, ids = context.settings, context.data.train.ids
+    if "teachers" in names and not given:
+        if chosen.teacher_folds:
+            folds.check_batch(len(ids), chosen.teacher_folds, chosen.batch_size)
+        held_out = context.to_hold_out()
+    else:
+        held_out = [folds.recorded(path) for path in given or context.teacher_paths()]
+    for path, one in zip(given, held_out, strict=False):
+        if folds.is_foreign(ids, one):
+            progress.say(
+                f"warning: {path} held out some of other training examples than these; it counts as trained "
+                "on all of these"
+            )
+    if not chosen.held_out_only or not held_out or not {"teachers", "search", "student"} & set(names):
+        return
+    seen = folds.seen(ids, held_out)
+    folds.check_held_out(seen)
+    unheard = seen.all(axis=0).mean()
+    if unheard:
+        progress.say(
+            f"warning: {unheard:.1%} of the training examples are held out by no teacher; with "
+            "--held_out_only they are learnt from their labels"
+        )
 
 
 def _check_backbone(context):

@@ -8,7 +8,7 @@ import tensorflow as tf
 from okd_tf import errors, files, seeds
 from okd_tf.data import splits
 from okd_tf.report import diagnosis as page
-from okd_tf.teachers import diagnosis, doubts, regime, teacher
+from okd_tf.teachers import diagnosis, doubts, folds, regime, teacher
 from okd_tf.training import progress, scalars
 
 MOST_VIEWED = 5000  # training examples that are also shown augmented
@@ -70,6 +70,8 @@ def _measured(context):
             context.workdir / "logs" / "teachers" / "ensemble",
             {f"{name}_{who}": found[name][who] for who in ("mean", "vote", "oracle")},
         )
+        if name == "train" and not context.seen.all():
+            found["held_out"] = folds.accuracies(logits, split.labels, context.seen)
         if name == "val":
             warnings = doubts.doubts(logits, split.labels)
     found["teachers"] = [

@@ -8,7 +8,7 @@ from okd_tf import backbones, data, errors, losses, seeds, settings
 from okd_tf.arch import build, cost, space, spec
 from okd_tf.backbones import attach, keras_file, prepare, stored
 from okd_tf.data import batches, splits
-from okd_tf.teachers import bank, ensemble, formats, store, teacher
+from okd_tf.teachers import bank, ensemble, folds, formats, store, teacher
 from okd_tf.training import distribution, inference, objective, recipe
 
 
@@ -200,6 +200,21 @@ class Context:
             return self.origin.bank
         return store.read(self.bank_folder, self.bank_key(), bank.views(self.settings.views))
 
+    def to_hold_out(self):
+        """What each of the teachers that are trained here is to hold out, as `folds.assigned` says it."""
+        chosen = self.settings
+        return folds.assigned(
+            self.data.train.ids, chosen.num_teachers, chosen.teacher_folds, chosen.split_seed
+        )
+
+    @functools.cached_property
+    def seen(self):
+        """Which training examples each teacher of the workdir was trained on: bool [teachers, examples]."""
+        if self.origin:
+            return self.origin.seen
+        held_out = [folds.recorded(path) for path in self.teacher_paths()]
+        return folds.seen(self.data.train.ids, held_out)
+
     def needs_bank(self):
         """Whether stored logits are wanted: some loss needs teachers, and they are not asked live."""
         used = {self.settings.train_loss}
@@ -229,6 +244,7 @@ class Context:
             view_seed=chosen.seed,
             num_views=chosen.views,
             teacher_logits=self._stored_logits(loss, "train"),
+            heard=self._heard(loss),
         )
 
     def validation_batches(self, loss, purpose):
@@ -241,6 +257,13 @@ class Context:
             seeds.derive(self.trial_seed, purpose),
             teacher_logits=self._stored_logits(loss, "val"),
         )
+
+    def _heard(self, loss):
+        """Whose logits count for which training example, bool [examples, teachers]; None: all."""
+        if loss not in losses.NEEDS_TEACHERS or not self.settings.held_out_only:
+            return None
+        folds.check_held_out(self.seen)
+        return ~self.seen.T
 
     def _stored_logits(self, loss, part):
         if loss not in losses.NEEDS_TEACHERS or not self.settings.views:

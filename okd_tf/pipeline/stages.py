@@ -10,7 +10,7 @@ from okd_tf.export import student as exporting
 from okd_tf.pipeline import diagnosis, record, work
 from okd_tf.pipeline.shared import Context
 from okd_tf.report import page
-from okd_tf.teachers import ensemble, shards, teacher
+from okd_tf.teachers import ensemble, folds, shards, teacher
 
 _RECIPE = ("seed", "batch_size", "learning_rate", "schedule", "weight_decay")
 _LOSS = ("temperature", "ce_weight", "views")
@@ -109,6 +109,16 @@ def _teacher_stages_for(context, loss):
     return [STAGES["teachers"], STAGES["bank"]] if context.settings.views else [STAGES["teachers"]]
 
 
+def _hearing(loss):
+    return ("held_out_only",) if loss in losses.NEEDS_TEACHERS else ()
+
+
+def _recorded(context):
+    """Whether beside each teacher trained with folds is what it held out."""
+    trained = context.settings.teacher_folds and not context.settings.teachers
+    return not trained or all(map(folds.recorded, context.teacher_paths()))
+
+
 STAGES = {
     stage.name: stage
     for stage in (
@@ -119,10 +129,13 @@ STAGES = {
             settings=lambda context: (
                 ("seed",)  # of the views that they are diagnosed on
                 if context.settings.teachers
-                else (*_RECIPE, "num_teachers", "teacher_backbone", "teacher_width", "teacher_epochs")
+                else (
+                    *(*_RECIPE, "num_teachers", "teacher_backbone", "teacher_width", "teacher_epochs"),
+                    "teacher_folds",
+                )
             ),
             reads=_given_teachers,
-            leaves=diagnosis.is_there,
+            leaves=lambda context: diagnosis.is_there(context) and _recorded(context),
             needless=_those_of_the_origin,
         ),
         Stage(
@@ -148,6 +161,7 @@ STAGES = {
                 "trial",
                 *_LOSS,
                 *losses.SETTINGS[context.settings.search_loss],
+                *_hearing(context.settings.search_loss),
                 *_SEARCH,
                 *_STRATEGY[context.settings.strategy],
             ),
@@ -173,6 +187,7 @@ STAGES = {
                 "trial",
                 *_LOSS,
                 *losses.SETTINGS[context.settings.train_loss],
+                *_hearing(context.settings.train_loss),
                 "train_loss",
                 "student_epochs",
             ),

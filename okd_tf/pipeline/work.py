@@ -1,7 +1,5 @@
 """The work of each stage: what it takes from the run, and which part of okd_tf it hands it to."""
 
-import numpy as np
-
 from okd_tf import files, seeds
 from okd_tf.export import student as exporting
 from okd_tf.pipeline import diagnosis
@@ -32,6 +30,7 @@ def make_teachers(context):
             how=context.recipe,
             folder=folder,
             logs=context.workdir / "logs" / "teachers",
+            held_out=context.to_hold_out(),
         )
     for path, one in zip(given, context.ensemble.teachers, strict=False):
         progress.say(f"teachers: {path} is {one.path.name}: {one.description()}")
@@ -41,10 +40,9 @@ def make_teachers(context):
 def fill_bank(context):
     """Stores what the teachers say of the views."""
     chosen = context.settings
-    seen = np.ones((len(context.ensemble), len(context.data.train)), bool)
     bank.write(
         *(context.bank_folder, context.ensemble, context.data),
-        *(chosen.views, chosen.seed, context.bank_key(), seen),
+        *(chosen.views, chosen.seed, context.bank_key(), context.seen),
     )
 
 

@@ -108,7 +108,7 @@ class Alphas:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(values)
             logits = model.network(batch["image"], training=True)
-            loss = model.objective(batch["label"], logits, teacher_logits)
+            loss = model.objective(batch, logits, teacher_logits)
         return tape.gradient(loss, values, unconnected_gradients="zero"), loss
 
     def searched(self, step):

@@ -79,7 +79,7 @@ class SearchModel(keras.Model, abc.ABC):
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch([weight.value for weight in weights])
             logits = self.network(batch["image"], training=True)
-            loss = self.objective(batch["label"], logits, teacher_logits)
+            loss = self.objective(batch, logits, teacher_logits)
         gradients = tape.gradient(loss, [weight.value for weight in weights], unconnected_gradients="zero")
         self.weight_optimizer.apply(
             optimizers.with_l2(gradients, weights, self.options.weight_decay, self.supernet.running()),

@@ -200,7 +200,7 @@ class ReinforceSearch(base.SearchModel):
 
             def replica(batch):
                 logits = self.network(batch["image"], training=True)
-                loss = self.objective(batch["label"], logits, self.objective.teacher_logits(batch))
+                loss = self.objective(batch, logits, self.objective.teacher_logits(batch))
                 right = tf.equal(tf.argmax(logits, axis=-1, output_type=tf.int32), batch["label"])
                 share = tf.reduce_mean(tf.cast(right, tf.float32))
                 return share / tf.distribute.get_strategy().num_replicas_in_sync, loss

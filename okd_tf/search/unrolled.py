@@ -69,7 +69,7 @@ def _gradients(model, batch, weights, of_alphas=True, of_weights=True):
             batch["image"],
             training=True,
         )
-        loss = model.objective(batch["label"], logits, teacher_logits)
+        loss = model.objective(batch, logits, teacher_logits)
     return tape.gradient(loss, wanted, unconnected_gradients="zero"), loss
 
 

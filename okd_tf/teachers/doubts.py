@@ -13,7 +13,8 @@ ORDER_P = 0.001  # how rarely luck alone may favour another order so much
 # the most frequent class does not. Networks that know nothing yet favour other orders too: on digits, some
 # untrained ones led by 0.1 and had a tenth of those.
 ORDER_GAIN = 0.1
-ORDER_SKILL = 0.25
+ORDER_SKILL = 0.2
+FOLDS = 5
 
 
 def doubts(logits: np.ndarray, labels: np.ndarray) -> list[str]:
@@ -56,18 +57,18 @@ def at_chance(predictions: np.ndarray, labels: np.ndarray) -> bool:
 def in_another_order(predictions: np.ndarray, labels: np.ndarray, classes: int) -> float:
     """The accuracy with the outputs in the order that suits them best, if that is far above their own; or 0.
 
-    An order fitted to few examples overfits, so the one fitted to a half is counted on the other, and the
-    lead over the given order must pass a sign test on the examples that the two decide differently.
+    An order fitted to few examples overfits, so on each fifth of them the one fitted to the others counts,
+    and the lead over the given order must pass a sign test on the examples that the two decide differently.
 
     predictions, labels int [examples].
     """
-    # Alternately within each class, so that both halves have of all.
-    half = np.empty(len(labels), int)
-    half[np.argsort(labels, kind="stable")] = np.arange(len(labels)) % 2
+    # In turn within each class, so that every fold has of all.
+    fold = np.empty(len(labels), int)
+    fold[np.argsort(labels, kind="stable")] = np.arange(len(labels)) % FOLDS
     renamed = np.empty_like(predictions)
-    for side in (0, 1):
-        order = best_order(predictions[half != side], labels[half != side], classes)
-        renamed[half == side] = order[predictions[half == side]]
+    for one in range(FOLDS):
+        order = best_order(predictions[fold != one], labels[fold != one], classes)
+        renamed[fold == one] = order[predictions[fold == one]]
     before, after = predictions == labels, renamed == labels
     gained, lost = int(np.sum(after & ~before)), int(np.sum(before & ~after))
     accuracy, frequent = float(after.mean()), float(np.bincount(labels).max() / len(labels))

@@ -4,6 +4,8 @@ What a manifest declares is held against the network's shapes, the dataset, and 
 images; each refusal names the file to mend.
 """
 
+import json
+
 import numpy as np
 
 from okd_tf import errors
@@ -13,7 +15,12 @@ from okd_tf.training import inference
 
 def declare(path, key, value):
     """What to do where a declaration is missing."""
-    return f'declare "{key}": {value} in {manifest.path(path)}'
+    return f'declare "{key}": {json.dumps(value)} in {manifest.path(path)}'
+
+
+def another_size(path):
+    """What to do about a network that cannot take images of the size they are shown to it in."""
+    return f'if it takes another size, declare "input_size": [height, width] in {manifest.path(path)}'
 
 
 def size(path, network, own, data):
@@ -88,6 +95,12 @@ def order(path, network, own, data):
 def kind(path, own, outputs):
     """Whether outputs [examples, classes] are logits or probabilities, as declared or as they look."""
     looks = manifest.PROBABILITIES if inference.are_probabilities(outputs) else manifest.LOGITS
+    if not own.outputs and looks == manifest.LOGITS and outputs.min() >= 0 and 0 < outputs.max() <= 1:
+        raise errors.UserError(
+            f"{path}: gives numbers from 0 to 1 whose rows do not sum to one, as sigmoids do; use a network "
+            "that ends in a softmax or in logits, or to take them for logits, "
+            f"{declare(path, 'outputs', manifest.LOGITS)}"
+        )
     if own.outputs in ("", looks):
         return looks
     seen = (

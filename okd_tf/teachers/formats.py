@@ -1,7 +1,8 @@
 """The forms in which a user's network comes: a .keras file, or the folder of a SavedModel.
 
 Either becomes a `Network`, which says what it takes and gives and knows nothing of the dataset. Of a
-SavedModel one signature is asked; its graph is run as it is, and no Python comes with it.
+SavedModel one signature is asked; its graph is run as it is, and no Python comes with it. It is not to be
+read within the scope of a distribution strategy: its graph does not read the copies of variables made there.
 """
 
 import dataclasses

@@ -65,7 +65,7 @@ def read(teacher: files.PathLike) -> Manifest:
     own = path(teacher)
     if not own.exists():
         return Manifest()
-    said = files.read_json(own, mend=f"it is read as the manifest of {pathlib.Path(teacher).name}")
+    said = files.read_json(own, mend=f"Mend it: it is read as the manifest of {pathlib.Path(teacher).name}")
     if not isinstance(said, dict):
         raise errors.UserError(
             f"{own}: expected an object of {', '.join(_KEYS)}, got {_short(said)}; "

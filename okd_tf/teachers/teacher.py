@@ -84,11 +84,15 @@ class Teacher:
         try:
             outputs = self._raw(tf.cast(images, tf.float32)).numpy()
         except Exception as error:  # each operation has its own way to say that it cannot take something
-            reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
             raise errors.UserError(
-                f"{self.path}: fails on images of shape {(*self._size, self.image_shape[2])} ({reason}); "
-                f"if it takes another size, {fitting.declare(self.path, 'input_size', '[height, width]')}"
+                f"{self.path}: fails on images of shape {(*self._size, self.image_shape[2])} "
+                f"({_why(error)}); {fitting.another_size(self.path)}"
             ) from None
+        if outputs.ndim and len(outputs) != len(images):
+            raise errors.UserError(
+                f"{self.path}: gives {len(outputs)} rows for {len(images)} images of shape "
+                f"{(*self._size, self.image_shape[2])}; {fitting.another_size(self.path)}"
+            )
         if outputs.ndim != 2 or outputs.shape[1] != classes:
             raise fitting.other_classes(self.path, outputs.shape[1:], classes)
         finite = np.isfinite(outputs).all(axis=1)
@@ -136,3 +140,11 @@ def copy(path, target):
         files.remove(manifest.path(target))
     with files.replacing(target) as temporary:
         (shutil.copytree if folder else shutil.copyfile)(path, temporary)
+
+
+def _why(error):
+    lines = [line.strip() for line in str(error).splitlines() if line.strip() and "[[" not in line]
+    if not lines:
+        return type(error).__name__
+    # Of what fails in a graph, where comes first and what last.
+    return (lines[-1] if lines[0].startswith("Graph execution error") else lines[0])[:200]

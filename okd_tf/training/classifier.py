@@ -44,7 +44,7 @@ class Classifier(keras.Model):
         weights = self.network.trainable_variables
         with tf.GradientTape() as tape:
             logits = self.network(batch["image"], training=True)
-            loss = self.objective(batch["label"], logits, teacher_logits)
+            loss = self.objective(batch, logits, teacher_logits)
         gradients = tape.gradient(loss, weights)
         self.weight_optimizer.apply(optimizers.with_l2(gradients, weights, self.weight_decay), weights)
         self.loss_metric.update_state(loss * tf.distribute.get_strategy().num_replicas_in_sync)

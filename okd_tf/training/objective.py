@@ -45,12 +45,24 @@ class Objective:
             raise ValueError(f"loss '{self.name}' needs teachers; the batch has no 'teacher_logits'")
         return tf.stop_gradient(self.live_teachers(batch["image"]))
 
-    def __call__(self, labels, student_logits, teacher_logits):
+    def __call__(self, batch, student_logits, teacher_logits):
         """The mean loss of this replica's examples, scaled so that the sum over replicas is the mean.
 
-        labels int [batch], student_logits [batch, classes], teacher_logits [batch, teachers, classes] -> [].
+        Args:
+            batch: has "label" int [batch], and "heard" bool [batch, teachers] if not all teachers count.
+            student_logits: [batch, classes].
+            teacher_logits: [batch, teachers, classes], what `teacher_logits` gave.
+
+        Returns:
+            [].
         """
         per_example = losses.KD_LOSSES[self.name](
-            labels, student_logits, teacher_logits, self.temperature, self.ce_weight, **self.settings
+            batch["label"],
+            student_logits,
+            teacher_logits,
+            self.temperature,
+            self.ce_weight,
+            heard=batch.get("heard"),
+            **self.settings,
         )
         return tf.reduce_mean(per_example) / tf.distribute.get_strategy().num_replicas_in_sync

@@ -140,6 +140,45 @@ def test_full_ce_weight_is_the_cross_entropy(name, batch):
     np.testing.assert_allclose(value, ce.loss(labels, student), rtol=1e-5, atol=1e-6)
 
 
+def _value_and_gradient(name, batch, **chosen):
+    labels, student, teachers = batch
+    with tf.GradientTape() as tape:
+        tape.watch(student)
+        loss = KD_LOSSES[name](labels, student, teachers, 2.0, 0.3, **chosen)
+    return loss, tape.gradient(loss, student)
+
+
+def test_is_deaf_to_who_is_not_heard(name, batch, rng):
+    labels, student, teachers = batch
+    heard = rng.integers(0, 2, (BATCH, TEACHERS)).astype(bool)
+    heard[:3], heard[3:6] = False, True
+    assert set(heard.sum(axis=1)) == set(range(TEACHERS + 1))
+    other = np.where(heard[..., np.newaxis], teachers, 30 * rng.normal(size=teachers.shape))
+    chosen = {"heard": tf.constant(heard)}
+    mine = _value_and_gradient(name, batch, **chosen)
+    theirs = _value_and_gradient(name, (labels, student, tf.constant(other, tf.float32)), **chosen)
+    for one, another in zip(mine, theirs, strict=True):
+        np.testing.assert_array_equal(one, another)
+    # And not to who is: but for those of a loss without teachers, some examples change.
+    if name in NEEDS_TEACHERS:
+        assert np.any(np.abs(mine[0] - _value_and_gradient(name, batch)[0]) > 0.1)
+
+
+def test_where_nobody_is_heard_it_is_the_cross_entropy(name, batch):
+    value, gradient = _value_and_gradient(name, batch, heard=tf.zeros([BATCH, TEACHERS], tf.bool))
+    expected = _value_and_gradient("ce", batch)
+    np.testing.assert_allclose(value, expected[0], rtol=1e-6)
+    np.testing.assert_allclose(gradient, expected[1], rtol=1e-5, atol=1e-7)
+
+
+def test_where_all_are_heard_it_is_the_same_to_the_bit(name, batch):
+    everyone = tf.ones([BATCH, TEACHERS], tf.bool)
+    masked = tf.function(lambda: _value_and_gradient(name, batch, heard=everyone))
+    plain = tf.function(lambda: _value_and_gradient(name, batch))
+    for one, another in zip(masked(), plain(), strict=True):
+        np.testing.assert_array_equal(one, another)
+
+
 def test_a_graph_gives_what_eager_execution_gives(name, batch):
     @tf.function
     def compute(labels, student, teachers):

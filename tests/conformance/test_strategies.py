@@ -160,6 +160,26 @@ def test_distributions_are_probabilities_of_each_layer_s_choices(name):
         assert 0 < float(feed_back) < 1
 
 
+@pytest.mark.slow
+def test_a_step_hears_only_the_teachers_that_its_training_batch_hears(name):
+    training, validation = tiny.make_batch(DATA.train), tiny.make_batch(DATA.val)
+    heard = tf.constant([[True, False]] * 9)
+    louder = training["teacher_logits"] * [[[1.0], [5.0]]]
+    for changes in ({}, {"unrolled": True}) if name == "darts" else ({},):
+        ends = []
+        for batch in (
+            {**training, "heard": heard},
+            {**training, "heard": heard, "teacher_logits": louder},
+            {**training, "teacher_logits": louder},
+        ):
+            model = tiny.make_search(name, loss="mean", ops=OPS, **changes)
+            model.train_step((batch, validation) if model.bilevel else batch)
+            ends.append(tiny.state(model))
+        for one, other in zip(*ends[:2], strict=True):
+            np.testing.assert_array_equal(one, other)
+        assert any(np.any(one != other) for one, other in zip(*ends[1:], strict=True))
+
+
 class _SpikedBatches:
     """Batches that say by what to multiply their loss: 1, but once."""
 
@@ -181,8 +201,8 @@ class _SpikedLoss(objective.Objective):
     def teacher_logits(self, batch):
         return batch["factor"]
 
-    def __call__(self, labels, student_logits, teacher_logits):
-        return super().__call__(labels, student_logits, None) * teacher_logits[0]
+    def __call__(self, batch, student_logits, teacher_logits):
+        return super().__call__(batch, student_logits, None) * teacher_logits[0]
 
 
 def _spiked(name, folder, factor):

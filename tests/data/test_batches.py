@@ -119,6 +119,16 @@ def test_teacher_logits_are_those_of_the_batch_s_rows_and_view():
             )
 
 
+def test_who_is_heard_is_as_the_batch_s_rows_say():
+    split = _split()
+    heard = np.stack([split.ids % 3 == 0, split.ids % 5 == 0], axis=1)
+    stream = batches.Batches(split, 8, seed=1, augmentation=AUGMENTATION, heard=heard)
+    for batch in stream.dataset(2, 6):
+        expected = np.stack([batch["id"] % 3 == 0, batch["id"] % 5 == 0], axis=1)
+        np.testing.assert_array_equal(batch["heard"], expected)
+    assert "heard" not in batches.Batches(split, 8, seed=1).batch(tf.constant(0))
+
+
 def test_without_a_reader_there_are_no_teacher_logits():
     assert "teacher_logits" not in batches.Batches(_split(), 8, seed=1).batch(tf.constant(0))
 

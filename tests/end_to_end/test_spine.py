@@ -49,6 +49,8 @@ def test_the_spine_leaves_every_file_that_others_read(finished):
         "teachers/teacher_00.keras",
         "teachers/teacher_01.keras",
         "teachers/diagnosis.json",
+        "teachers/diagnosis.md",
+        "teachers/diagnosis.png",
         "bank/train/view_000_rows_0000000.f16",
         "search/history.csv",
         "search/candidates.json",

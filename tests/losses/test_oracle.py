@@ -148,13 +148,17 @@ def test_a_student_like_its_only_right_teacher_has_nothing_to_learn():
 
 def test_of_tied_logits_the_first_is_the_prediction():
     teachers = tf.constant([[[1.0, 1.0, 0.0]]] * 3)
-    assert oracle.right(tf.constant([0, 1, 2]), teachers).numpy().tolist() == [[True], [False], [False]]
+    assert oracle.right(tf.constant([0, 1, 2]), teachers, tf.ones([3, 1], tf.bool)).numpy().tolist() == [
+        [True],
+        [False],
+        [False],
+    ]
 
 
 @pytest.mark.parametrize("dtype", [tf.int32, tf.int64])
 def test_right_compares_each_teacher_with_the_label(dtype):
     teachers = tf.constant([[[0.0, 1.0], [1.0, 0.0]], [[3.0, 2.0], [2.0, 1.0]]])
-    assert oracle.right(tf.constant([0, 0], dtype), teachers).numpy().tolist() == [
+    assert oracle.right(tf.constant([0, 0], dtype), teachers, tf.ones([2, 2], tf.bool)).numpy().tolist() == [
         [False, True],
         [True, True],
     ]

@@ -6,11 +6,13 @@ import json
 import pathlib
 
 import keras
+import numpy as np
 import pytest
 
 from okd_tf import backbones, errors, pipeline, settings
 from okd_tf.arch import space, spec
 from okd_tf.pipeline import check, shared
+from okd_tf.teachers import folds
 
 ALL = settings.STAGES
 
@@ -456,3 +458,63 @@ def test_an_architecture_that_a_wanted_stage_may_replace_is_refused(run, tmp_pat
     message = _refusal(run, names=("student",), arch=str(path), train_loss="ce")
     assert message.startswith(f"{path}: lies in {path.parent}, which the student stage may replace")
     run(names=("baseline",), arch=str(path))
+
+
+def test_a_part_that_leaves_no_batch_is_refused_where_teachers_are_trained(run, splits):
+    left = len(splits.train) - -(-len(splits.train) // 2)
+    run(teacher_folds=2, batch_size=left)
+    chosen = {"teacher_folds": 2, "batch_size": left + 1}
+    assert _refusal(run, **chosen).startswith(f"--teacher_folds: 2 leave a teacher {left} of ")
+    run(names=("report",), **chosen)
+
+
+def _own_teachers(folder, held_out):
+    """Teachers for the digits with these records beside them."""
+    for index, one in enumerate(held_out):
+        path = folder / f"{index}.keras"
+        path.parent.mkdir(exist_ok=True)
+        _network((8, 8, 1), 10).save(path)
+        if one:
+            folds.write(path, one)
+    return (str(folder),)
+
+
+def test_given_teachers_that_held_nothing_out_here_cannot_be_the_only_ones_heard(
+    run, tmp_path, splits, capsys
+):
+    ids = splits.train.ids
+    here, elsewhere = (folds.assigned(of, 2, 2, seed=0) for of in (ids, ids[1:]))
+    run(teachers=_own_teachers(tmp_path / "here", here), held_out_only=True)
+    assert capsys.readouterr().out == ""
+    for name, held_out in (("none", [None, None]), ("elsewhere", elsewhere)):
+        given = _own_teachers(tmp_path / name, held_out)
+        run(teachers=given)
+        message = _refusal(run, teachers=given, held_out_only=True)
+        assert message.startswith("--held_out_only: beside no teacher is a record that it held out any of ")
+    warned = capsys.readouterr().out.splitlines()
+    assert len(warned) == 4  # two teachers, twice
+    assert warned[0].startswith(
+        f"warning: {tmp_path / 'elsewhere' / '0.keras'} held out some of other training"
+    )
+
+
+def test_a_record_beside_a_given_teacher_that_cannot_be_is_refused(run, tmp_path):
+    given = _own_teachers(tmp_path / "mine", [{"folds": 0}])
+    assert _refusal(run, teachers=given).startswith(f"{tmp_path / 'mine' / '0.json'}: held_out is ")
+
+
+def test_examples_that_no_teacher_holds_out_are_said_in_one_line(run, tmp_path, splits, capsys):
+    def said(**changes):
+        run(names=("teachers",), num_teachers=2, held_out_only=True, **changes)
+        return capsys.readouterr().out
+
+    left_over = np.mean(folds.parts(splits.train.ids, 4, seed=0) >= 2)
+    line = (
+        f"warning: {left_over:.1%} of the training examples are held out by no teacher; with --held_out_only "
+    )
+    assert said(teacher_folds=2) == ""
+    assert said(teacher_folds=4) == f"{line}they are learnt from their labels\n"
+    run(names=("teachers",), num_teachers=2, teacher_folds=4)
+    assert capsys.readouterr().out == ""
+    given = _own_teachers(tmp_path / "mine", folds.assigned(splits.train.ids, 2, 4, seed=0))
+    assert said(teachers=given).startswith(line)

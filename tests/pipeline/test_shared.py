@@ -1,9 +1,14 @@
 """What the stages of a run share."""
 
-import pytest
+import types
 
-from okd_tf import data, losses, settings
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from okd_tf import data, errors, losses, settings
 from okd_tf.pipeline import shared
+from okd_tf.teachers import folds
 
 
 def test_runs_of_two_seeds_share_their_splits(monkeypatch, digits):
@@ -24,3 +29,59 @@ def test_an_objective_has_the_settings_that_its_loss_takes(name):
     made = shared.Context(chosen).objective(name)
     assert (made.name, made.temperature, made.ce_weight) == (name, 2.0, 0.25)
     assert made.settings == {setting: said[setting] for setting in losses.SETTINGS[name]}
+
+
+@pytest.fixture
+def held_out_run(tmp_path, splits, monkeypatch):
+    """A run that hears held-out teachers only, by how its settings differ; its two teachers are but names."""
+    names = [tmp_path / "teachers" / f"teacher_{index:02}.keras" for index in (0, 1)]
+    for path, one in zip(names, folds.assigned(splits.train.ids, 2, 2, seed=0), strict=True):
+        folds.write(path, one)
+        path.touch()
+    monkeypatch.setattr(shared.Context, "data", splits)
+    stored = types.SimpleNamespace(
+        reader=lambda part: lambda rows, views: np.zeros((len(rows), 2, 10), np.float32)
+    )
+    monkeypatch.setattr(shared.Context, "bank", stored)
+
+    def make(**changes):
+        chosen = {"teacher_folds": 2, "held_out_only": True, **changes}
+        return shared.Context(settings.Settings(workdir=str(tmp_path), **chosen))
+
+    return make
+
+
+@pytest.mark.parametrize("views", [0, 2])
+def test_of_an_example_those_are_heard_that_held_it_out_stored_or_live(held_out_run, splits, views):
+    run = held_out_run(views=views)
+    part = dict(zip(splits.train.ids.tolist(), folds.parts(splits.train.ids, 2, 0).tolist(), strict=True))
+    batch = run.training_batches("oracle", "student training").batch(tf.constant(3))
+    assert ("teacher_logits" in batch) == (views > 0)
+    for one, heard in zip(batch["id"].numpy().tolist(), batch["heard"].numpy().tolist(), strict=True):
+        assert heard == [part[one] == 0, part[one] == 1]
+
+
+def test_all_are_heard_on_validation_and_where_nothing_else_is_wanted(held_out_run):
+    first = tf.constant(0)
+    assert "heard" not in held_out_run().validation_batches("oracle", "search validation").batch(first)
+    assert "heard" not in held_out_run().training_batches("ce", "student training").batch(first)
+    plain = held_out_run(held_out_only=False)
+    assert "heard" not in plain.training_batches("oracle", "student training").batch(first)
+
+
+def test_a_run_of_a_comparison_hears_whom_its_origin_hears(held_out_run, tmp_path):
+    origin = held_out_run()
+    chosen = settings.Settings(workdir=str(tmp_path / "compare"), teacher_folds=2, held_out_only=True)
+    borrowing = shared.Context(chosen, origin=origin)
+    assert borrowing.seen is origin.seen
+    batches = (
+        run.training_batches("oracle", "training").batch(tf.constant(0)) for run in (origin, borrowing)
+    )
+    np.testing.assert_array_equal(*(batch["heard"] for batch in batches))
+
+
+def test_without_any_record_left_nothing_is_trained_on_labels_in_silence(held_out_run, tmp_path):
+    for path in (tmp_path / "teachers").glob("*.json"):
+        path.unlink()
+    with pytest.raises(errors.UserError, match=r"^--held_out_only: beside no teacher is a record"):
+        held_out_run().training_batches("oracle", "student training")

@@ -11,7 +11,7 @@ from okd_tf import backbones, errors, files, pipeline, settings
 from okd_tf.arch import space, spec
 from okd_tf.export import student as exporting
 from okd_tf.pipeline import record, shared, stages
-from okd_tf.teachers import diagnosis, shards, teacher
+from okd_tf.teachers import diagnosis, folds, shards, teacher
 
 MADE = set(settings.STAGES) - {"report"}
 
@@ -46,8 +46,11 @@ class _Works:
         paths = [context.workdir / name / f"teacher_{index:02}.keras" for index in (0, 1)]
         for path in paths:
             files.write_text(path, f"{path.name} from seed {context.settings.seed}")
+        for path, held_out in zip(paths, context.to_hold_out(), strict=False):
+            if held_out:
+                folds.write(path, held_out)
         of_each = diagnosis.diagnose(np.zeros((2, 4, 3)), np.zeros(4, int))
-        there = [{"file": path.name, "sha256": files.sha256(path), "params": 1} for path in paths]
+        there = [{"file": path.name, "sha256": teacher.content_hash(path), "params": 1} for path in paths]
         found = {
             **dict.fromkeys(diagnosis.PARTS, of_each),
             "teachers": there,
@@ -151,6 +154,7 @@ TEACHERS = {"teachers"} | BANK
         ({"train_loss": "mean"}, STUDENT),
         ({"standardize_logits": True}, SEARCH),
         ({"dkd_alpha": 2.0, "dkd_beta": 2.0}, set()),
+        ({"teacher_folds": 2}, TEACHERS),
         ({"student_epochs": 3}, STUDENT | {"baseline"}),
         ({"baseline": False}, {"baseline", "evaluate"}),
         ({"checkpoint_seconds": 5.0, "steps_per_execution": 4, "data_dir": "elsewhere"}, set()),
@@ -169,6 +173,9 @@ def test_a_setting_outdates_the_stages_whose_result_it_decides(finished, change,
         ({"train_loss": "ce"}, {"standardize_logits": True}, SEARCH),
         ({"search_loss": "ce"}, {"standardize_logits": True}, STUDENT),
         ({"search_loss": "ce", "train_loss": "ce"}, {"standardize_logits": True}, set()),
+        ({"teacher_folds": 2}, {"held_out_only": True}, SEARCH),
+        ({"teacher_folds": 2, "train_loss": "ce"}, {"held_out_only": True}, SEARCH),
+        ({"teacher_folds": 2, "search_loss": "ce"}, {"held_out_only": True}, STUDENT),
     ],
 )
 def test_a_setting_of_a_loss_outdates_the_stages_that_use_it(finished, chosen, change, outdated):
@@ -399,6 +406,34 @@ def test_given_teachers_are_known_by_their_content(finished, works, tmp_path):
     assert "teachers" in _current(finished, teachers=(str(tmp_path / "theirs"),), teacher_epochs=99)
     (tmp_path / "theirs" / "teacher_00.keras").write_text("another")
     assert "teachers" not in _current(finished, teachers=(str(tmp_path / "theirs"),))
+
+
+def test_what_given_teachers_held_out_is_part_of_what_they_are(finished, works, tmp_path, splits):
+    shutil.copytree(finished / "teachers", tmp_path / "mine")
+    chosen = {"teachers": (str(tmp_path / "mine"),)}
+    context = shared.Context(settings.Settings(workdir=str(finished), backbone_width=2, **chosen))
+    record.complete(context, stages.STAGES["teachers"])
+    assert "teachers" in _current(finished, **chosen)
+    (held_out,) = folds.assigned(splits.train.ids, 1, 2, seed=0)
+    folds.write(tmp_path / "mine" / "teacher_00.keras", held_out)
+    assert "teachers" not in _current(finished, **chosen)
+    record.complete(context, stages.STAGES["teachers"])
+    assert "teachers" in _current(finished, **chosen)
+    # As without a record: files that are gone say nothing against what was made of them.
+    shutil.rmtree(tmp_path / "mine")
+    assert "teachers" in _current(finished, **chosen)
+
+
+def test_teachers_that_have_lost_the_record_of_what_they_held_out_are_not_complete(finished):
+    _run(finished, teacher_folds=2)
+    whole = _current(finished, teacher_folds=2)
+    assert whole == MADE
+    path = finished / "teachers" / "teacher_01.json"
+    text = path.read_text()
+    path.unlink()
+    assert _current(finished, teacher_folds=2) == MADE - TEACHERS
+    path.write_text(text)
+    assert _current(finished, teacher_folds=2) == whole
 
 
 def test_the_run_is_described_with_the_teachers_there_are_in_the_end_and_every_command(finished):

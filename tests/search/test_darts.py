@@ -52,9 +52,7 @@ def test_the_alpha_gradient_is_that_of_the_validation_loss(model):
 
     @tf.function
     def objective_now():
-        return model.objective(
-            batch["label"], model.network(batch["image"], training=True), batch["teacher_logits"]
-        )
+        return model.objective(batch, model.network(batch["image"], training=True), batch["teacher_logits"])
 
     assert float(objective_now()) == pytest.approx(float(loss), rel=1e-5)
     step = 1e-2

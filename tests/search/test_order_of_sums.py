@@ -128,6 +128,14 @@ def test_a_classifier_s_step(name, chosen):
     assert not _long(tf.function(lambda: model.train_step(batch)))
 
 
+def test_a_classifier_s_step_with_teachers_that_are_not_heard():
+    backbone = tiny.make_backbone()
+    chosen = objective.Objective("vote", 2.0, 0.3)
+    model = classifier.Classifier(batch_norm.fused_copy(backbone.model), chosen, _rate(), 1e-3)
+    batch = {**_batch(0), "heard": tf.constant([[True, False], [False, True], [True, True], [False, False]])}
+    assert not _long(tf.function(lambda: model.train_step(batch)))
+
+
 @pytest.mark.parametrize(
     ("name", "unrolled"), [*((name, False) for name in search.STRATEGIES), ("darts", True)]
 )

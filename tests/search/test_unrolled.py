@@ -75,7 +75,7 @@ def _evaluate(model, weights, alphas, batch):
         batch["image"],
         training=True,
     )
-    return model.objective(batch["label"], logits, batch["teacher_logits"])
+    return model.objective(batch, logits, batch["teacher_logits"])
 
 
 @pytest.fixture(scope="module")

@@ -24,7 +24,7 @@ def test_another_order_of_classes_is_found(rng, classes, examples, accuracy):
     own = _predictions(rng, labels, classes, accuracy)
     order = np.roll(np.arange(classes), 1)
     found = doubts.in_another_order(order[own], labels, classes)
-    # What a half of the labels teaches of the order is enough for most of it.
+    # What four fifths of the labels teach of the order is enough for most of it.
     assert found == pytest.approx(accuracy, abs=0.15)
     np.testing.assert_array_equal(doubts.best_order(order[own], labels, classes)[order], np.arange(classes))
     (text,) = doubts.doubts(_logits([order[own]], classes), labels)
@@ -43,7 +43,7 @@ def test_no_honest_teacher_is_accused_of_another_order(rng, classes, examples, a
 
 
 def test_an_order_fitted_to_few_examples_looks_better_than_it_is(rng):
-    # Why it is counted on the other half: pure chance, 150 examples of 100 classes.
+    # Why it is counted on examples it was not fitted to: pure chance, 150 examples of 100 classes.
     labels, own = rng.integers(0, 100, (2, 150))
     fitted = np.mean(doubts.best_order(own, labels, 100)[own] == labels)
     assert fitted > 0.3

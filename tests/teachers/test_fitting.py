@@ -143,6 +143,19 @@ def test_outputs_are_what_they_look_like_and_may_be_declared_so(outputs, kind):
         assert fitting.kind(PATH, manifest.Manifest(outputs=declared), outputs) == kind
 
 
+def test_sigmoids_are_neither_unless_they_are_declared_logits():
+    sigmoids = np.array([[0.2, 0.3, 0.9], [1.0, 0.0, 0.4]])
+    with pytest.raises(errors.UserError) as refusal:
+        fitting.kind(PATH, manifest.Manifest(), sigmoids)
+    assert str(refusal.value).startswith("models/mine.keras: gives numbers from 0 to 1 whose rows do not sum")
+    assert str(refusal.value).endswith(
+        'to take them for logits, declare "outputs": "logits" in models/mine.json'
+    )
+    assert fitting.kind(PATH, manifest.Manifest(outputs="logits"), sigmoids) == "logits"
+    # What nothing has been learnt by says nothing of its kind.
+    assert fitting.kind(PATH, manifest.Manifest(), np.zeros([2, 3])) == "logits"
+
+
 @pytest.mark.parametrize(
     ("outputs", "declared", "said"),
     [

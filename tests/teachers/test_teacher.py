@@ -111,16 +111,35 @@ def test_it_is_tried_on_at_most_64_validation_images():
 
 
 @pytest.mark.parametrize(
-    ("outputs", "said"), [(np.zeros(4), "gives 4 classes"), (np.zeros((2, 3)), "(2, 3)")]
+    ("shape", "said"), [((18, 4), "gives 4 classes"), ((18, 2, 3), "(2, 3)"), ((), "()")]
 )
-def test_a_number_of_classes_that_only_a_call_shows_is_refused_with_both(data, outputs, said):
+def test_a_number_of_classes_that_only_a_call_shows_is_refused_with_both(data, shape, said):
     recorded = _Recorded()
-    call = lambda images: tf.zeros([len(images), *outputs.shape])  # noqa: E731
-    recorded.network = dataclasses.replace(recorded.network, call=call, gives=None)
+    recorded.network = dataclasses.replace(recorded.network, call=lambda images: tf.zeros(shape), gives=None)
     message = _refusal(_teacher, recorded, data)
     assert message.startswith("mine.keras: gives ")
     assert said in message
     assert "the dataset has 3 classes" in message
+
+
+def test_a_network_that_gives_other_rows_than_images_is_refused_with_both_counts(data):
+    recorded = _Recorded()
+    # As one does that flattens whatever comes to rows of a larger image.
+    recorded.network = dataclasses.replace(recorded.network, call=lambda images: tf.zeros([6, tiny.CLASSES]))
+    message = _refusal(_teacher, recorded, data)
+    assert message.startswith(
+        "mine.keras: gives 6 rows for 18 images of shape (4, 4, 1); if it takes another"
+    )
+
+
+def test_the_reason_of_a_failure_in_a_graph_is_what_failed_and_not_where(data):
+    @tf.function(input_signature=[tf.TensorSpec([None, None, None, None], tf.float32)])
+    def call(images):
+        return tf.reshape(images, [tf.shape(images)[0], 7])
+
+    recorded = _Recorded()
+    recorded.network = dataclasses.replace(recorded.network, call=call)
+    assert "(Input to reshape is a tensor with 288 values, but" in _refusal(_teacher, recorded, data)
 
 
 def test_a_network_that_fails_on_the_images_is_refused_with_its_reason(data):

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import tiny
 
-from okd_tf.teachers import train
+from okd_tf.teachers import folds, train
 from okd_tf.training import recipe
 
 
-def _train(folder, data, count):
+def _train(folder, data, count, held_out=None):
     train.train(
         data,
         count=count,
@@ -23,6 +23,7 @@ def _train(folder, data, count):
         how=tiny.make_recipe(),
         folder=folder / "teachers",
         logs=folder / "logs",
+        held_out=held_out,
     )
 
 
@@ -74,3 +75,45 @@ def test_teachers_that_are_there_are_not_trained_again_and_missing_ones_come_out
     assert first.stat().st_mtime == 1.0
     for mine, theirs in zip(_weights(second), before, strict=True):
         np.testing.assert_array_equal(mine, theirs)
+
+
+@pytest.fixture(scope="module")
+def trained_on(tmp_path_factory, data):
+    """Three teachers of two folds, trained by name only: (folder, ids shown to each, files there by then)."""
+    folder = tmp_path_factory.mktemp("folds")
+    shown, files_before = [], []
+
+    def pretend(make, objective, training, val, *, save_to, **kwargs):
+        files_before.append(sorted(path.name for path in save_to.parent.iterdir()))
+        steps = training.dataset(0, 9 * training.steps_per_epoch)
+        shown.append({int(one) for batch in steps for one in batch["id"]})
+        assert training.steps_per_epoch == 2  # of 18 examples, by nines
+        save_to.touch()
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recipe, "train", pretend)
+        _train(folder, data, 3, folds.assigned(data.train.ids, 3, 2, seed=5))
+    return folder, shown, files_before
+
+
+def test_no_teacher_is_ever_shown_what_it_holds_out_and_it_is_shown_all_else(trained_on, data):
+    part = folds.parts(data.train.ids, 2, seed=5)
+    for index, shown in enumerate(trained_on[1]):
+        assert shown == set(data.train.ids[part != index % 2].tolist())
+
+
+def test_what_a_teacher_holds_out_is_recorded_before_its_file_is_there(trained_on, data):
+    folder, _, files_before = trained_on
+    for index, names in enumerate(files_before):
+        assert f"teacher_{index:02}.json" in names
+        assert f"teacher_{index:02}.keras" not in names
+    recorded = [folds.recorded(train.path(folder / "teachers", index)) for index in range(3)]
+    assert recorded == folds.assigned(data.train.ids, 3, 2, seed=5)
+
+
+def test_a_lost_record_is_written_again_without_training(trained_on, data, monkeypatch):
+    folder = trained_on[0]
+    (folder / "teachers" / "teacher_01.json").unlink()
+    monkeypatch.setattr(recipe, "train", None)
+    _train(folder, data, 3, folds.assigned(data.train.ids, 3, 2, seed=5))
+    assert folds.recorded(train.path(folder / "teachers", 1))["part"] == 1

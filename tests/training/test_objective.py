@@ -11,6 +11,7 @@ LABELS = tf.constant([0, 2])
 STUDENT = tf.constant([[1.0, 0.0, -1.0], [0.5, 0.5, 2.0]])
 STORED = tf.constant([[[3.0, 0.0, 0.0]], [[0.0, 0.0, 2.0]]])
 IMAGES = tf.ones([2, 4, 4, 1])
+BATCH = {"image": IMAGES, "label": LABELS}
 
 
 def test_an_unknown_loss_is_refused_with_the_nearest_name_first():
@@ -38,7 +39,7 @@ def test_no_gradient_flows_into_live_teachers():
     scale = tf.Variable(2.0)
     chosen = objective.Objective("mean", live_teachers=lambda images: scale * STORED)
     with tf.GradientTape() as tape:
-        loss = chosen(LABELS, STUDENT, chosen.teacher_logits({"image": IMAGES}))
+        loss = chosen(BATCH, STUDENT, chosen.teacher_logits(BATCH))
     assert tape.gradient(loss, scale) is None
 
 
@@ -66,13 +67,27 @@ def test_a_setting_that_the_loss_does_not_take_is_refused():
 )
 def test_the_loss_s_own_settings_reach_it(name, chosen):
     expected = np.mean(losses.KD_LOSSES[name](LABELS, STUDENT, STORED, 3.0, 0.25, **chosen))
-    given = float(objective.Objective(name, 3.0, 0.25, settings=chosen)(LABELS, STUDENT, STORED))
+    given = float(objective.Objective(name, 3.0, 0.25, settings=chosen)(BATCH, STUDENT, STORED))
     assert given == pytest.approx(expected, rel=1e-6)
-    assert given != pytest.approx(float(objective.Objective(name, 3.0, 0.25)(LABELS, STUDENT, STORED)))
+    assert given != pytest.approx(float(objective.Objective(name, 3.0, 0.25)(BATCH, STUDENT, STORED)))
+
+
+@pytest.mark.parametrize("name", losses.KD_LOSSES)
+def test_of_stored_and_of_live_teachers_those_count_whom_the_batch_hears(name):
+    told = tf.concat([STORED, -STORED], axis=1)
+    heard = tf.constant([[False, True], [False, False]])
+    expected = np.mean(losses.KD_LOSSES[name](LABELS, STUDENT, told, 3.0, 0.25, heard=heard))
+    for given, live in (({"teacher_logits": told}, None), ({}, lambda images: told)):
+        chosen = objective.Objective(name, 3.0, 0.25, live_teachers=live)
+        batch = {**BATCH, **given, "heard": heard}
+        value = float(chosen(batch, STUDENT, chosen.teacher_logits(batch)))
+        assert value == pytest.approx(expected, rel=1e-6)
+        if name in losses.NEEDS_TEACHERS:
+            assert value != pytest.approx(float(chosen({**BATCH, **given}, STUDENT, told)))
 
 
 @pytest.mark.parametrize("name", losses.KD_LOSSES)
 def test_its_value_is_the_mean_of_the_registered_loss_with_its_settings(name):
     chosen = objective.Objective(name, temperature=3.0, ce_weight=0.25)
     expected = np.mean(losses.KD_LOSSES[name](LABELS, STUDENT, STORED, 3.0, 0.25))
-    assert float(chosen(LABELS, STUDENT, STORED)) == pytest.approx(expected, rel=1e-6)
+    assert float(chosen(BATCH, STUDENT, STORED)) == pytest.approx(expected, rel=1e-6)
