@@ -130,7 +130,7 @@ def table(results: list[Result]) -> str:
             f"{_cell(result.images_per_s, '.0f', 10)}"
             f"{_cell(result.gflops_per_s, '.1f', 9)}"
             f"{_cell(result.share_of_gemm, '.2f', 9)}"
-            f"{_cell(result.ratio_to_ce, '.3f', 11)}"
+            f"{_cell(result.ratio_to_ce, '.4f', 11)}"
             f"{_cell(result.arithmetic_ratio, '.2f', 12)}"
             f"{_cell(_mebibytes(result.peak_rss_bytes), '.0f', 10)}"
             f"{_cell(_mebibytes(result.rss_growth_bytes), '.0f', 8)}"
