@@ -40,6 +40,7 @@ def test_the_fingerprint_is_not_of_the_initial_weights_or_the_time(path, tmp_pat
     assert stored.fingerprint(read) == stored.fingerprint(first)
 
 
+@pytest.mark.slow
 def test_the_fingerprint_is_the_same_in_another_process(path):
     program = (
         "import sys; from okd_tf.backbones import prepare, stored; import keras; keras.layers.Dense(3); "

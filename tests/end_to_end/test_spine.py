@@ -174,6 +174,7 @@ def test_another_flag_is_refused_in_a_used_workdir(finished):
     assert "--student_epochs is 3 there, 4 here" in refused.stderr
 
 
+@pytest.mark.slow
 def test_tools_work_on_files_from_elsewhere(finished, tmp_path):
     workdir, _ = finished
     flags = [
