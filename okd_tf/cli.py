@@ -22,15 +22,15 @@ def main(stages=None):
     start(lambda: _run_stages(stages))
 
 
-def start(work):
+def start(work, stopped="stopped; the same command goes on from the last checkpoint"):
     """Runs a tool: parses the command line, then `work()`; what the user can mend ends in one line.
 
-    `define` and the tool's own flags come before.
+    `define` and the tool's own flags come before. `stopped` is said when the user interrupts it.
     """
-    app.run(lambda argv: _run(argv, work), flags_parser=_parse)
+    app.run(lambda argv: _run(argv, work, stopped), flags_parser=_parse)
 
 
-def _run(argv, work):
+def _run(argv, work, stopped):
     try:
         if argv[1:]:
             raise errors.UserError(
@@ -40,7 +40,7 @@ def _run(argv, work):
     except errors.UserError as error:
         _fail(error)
     except KeyboardInterrupt:
-        print("\nstopped; the same command goes on from the last checkpoint", file=sys.stderr)
+        print(f"\n{stopped}", file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)
 
 

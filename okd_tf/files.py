@@ -12,6 +12,7 @@ import json
 import os
 import pathlib
 import shutil
+import tempfile
 from collections.abc import Iterator
 from typing import Any
 
@@ -144,6 +145,21 @@ def sha256(path: PathLike) -> str:
             while chunk := stream.read(1 << 20):
                 digest.update(chunk)
     return digest.hexdigest()
+
+
+def refuse_unwritable(path: PathLike, flag: str) -> None:
+    """Raises UserError, naming the flag, unless a file may be written at `path`; leaves nothing there."""
+    path = pathlib.Path(path).absolute()
+    nearest = next(one for one in path.parents if one.exists())
+    why = "is a folder" if path.is_dir() else ""
+    try:
+        # Permissions do not tell of file systems that nobody may write to.
+        with tempfile.TemporaryFile(dir=nearest):
+            pass
+    except OSError as error:
+        why = f"cannot be written: {nearest}: {error.strerror}"
+    if why:
+        raise errors.UserError(f"{flag}: {path} {why}; name a file in a folder that can be written to")
 
 
 def require_space(folder: PathLike, size_bytes: int, what: str, flag: str = "--workdir") -> None:

@@ -239,3 +239,15 @@ def test_too_little_space_is_refused_with_what_is_needed(tmp_path, monkeypatch):
     files.require_space(tmp_path / "new", 3 * 2**20, "it")
     with pytest.raises(errors.UserError, match="it needs 4 MiB and 3 MiB are free"):
         files.require_space(tmp_path, 4 * 2**20, "it")
+
+
+def test_whether_a_file_may_be_written_is_found_out_without_a_trace(tmp_path):
+    old = tmp_path / "old.json"
+    old.write_text("old")
+    for path in (old, tmp_path / "new.json", tmp_path / "a" / "b.json"):
+        files.refuse_unwritable(path, "--json")
+    assert [path.name for path in tmp_path.iterdir()] == ["old.json"]
+    assert old.read_text() == "old"
+    for path, why in ((tmp_path, "is a folder"), (old / "in_a_file.json", "cannot be written")):
+        with pytest.raises(errors.UserError, match=f"^--json: {path} {why}.*name a file in a folder"):
+            files.refuse_unwritable(path, "--json")

@@ -190,6 +190,7 @@ class CutBatches:
     def __init__(self, inner, stop):
         self._inner, self._stop = inner, stop
         self.steps_per_epoch, self.batch_size = inner.steps_per_epoch, inner.batch_size
+        self.failure = None
 
     def dataset(self, start, stop):
         return self._inner.dataset(start, min(stop, self._stop))

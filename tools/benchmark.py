@@ -73,7 +73,7 @@ def main():
     banks = _banks(chosen)
     _check(chosen)
     if _JSON.value:
-        files.write_json(_JSON.value, [])  # a path that cannot be written is known before the work
+        files.refuse_unwritable(_JSON.value, "--json")
     with _folder() as folder:
         cli.import_tensorflow()
         results = _measured(chosen, banks, folder)
@@ -172,4 +172,4 @@ def _folder():
 
 if __name__ == "__main__":
     cli.define(_SHARED)
-    cli.start(main)
+    cli.start(main, stopped="stopped; nothing was written")

@@ -18,6 +18,7 @@ _SAMPLE = flags.DEFINE_integer(
 
 def main():
     """Compares."""
+    cli.refuse_stages()
     chosen = cli.resolve()
     for name in _STRATEGIES.value:
         if name not in settings.STRATEGIES:

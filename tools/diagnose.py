@@ -16,7 +16,8 @@ def main():
     cli.refuse_stages()
     chosen = cli.resolve()
     own = pathlib.Path(chosen.workdir) / "teachers"
-    if not chosen.teachers and not list(own.glob("teacher_*.keras")):
+    there = any(list(own.glob(kind)) for kind in ("teacher_*.keras", "teacher_*/saved_model.pb"))
+    if not chosen.teachers and not there:
         raise errors.UserError(
             f"--teachers: none given, and none in {own}; name .keras files, or run tools/train_teachers.py "
             "first"

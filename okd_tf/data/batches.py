@@ -19,7 +19,14 @@ TeacherLogits = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 
 class Batches:
-    """Batches of one split; see `batch` for what is in one."""
+    """Batches of one split; see `batch` for what is in one.
+
+    Attributes:
+        split: what they are of.
+        batch_size: examples in each.
+        steps_per_epoch: full batches of the split.
+        failure: why stored logits could not be read, once that was so; TensorFlow passes on its text alone.
+    """
 
     def __init__(
         self,
@@ -59,6 +66,7 @@ class Batches:
         self._num_views = num_views or (augmentation.count if augmentation else 1)
         self._teacher_logits = teacher_logits
         self._heard = heard
+        self.failure: errors.UserError | None = None
         self._arrays: tuple[tf.Tensor, ...] | None = None
 
     def batch(self, step: tf.Tensor) -> Batch:
@@ -80,7 +88,7 @@ class Batches:
             pixels = self._augmentation.apply(pixels, batch["id"], shown, self._view_seed)
         batch["image"] = tf.cast(pixels, tf.float32)
         if self._teacher_logits is not None:
-            logits = tf.numpy_function(self._teacher_logits, [rows, shown], tf.float32)
+            logits = tf.numpy_function(self._read_logits, [rows, shown], tf.float32)
             batch["teacher_logits"] = tf.ensure_shape(logits, [self.batch_size, None, None])
         if heard:
             batch["heard"] = tf.gather(heard[0], rows)
@@ -91,6 +99,14 @@ class Batches:
         self._tensors()
         steps = tf.data.Dataset.range(start, stop)
         return steps.map(self.batch, num_parallel_calls=2, deterministic=True).prefetch(2)
+
+    def _read_logits(self, rows: np.ndarray, shown: np.ndarray) -> np.ndarray:
+        assert self._teacher_logits is not None
+        try:
+            return self._teacher_logits(rows, shown)
+        except errors.UserError as error:
+            self.failure = error
+            raise
 
     def _shuffled(self, index: tf.Tensor, epoch: tf.Tensor) -> tf.Tensor:
         """Which rows stand at these positions of an epoch's order: int64 [batch] -> int64 [batch]."""

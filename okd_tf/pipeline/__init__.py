@@ -5,7 +5,7 @@ again; one that was killed goes on where it stopped; one whose inputs changed is
 """
 
 from okd_tf import settings
-from okd_tf.pipeline import check, diagnosis, record, shared, stages, work
+from okd_tf.pipeline import check, diagnosis, record, shared, stages
 from okd_tf.report import page
 from okd_tf.training import progress
 
@@ -25,10 +25,7 @@ def run(chosen: settings.Settings, names):
     record.describe(context)
     for name in settings.STAGES:
         if name in names:
-            record.complete(context, stages.STAGES[name])
-            record.describe_teachers(context)
-            if name == "bank" and chosen.check_bank:
-                work.check_bank(context)
+            stages.complete(context, name)
     current = record.current(context, stages.STAGES.values())
     progress.say(f"\n{page.screen(context.workdir, current)}\n\nresults: {context.workdir}")
     if "student" in names and "evaluate" not in names:
@@ -51,5 +48,4 @@ def diagnose(chosen: settings.Settings):
     check.check(context, ("teachers",))
     check.check_trained(context)
     record.describe(context)
-    record.complete(context, stage)
-    record.describe_teachers(context)
+    stages.complete(context, stage.name)

@@ -6,7 +6,7 @@ from okd_tf import backbones, data, errors, files
 from okd_tf.arch import cost
 from okd_tf.pipeline import record, stages
 from okd_tf.search import derive
-from okd_tf.teachers import bank, ensemble, folds, shards, teacher
+from okd_tf.teachers import bank, ensemble, folds, shards, store, teacher
 from okd_tf.training import optimizers, progress
 
 
@@ -28,14 +28,16 @@ def check(context, names):
     if not backbones.is_file(chosen.backbone) and chosen.backbone not in backbones.BACKBONES:
         unknown = errors.unknown("--backbone", chosen.backbone, backbones.BACKBONES)
         raise errors.UserError(f"{unknown}; or give the path of a .keras file")
-    given = ensemble.paths(chosen.teachers) if "teachers" in names else []
     _ = context.data, context.recipe
+    # Of a stage that is complete, what it was made of may be gone.
+    given = ensemble.paths(chosen.teachers) if will_run(context, "teachers", names) else []
     bank.check_views(chosen.views, context.data)
     if chosen.batch_size > len(context.data.train):
         raise errors.UserError(
             f"--batch_size: {chosen.batch_size} is more than the {len(context.data.train)} training "
             "examples; use a smaller one"
         )
+    _warn_of_twins(given)
     for path in given:
         teacher.read(path, context.data)
     _check_folds(context, names, given)
@@ -48,6 +50,16 @@ def check(context, names):
         _check_student(context, names)
     _check_bank(context, names, given)
     _check_stages(context, names, given)
+
+
+def will_run(context, name, names):
+    """Whether a stage, with those of these names around it, may find work to do."""
+    stage = stages.STAGES[name]
+    if name not in names or stage.needless(context):
+        return False
+    return bool(record.outdated(context, stage)) or any(
+        will_run(context, other.name, names) for other in stage.needs(context)
+    )
 
 
 def check_trained(context):
@@ -70,6 +82,15 @@ def check_trained(context):
         f"--workdir: {context.workdir} {why}, and nothing is trained here; run "
         "tools/train_teachers.py first, or give teachers by --teachers"
     )
+
+
+def _warn_of_twins(given):
+    """Says which teachers are one and the same."""
+    by_hash = {}
+    for path in given:
+        twin = by_hash.setdefault(teacher.content_hash(path), path)
+        if twin is not path:
+            progress.say(f"warning: --teachers: {path} is the same network as {twin}; it counts twice")
 
 
 def _check_folds(context, names, given):
@@ -133,23 +154,60 @@ def _check_bank(context, names, given):
             "without teachers); leave it out"
         )
     if not context.needs_bank():
-        return
-    training = "teachers" in names and not given and record.outdated(context, stages.STAGES["teachers"])
-    if chosen.bank:
-        if training:
+        if chosen.bank:
             raise errors.UserError(
-                "--bank: holds what its own teachers say; give them by --teachers, as --teachers=RUN/teachers"
+                "--bank: nothing reads stored logits here (--views=0, or losses without teachers); leave it "
+                "out"
             )
-        paths = given or context.teacher_paths()
-        hashes = [teacher.content_hash(path) for path in paths]
-        shards.refuse_foreign(
-            chosen.bank, bank.key(context.data, chosen.seed, hashes), bank.views(chosen.views)
-        )
-    elif "bank" in names:
+        return
+    training = will_run(context, "teachers", names) and not given
+    if chosen.bank:
+        if chosen.check_bank or _will_be_read(context, names):
+            _check_bank_of_others(context, given, training)
+    else:
         count = chosen.num_teachers if training else len(given or context.teacher_paths())
-        wanted = bank.plan(context.data, chosen.views, count)
-        missing = shards.unfinished(context.bank_folder, wanted)
-        files.require_space(context.bank_folder, sum(map(wanted.shard_bytes, missing)), "the view bank")
+        files.require_space(context.workdir, _to_be_stored(context, names, count), "the view bank")
+
+
+def _check_bank_of_others(context, given, training):
+    """Holds the bank that --bank names against the teachers."""
+    chosen = context.settings
+    if training:
+        raise errors.UserError(
+            "--bank: holds what its own teachers say; give them by --teachers, as --teachers=RUN/teachers"
+        )
+    hashes = [teacher.content_hash(path) for path in given or context.teacher_paths()]
+    of = bank.key(context.data, chosen.seed, hashes)
+    store.read(chosen.bank, of, bank.views(chosen.views))
+
+
+def _will_be_read(context, names):
+    """Whether some stage with work to do reads the bank of the teachers."""
+    return any(
+        stages.STAGES["bank"] in stages.STAGES[name].needs(context) and will_run(context, name, names)
+        for name in names
+    )
+
+
+def _to_be_stored(context, names, teachers):
+    """How many bytes of logits the stages will write, of so many teachers and of the assistants."""
+    links = len(context.settings.assistant)
+    banks = [("bank", context.bank_folder, teachers)]
+    banks += [("assistant", context.assistant_bank(index), 1) for index in range(links)]
+    if links and not will_run(context, "assistant", names):
+        banks.append(("student", context.assistant_bank(links - 1), 1))
+    size = 0
+    for name, folder, count in banks:
+        if will_run(context, name, names):
+            wanted = bank.plan(context.data, context.settings.views, count)
+            # What was made of other inputs is set aside, and goes on taking its place.
+            anew = any(
+                record.outdated(context, stages.STAGES[stage]).startswith(record.OTHER_INPUTS)
+                for stage in ("teachers", name)
+            )
+            missing = wanted.shards() if anew else shards.unfinished(folder, wanted)
+            size += sum(map(wanted.shard_bytes, missing))
+    return size
 
 
 def _check_stages(context, names, given):

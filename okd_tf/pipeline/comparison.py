@@ -44,7 +44,7 @@ def run(chosen, strategies, trials, sample):
     _check_searches(context, strategies, trials, drawn)
     record.describe(context)
     for name in ("teachers", "bank", "assistant"):
-        record.complete(context, stages.STAGES[name])
+        stages.complete(context, name)
     trained = [
         _student_of(context, _fixed(context, architecture), f"sample/{number:02}")[1]
         for number, architecture in enumerate(drawn)

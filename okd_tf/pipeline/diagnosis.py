@@ -65,6 +65,7 @@ def _measured(context):
     for name, split in parts.items():
         progress.say(f"teachers: diagnosis on {page.TITLES[name]}, {len(split):,} images")
         logits = context.ensemble.logits(split.images)
+        context.ensemble.refuse_what_is_not_finite(logits, split.ids, f"{page.TITLES[name]} example")
         found[name] = diagnosis.diagnose(logits, split.labels)
         scalars.write(
             context.workdir / "logs" / "teachers" / "ensemble",

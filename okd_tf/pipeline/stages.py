@@ -285,3 +285,15 @@ STAGES = {
         ),
     )
 }
+
+
+def complete(context: Context, name: str) -> None:
+    """Runs a stage unless it is complete; brings run.json up to date, checks the bank if that is asked for.
+
+    Raises:
+        UserError: a stage that it needs is not complete, or what its work raises.
+    """
+    record.complete(context, STAGES[name])
+    record.describe_teachers(context)
+    if name == "bank" and context.settings.check_bank:
+        work.check_bank(context)

@@ -107,6 +107,8 @@ def train_assistants(context):
         if not assistant.is_trained(folder, index):
             # As of the teachers: another trial has the same assistants.
             seed = seeds.derive(chosen.seed, "assistant", index)
+            # What one that was lost has said is not what the one in its place says.
+            files.remove(context.assistant_bank(index))
             _store_what_is_said(context, index)
             assistant.train(
                 context.data,

@@ -37,6 +37,11 @@ class Bilevel:
         """Of the training batches."""
         return self.training.batch_size
 
+    @property
+    def failure(self):
+        """Why the batches of one could not be made, or None."""
+        return self.training.failure or self.validation.failure
+
     def dataset(self, start, stop):
         """Pairs (training batch, validation batch) of the steps start..stop-1."""
         return tf.data.Dataset.zip(self.training.dataset(start, stop), self.validation.dataset(start, stop))

@@ -5,7 +5,8 @@ at one teacher; here at the ensemble, and every link learns with the loss of the
 
     assistant/assistant_00.keras   the first link, and so on
     assistant/bank_00/             what it says of the views, for who is next: a bank of one teacher
-    assistant/metrics.json         validation figures of each link, by the name of its file
+    assistant/metrics.json         of each link, by the name of its file: validation figures, its own hash and
+                                   that of the link it learnt from
 """
 
 import pathlib
@@ -26,9 +27,12 @@ def bank_folder(folder, index):
 
 
 def is_trained(folder, index):
-    """Whether it is there, as it was when its figures were written."""
-    own = path(folder, index)
-    return own.exists() and _metrics(folder).get(own.stem, {}).get("sha256") == files.sha256(own)
+    """Whether it is there, as when its figures were written, and learnt from the link that is there."""
+    own, before = path(folder, index), _before(folder, index)
+    if not own.exists() or (before and not before.exists()):
+        return False
+    entry = _metrics(folder).get(own.stem, {})
+    return all(entry.get(name) == value for name, value in _hashes(own, before).items())
 
 
 def train(
@@ -80,9 +84,24 @@ def train(
         title=f"assistant {index + 1} ({backbone}, {loss.name})",
         save_to=own,
     )
-    entry = {"backbone": backbone, "width": width, "sha256": files.sha256(own), **trained.metrics()}
-    files.write_json(_metrics_path(folder), {**_metrics(folder), own.stem: entry})
+    record(folder, index, backbone=backbone, width=width, **trained.metrics())
     recipe.finish(work)
+
+
+def record(folder, index, **figures):
+    """Writes the figures of a link whose file is there."""
+    own = path(folder, index)
+    entry = {**figures, **_hashes(own, _before(folder, index))}
+    files.write_json(_metrics_path(folder), {**_metrics(folder), own.stem: entry})
+
+
+def _before(folder, index):
+    """The file of the link before; the first has none, its teachers are an input of the stage."""
+    return path(folder, index - 1) if index else None
+
+
+def _hashes(own, before):
+    return {"sha256": files.sha256(own), "taught_by": files.sha256(before) if before else ""}
 
 
 def _metrics_path(folder):

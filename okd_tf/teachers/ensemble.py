@@ -59,6 +59,23 @@ class Ensemble:
         """One teacher's logits [examples, classes] for images uint8 [examples, height, width, channels]."""
         return self._predictors[index].logits(images)
 
+    def refuse_what_is_not_finite(self, logits, ids, what):
+        """Raises UserError, naming teacher and example, unless all logits are finite.
+
+        Args:
+            logits: what the teachers said, [teachers, examples, classes].
+            ids: of the examples, [examples].
+            what: the examples are, as "training example".
+        """
+        finite = np.isfinite(logits)
+        if finite.all():
+            return
+        index, row, output = np.argwhere(~finite)[0]
+        raise errors.UserError(
+            f"teacher {index + 1} ({self.teachers[index].path}): logit {output} of {what} {ids[row]} is "
+            f"{logits[index, row, output]} and not a finite number; leave this teacher out, or mend it"
+        )
+
     def live(self, pixels):
         """Pixels float32 [batch, height, width, channels] -> logits [batch, teachers, classes], traceable."""
         return tf.stack([teacher(pixels) for teacher in self.teachers], axis=1)

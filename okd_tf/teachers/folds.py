@@ -68,7 +68,11 @@ def is_foreign(ids: np.ndarray, held_out: HeldOut | None) -> bool:
 
 
 def check_batch(examples: int, folds: int, batch_size: int) -> None:
-    """Raises UserError when what is left to a teacher is smaller than one batch."""
+    """Raises UserError when a part is empty, or what is left to a teacher smaller than one batch."""
+    if folds > examples:
+        raise errors.UserError(
+            f"--teacher_folds: {folds} parts of {examples} training examples leave some empty; use fewer"
+        )
     left = examples - -(-examples // folds)
     if left < batch_size:
         raise errors.UserError(
@@ -132,7 +136,7 @@ def _is_record(held_out: Any) -> bool:
     return (
         isinstance(held_out, dict)
         and set(held_out) == {*numbers, "split"}
-        and all(isinstance(held_out[name], int) for name in numbers)
+        and all(type(held_out[name]) is int for name in numbers)
         and isinstance(held_out["split"], str)
         and 0 <= held_out["part"] < held_out["folds"] >= 2
     )

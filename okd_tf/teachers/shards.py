@@ -1,13 +1,13 @@
-"""The bank's files: logits in shards that are written whole, summed, checked and read back through maps.
+"""The bank's files: logits in shards that are written whole, summed and checked; `store` reads them back.
 
     bank.json                         what is stored, and of what (`Plan`)
     train/view_000_rows_0000000.f16   little-endian float16 [rows, teachers, classes] of one view, no header
-    val/...
+    val/view_000_rows_0000000.f16     likewise of the validation examples, as they are
     seen.u8                           uint8 [teachers, train rows]: 1 where a teacher trained on the example
     shards.sha256                     one line a finished file, as `sha256sum --check` takes it
 
-A shard is there when its line is: the line is written after the file has its name. So a killed fill goes on
-with the first shard that has none. `store` reads it all back.
+A logit is kept as how far it is below its teacher's largest (`relative`). A shard is there when its line is:
+the line is written after the file has its name. So a killed fill goes on with the first shard that has none.
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ import numpy as np
 
 from okd_tf import errors, files
 
-FORMAT = 2
+FORMAT = 3
 SHARD_ROWS = 4096  # a minute's work of large teachers at most, and few enough files
 
 SEEN = "seen.u8"
@@ -100,7 +100,7 @@ def fill(
     Args:
         folder: the bank's.
         plan: what to write.
-        logits: gives the rows of a shard; clipped to what float16 holds.
+        logits: gives the rows of a shard.
         seen: bool [teachers, train rows], whether a teacher has trained on an example.
         done: called after each shard that was written.
 
@@ -114,18 +114,34 @@ def fill(
     files.require_space(folder, sum(map(plan.shard_bytes, missing)), "the view bank")
     verify(folder, plan)
     files.write_json(folder / _PLAN, {"format": FORMAT, **dataclasses.asdict(plan)})
-    limit = np.finfo(np.float16).max
     if seen.shape != (plan.teachers, plan.rows["train"]):
         raise ValueError(f"seen: {seen.shape} is not [teachers, train rows]")
     for shard in missing:
         content = logits(shard.part, shard.view, shard.start, shard.stop)
-        stored = np.clip(content, -limit, limit).astype("<f2").tobytes()
+        stored = _encoded(content).tobytes()
         if len(stored) != plan.shard_bytes(shard):
             raise ValueError(f"{shard.name}: {content.shape} are not the logits of its rows")
         _write_summed(folder, shard.name, stored)
         done(shard)
     # Last: where it is, all is.
     _write_summed(folder, SEEN, seen.astype(np.uint8).tobytes())
+
+
+def relative(logits: np.ndarray) -> np.ndarray:
+    """How far each logit is below the largest of its row, 0 or less: [..., classes] -> the same.
+
+    A softmax takes it for the logits. float16 is finest near zero, so that it keeps best what weighs most,
+    and however large the logits are, who is right stays so.
+    """
+    return logits - logits.max(axis=-1, keepdims=True)
+
+
+def _encoded(logits: np.ndarray) -> np.ndarray:
+    limits = np.finfo(np.float16)
+    below = relative(logits)
+    rounded = np.maximum(below, limits.min).astype("<f2")
+    # Two that differ stay different, so that no other class becomes the largest.
+    return np.where(below < 0, np.minimum(rounded, -limits.smallest_subnormal), rounded).astype("<f2")
 
 
 def _write_summed(folder: pathlib.Path, name: str, content: bytes) -> None:

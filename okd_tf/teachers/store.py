@@ -54,7 +54,11 @@ class Store:
         return content.reshape(self.plan.teachers, self.plan.rows["train"]).astype(bool)
 
     def reader(self, part: str) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
-        """(rows int64 [batch], views int64 [batch]) of a split -> float32 [batch, teachers, classes]."""
+        """(rows int64 [batch], views int64 [batch]) of a split -> float32 [batch, teachers, classes].
+
+        They are logits as `shards.relative` gives them. The reader raises UserError, naming the file, when a
+        shard is gone or was cut short meanwhile.
+        """
 
         def rows_of_views(rows: np.ndarray, views: np.ndarray) -> np.ndarray:
             logits = np.empty((len(rows), self.plan.teachers, self.plan.classes), "<f2")
@@ -79,12 +83,25 @@ class _File:
 
     def __init__(self, path: pathlib.Path):
         self._path = path
-        self._descriptor = os.open(path, os.O_RDONLY)
+        try:
+            self._descriptor = os.open(path, os.O_RDONLY)
+        except OSError as error:
+            raise self._failure(error.strerror) from None
 
     def read_into(self, place: np.ndarray, offset: int) -> None:
         """Fills an array with the bytes at an offset."""
-        if os.preadv(self._descriptor, [place.data], offset) != place.nbytes:
-            raise errors.UserError(f"{self._path}: was cut short while it was read; run the bank stage again")
+        try:
+            count = os.preadv(self._descriptor, [place.data], offset)
+        except OSError as error:
+            raise self._failure(error.strerror) from None
+        if count != place.nbytes:
+            raise self._failure("it was cut short")
+
+    def _failure(self, why: str | None) -> errors.UserError:
+        return errors.UserError(
+            f"{self._path}: cannot be read any more: {why}; run the bank stage again, and then this one, "
+            "which goes on"
+        )
 
     def __del__(self) -> None:
         if hasattr(self, "_descriptor"):

@@ -4,6 +4,7 @@ All that lies between is in the call: resizing, value range, normalisation, the 
 the order of the classes.
 """
 
+import functools
 import hashlib
 import pathlib
 import shutil
@@ -116,10 +117,25 @@ def read(path, data: splits.Splits):
 
 def content_hash(path):
     """SHA-256 of a teacher: of the network's bytes alone, or if it has a manifest of the hashes of both."""
-    network, own = files.sha256(path), manifest.path(path)
+    own = manifest.path(path)
+    network = _hash_as_of(path, _stamps(path))
     if not own.exists():
         return network
     return hashlib.sha256(f"{network} {files.sha256(own)}".encode()).hexdigest()
+
+
+def _stamps(path):
+    """What tells a file, or the files of a folder, from what was there before."""
+    path = pathlib.Path(path)
+    inside = sorted(path.rglob("*")) if path.is_dir() else [path]
+    found = ((file, file.stat()) for file in inside)
+    return tuple((file, stat.st_ino, stat.st_size, stat.st_mtime_ns) for file, stat in found)
+
+
+@functools.lru_cache(maxsize=256)
+def _hash_as_of(path, stamps):
+    """Large files are read once, though every stage asks for their hashes."""
+    return files.sha256(path)
 
 
 def copy(path, target):

@@ -4,6 +4,7 @@ State is the global step and a flat list of variables; batches are a pure functi
 was killed goes on from its last checkpoint to where it would have come.
 """
 
+import contextlib
 import math
 import pathlib
 import time
@@ -32,7 +33,7 @@ def fit(
 
     Args:
         model: has `train_step(batch)`, `optimizer_variables()` and `scalars()`, as `Classifier` does.
-        batches: has `steps_per_epoch`, `batch_size` and `dataset(start, stop)`, as `Batches` does.
+        batches: has `steps_per_epoch`, `batch_size`, `failure` and `dataset(start, stop)`, as `Batches` does.
         epochs: length of the whole training.
         folder: where `history.csv` and `checkpoints/` are kept.
         title: what to call this training on screen.
@@ -46,7 +47,8 @@ def fit(
         The history: a list of one dict per epoch.
 
     Raises:
-        UserError: a loss or weight is not finite; the last checkpoint holds the state before.
+        UserError: a loss or weight is not finite, or a batch cannot be made any more; the last checkpoint
+            holds the state before.
     """
     folder = pathlib.Path(folder)
     strategy = strategy or tf.distribute.get_strategy()
@@ -66,31 +68,43 @@ def fit(
     shown.start(step)
     callback_list.on_train_begin()
     saved_at = epoch_started = time.monotonic()
-    while step < steps:
-        epoch, within = divmod(step, batches.steps_per_epoch)
-        if within == 0:
-            model.reset_metrics()
-            callback_list.on_epoch_begin(epoch)
-        count = min(steps_per_execution, batches.steps_per_epoch - within)
-        execute(iterator, tf.constant(count))
-        step += count
-        shown.step(step)
-        if step % batches.steps_per_epoch == 0:
-            logs = _logs(model) | (at_epoch_end() if at_epoch_end else {})
-            _refuse_what_is_not_finite(logs, finite, step)
-            now = time.monotonic()
-            rows.append({"epoch": epoch + 1, "step": step, "seconds": now - epoch_started, **logs})
-            epoch_started = now
-            history.write(folder / "history.csv", rows)
-            callback_list.on_epoch_end(epoch, logs)
-            shown.epoch(step, logs)
-        if time.monotonic() - saved_at > checkpoint_seconds or step == steps:
-            _refuse_what_is_not_finite(_logs(model), finite, step)
-            checkpointer.save(step)
-            saved_at = time.monotonic()
+    with _telling(batches):
+        while step < steps:
+            epoch, within = divmod(step, batches.steps_per_epoch)
+            if within == 0:
+                model.reset_metrics()
+                callback_list.on_epoch_begin(epoch)
+            count = min(steps_per_execution, batches.steps_per_epoch - within)
+            execute(iterator, tf.constant(count))
+            step += count
+            shown.step(step)
+            if step % batches.steps_per_epoch == 0:
+                logs = _logs(model) | (at_epoch_end() if at_epoch_end else {})
+                _refuse_what_is_not_finite(logs, finite, step)
+                now = time.monotonic()
+                rows.append({"epoch": epoch + 1, "step": step, "seconds": now - epoch_started, **logs})
+                epoch_started = now
+                history.write(folder / "history.csv", rows)
+                callback_list.on_epoch_end(epoch, logs)
+                shown.epoch(step, logs)
+            if time.monotonic() - saved_at > checkpoint_seconds or step == steps:
+                _refuse_what_is_not_finite(_logs(model), finite, step)
+                checkpointer.save(step)
+                saved_at = time.monotonic()
     callback_list.on_train_end()
     # As they were written: a run that was resumed has read the rows before back.
     return history.read(folder / "history.csv", epochs)
+
+
+@contextlib.contextmanager
+def _telling(batches):
+    """Raises why a batch could not be made in place of TensorFlow's error about it."""
+    try:
+        yield
+    except tf.errors.OpError:
+        if batches.failure:
+            raise batches.failure from None
+        raise
 
 
 def _executor(model, strategy):

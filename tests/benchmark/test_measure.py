@@ -182,3 +182,11 @@ def test_what_cannot_be_used_is_one_line(flags, expected):
     assert line.startswith("error: ")
     assert expected in line
     assert "Traceback" not in done.stderr
+
+
+def test_flags_that_cannot_be_used_leave_the_results_of_before(tmp_path):
+    path = tmp_path / "out.json"
+    path.write_text("[]")
+    assert _run("--what=ce", f"--json={path}", "--batch_size=16", "--train_examples=8").returncode == 2
+    assert path.read_text() == "[]"
+    assert list(tmp_path.iterdir()) == [path]

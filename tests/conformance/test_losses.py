@@ -75,6 +75,15 @@ def test_gradient_is_finite_sums_to_zero_over_classes_and_leaves_the_teachers(na
     np.testing.assert_allclose(gradient.sum(axis=1), np.zeros(BATCH), atol=1e-5)
 
 
+def test_a_constant_added_to_all_logits_of_a_teacher_changes_nothing(name, batch, rng):
+    labels, student, teachers = batch
+    louder = teachers + rng.normal(size=(BATCH, TEACHERS, 1)).astype(np.float32)
+    value = KD_LOSSES[name](labels, student, teachers, 2.0, 0.3)
+    np.testing.assert_allclose(
+        KD_LOSSES[name](labels, student, louder, 2.0, 0.3), value, rtol=1e-4, atol=1e-5
+    )
+
+
 def _extreme_batch():
     """Every example of a sure student, sure teachers and a label, right or wrong, up to 10,000 apart."""
     rows = np.concatenate([scale * np.eye(CLASSES) for scale in (1e4, -1e4, 1.0)]).astype(np.float32)

@@ -186,6 +186,7 @@ class _SpikedBatches:
     def __init__(self, inner, factor):
         self._inner, self._factor = inner, factor
         self.steps_per_epoch, self.batch_size = inner.steps_per_epoch, inner.batch_size
+        self.failure = None
 
     def dataset(self, start, stop):
         factors = [self._factor if step == SPIKE else 1.0 for step in range(start, stop)]

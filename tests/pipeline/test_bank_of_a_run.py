@@ -7,7 +7,7 @@ import pytest
 import tiny
 
 from okd_tf import errors, settings
-from okd_tf.pipeline import check, record, shared, stages, work
+from okd_tf.pipeline import check, shared, stages, work
 
 DATA = tiny.make_splits()
 
@@ -31,7 +31,7 @@ def _context(workdir, given, **changes):
 
 def _complete(context):
     for name in ("teachers", "bank"):
-        record.complete(context, stages.STAGES[name])
+        stages.complete(context, name)
     return context
 
 
@@ -70,6 +70,36 @@ def test_a_bank_of_something_else_is_refused_before_any_work(finished, given, tm
     assert not (tmp_path / "other").exists()
 
 
+def _break_off(bank):
+    (bank / "train/view_001_rows_0000000.f16").unlink()
+
+
+def _flip_a_bit(bank):
+    shard = bank / "train/view_001_rows_0000000.f16"
+    content = bytearray(shard.read_bytes())
+    content[7] ^= 4
+    shard.write_bytes(content)
+
+
+@pytest.mark.parametrize(("damage", "said"), [(_break_off, "missing or cut short"), (_flip_a_bit, "damaged")])
+def test_a_bank_that_cannot_be_read_is_refused_before_any_work(copied, given, tmp_path, damage, said):
+    damage(copied / "bank")
+    context = _context(tmp_path / "other", given, bank=str(copied / "bank"))
+    with pytest.raises(errors.UserError, match=f"view_001_rows_0000000.f16: {said}"):
+        check.check(context, ("teachers", "bank", "search"))
+
+
+def test_a_bank_and_teachers_that_nothing_has_to_read_any_more_may_be_gone(copied, given, tmp_path):
+    mine = shutil.copytree(given[0], tmp_path / "mine")
+    context = _context(tmp_path / "other", (str(mine),), bank=str(copied / "bank"))
+    _complete(context)
+    shutil.rmtree(copied / "bank")
+    shutil.rmtree(mine)
+    check.check(context, ("teachers", "bank", "report"))
+    with pytest.raises(errors.UserError, match="no view bank there"):
+        check.check(context, ("teachers", "bank", "search"))
+
+
 def test_another_bank_put_in_the_place_of_the_run_s_own_is_refused_when_read(copied, given, tmp_path):
     other = _complete(_context(tmp_path / "other", given, seed=1))
     shutil.rmtree(copied / "bank")
@@ -81,9 +111,7 @@ def test_another_bank_put_in_the_place_of_the_run_s_own_is_refused_when_read(cop
 
 def test_a_flipped_bit_is_found_before_anything_is_trained_on_it(copied, given):
     shard = copied / "bank/train/view_001_rows_0000000.f16"
-    content = bytearray(shard.read_bytes())
-    content[7] ^= 4
-    shard.write_bytes(content)
+    _flip_a_bit(copied / "bank")
     with pytest.raises(errors.UserError, match=f"{shard.name}: damaged"):
         _context(copied, given).training_batches("oracle", "any")
     shard.unlink()
@@ -111,10 +139,45 @@ def test_a_check_of_what_is_not_stored_is_refused(given, tmp_path, names, change
         check.check(context, names)
 
 
-def test_a_disk_too_small_for_the_bank_is_refused_before_teachers_are_trained(tmp_path, monkeypatch):
-    free = 2 * 3 * (3 * 36 + 18) * 7 - 1  # for seven teachers
-    monkeypatch.setattr(shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(free, 0, free))
+BYTES = 2 * 3 * (3 * 36 + 18)  # of what one teacher says
+
+
+@pytest.fixture
+def disk(monkeypatch):
+    """Sets how many bytes are free."""
+
+    def free(count):
+        monkeypatch.setattr(shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(count, 0, count))
+
+    return free
+
+
+def test_a_disk_too_small_for_the_bank_is_refused_before_teachers_are_trained(tmp_path, disk):
+    disk(7 * BYTES - 1)
     check.check(_context(tmp_path / "run", (), num_teachers=6), ("teachers", "bank"))
     with pytest.raises(errors.UserError, match="the view bank needs"):
         check.check(_context(tmp_path / "run", (), num_teachers=7), ("teachers", "bank"))
     assert not (tmp_path / "run").exists()
+
+
+def test_a_bank_that_is_there_needs_no_room_and_one_of_other_inputs_all_of_it(copied, given, disk):
+    disk(0)
+    names = ("teachers", "bank")
+    check.check(_context(copied, given), names)
+    disk(2 * BYTES - 1)
+    for changes in ({"seed": 1}, {"teachers": (given[0] + "/1.keras", given[0] + "/0.keras")}):
+        with pytest.raises(errors.UserError, match="the view bank needs"):
+            check.check(_context(copied, changes.pop("teachers", given), **changes), names)
+    _break_off(copied / "bank")
+    disk(2 * 36 * 2 * 3)
+    check.check(_context(copied, given), names)
+
+
+def test_room_is_needed_for_what_assistants_say(copied, given, disk):
+    names = ("teachers", "bank", "assistant", "student")
+    context = _context(copied, given, assistant=("resnet8", "resnet8"))
+    disk(2 * BYTES)
+    assert check._to_be_stored(context, names, 2) == 2 * BYTES
+    disk(2 * BYTES - 1)
+    with pytest.raises(errors.UserError, match="the view bank needs"):
+        check._check_bank(context, names, [])

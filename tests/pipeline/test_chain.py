@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import tiny
 
-from okd_tf import files, settings
+from okd_tf import settings
 from okd_tf.pipeline import shared, work
 from okd_tf.student import distill
-from okd_tf.teachers import assistant
+from okd_tf.teachers import assistant, shards
 
 DATA = tiny.make_splits()
 CHAIN = ("resnet14", "resnet8")
@@ -30,20 +30,23 @@ def _save(seed, path):
     _network(seed).save(path)
 
 
+def _assert_heard(heard, said):
+    """Stored as float16, or not stored."""
+    np.testing.assert_allclose(shards.relative(heard), shards.relative(said), rtol=2e-3, atol=2e-3)
+
+
 class _Trainings:
     """In the place of training: what each would have learnt from, and a network that was not trained."""
 
     def __init__(self):
         self.heard = {}
         self.seeds = {}
+        self.weights = 10  # seed of the first assistant's
 
     def assistant(self, data, training, loss, *, index, backbone, seed, folder, **arguments):
         self._note(f"assistant {index} {backbone}", training, loss, seed)
-        path = assistant.path(folder, index)
-        _save(10 + index, path)
-        there = files.read_json(folder / "metrics.json") if index else {}
-        entry = {"sha256": files.sha256(path)}
-        files.write_json(folder / "metrics.json", {**there, path.stem: entry})
+        _save(self.weights + index, assistant.path(folder, index))
+        assistant.record(folder, index)
 
     def student(self, architecture, loss, data, training, *, seed, **arguments):
         self._note("student", training, loss, seed)
@@ -89,8 +92,7 @@ def test_the_teachers_teach_the_first_link_it_the_second_and_the_last_the_studen
     for who, networks in expected.items():
         batch, heard = trainings.heard[who]
         said = [_network(seed)(batch["image"]).numpy() for seed in networks]
-        # Stored as float16.
-        np.testing.assert_allclose(heard, np.stack(said, axis=1), rtol=2e-3, atol=2e-3)
+        _assert_heard(heard, np.stack(said, axis=1))
 
 
 @pytest.mark.slow
@@ -105,6 +107,19 @@ def test_a_link_that_is_there_is_not_trained_again_and_comes_out_the_same_in_eve
     assert list(trainings.seeds) == [second, "student"]
     assert trainings.seeds[second] == before[second] != before["student"]
     assert trainings.seeds["student"] != before["student"]
+
+
+def test_a_lost_link_that_comes_out_otherwise_is_heard_as_it_is_and_the_next_learns_again(workdir, trainings):
+    _run(workdir, work.fill_bank, work.train_assistants, work.train_student)
+    trainings.heard.clear()
+    assistant.path(workdir / "assistant", 0).unlink()
+    trainings.weights = 20
+    _run(workdir, work.train_assistants, work.train_student)
+    expected = {"assistant 0 resnet14": (0, 1), "assistant 1 resnet8": (20,), "student": (21,)}
+    assert list(trainings.heard) == list(expected)
+    for who, networks in expected.items():
+        batch, heard = trainings.heard[who]
+        _assert_heard(heard, np.stack([_network(seed)(batch["image"]).numpy() for seed in networks], axis=1))
 
 
 def _stored(workdir):
@@ -134,7 +149,7 @@ def test_without_a_chain_the_teachers_teach_the_student(workdir, trainings):
     batch, heard = trainings.heard["student"]
     assert heard.shape == (9, 2, tiny.CLASSES)
     said = np.stack([_network(seed)(batch["image"]).numpy() for seed in (0, 1)], axis=1)
-    np.testing.assert_allclose(heard, said, rtol=2e-3, atol=2e-3)
+    _assert_heard(heard, said)
 
 
 @pytest.mark.slow
@@ -147,6 +162,6 @@ def test_a_run_that_borrows_teachers_borrows_their_assistants_and_leaves_their_f
     assert list(trainings.heard) == ["student"]
     batch, heard = trainings.heard["student"]
     expected = _network(11)(batch["image"]).numpy()[:, np.newaxis]
-    np.testing.assert_allclose(heard, expected, rtol=2e-3, atol=2e-3)
+    _assert_heard(heard, expected)
     assert not any("assistant" in str(path) for path, *_ in work.evaluated(borrowing))
     assert [name for *_, name in work.evaluated(origin)] == ["", "", "assistant_00", "assistant_01"]

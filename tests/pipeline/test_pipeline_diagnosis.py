@@ -1,33 +1,31 @@
 """The diagnosis of a run: two small teachers in a workdir, asked about tiny splits."""
 
 import json
+import types
 
 import numpy as np
 import pytest
 import tiny
 
-from okd_tf import settings
+from okd_tf import errors, settings
 from okd_tf.pipeline import diagnosis as diagnosing
 from okd_tf.pipeline import shared
-from okd_tf.teachers import bank, diagnosis, store
+from okd_tf.teachers import bank, diagnosis, ensemble, store
 
 
-class _Made:
+class _Made(ensemble.Ensemble):
     """Teachers as they are asked: logits that depend on the pixels, in a class order of their own."""
 
     def __init__(self, orders):
         self._orders = orders
+        self.teachers = [
+            types.SimpleNamespace(params=7, path=f"teacher_{index:02}") for index in range(len(orders))
+        ]
         self.asked = 0
-
-    def __len__(self):
-        return len(self._orders)
-
-    def params(self):
-        return [7] * len(self)
 
     def logits(self, images):
         self.asked += 1
-        return np.stack([self.one(index, images) for index in range(len(self))])
+        return super().logits(images)
 
     def one(self, index, images):
         # Brighter images are of higher classes; the border that a view may have darkens it.
@@ -137,3 +135,22 @@ def test_doubts_regime_and_page_are_said_on_screen_and_on_the_page(tmp_path, cap
         assert text in printed
         assert text in page
     assert f"diagnosis: {tmp_path / 'teachers' / 'diagnosis.md'}" in printed
+
+
+def test_a_logit_that_is_not_finite_names_the_teacher_and_the_image_and_nothing_is_written(
+    tmp_path, monkeypatch
+):
+    context = _context(tmp_path)
+    asked, last = context.ensemble.one, context.data.test.images[-1]
+
+    def broken(index, images):
+        logits = asked(index, images)
+        if index == 1:
+            logits[(images == last).all(axis=(1, 2, 3)), 2] = np.inf
+        return logits
+
+    monkeypatch.setattr(context.ensemble, "one", broken)
+    said = f"teacher 2 .teacher_01.: logit 2 of test example {context.data.test.ids[-1]} is inf"
+    with pytest.raises(errors.UserError, match=said):
+        diagnosing.write(context)
+    assert not list((tmp_path / "teachers").glob("diagnosis*"))

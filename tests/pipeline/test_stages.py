@@ -11,7 +11,7 @@ from okd_tf import backbones, errors, files, pipeline, settings
 from okd_tf.arch import space, spec
 from okd_tf.export import student as exporting
 from okd_tf.pipeline import record, shared, stages
-from okd_tf.teachers import diagnosis, folds, shards, teacher
+from okd_tf.teachers import assistant, diagnosis, folds, shards, teacher
 
 MADE = set(settings.STAGES) - {"report", "assistant"}
 CHAIN = {"assistant": ("resnet14", "resnet8")}
@@ -72,12 +72,11 @@ class _Works:
         files.write_json(context.workdir / name / "candidates.json", [])
 
     def assistant(self, context, name):
-        chain, found = context.settings.assistant, {}
+        chain = context.settings.assistant
         for index, backbone in enumerate(chain):
-            path = context.workdir / name / f"assistant_{index:02}.keras"
-            files.write_text(path, f"{backbone} {chain}")
-            found[path.stem] = {"backbone": backbone, "params": 8, "sha256": files.sha256(path)}
-        files.write_json(context.workdir / name / "metrics.json", found)
+            folder = context.workdir / name
+            files.write_text(assistant.path(folder, index), f"{backbone} {chain}")
+            assistant.record(folder, index, backbone=backbone, params=8)
 
     def student(self, context, name):
         if context.settings.train_loss == "mutual":

@@ -46,7 +46,7 @@ def test_stored_logits_are_the_live_teachers_on_the_pixels_of_the_batch(written,
     shown = set()
     # Four epochs: the views come round again in the last.
     for batch in stream.dataset(0, 4 * stream.steps_per_epoch):
-        live = teachers.live(batch["image"]).numpy()
+        live = shards.relative(teachers.live(batch["image"]).numpy())
         shown |= set(batch["view"].numpy().tolist())
         # float16 keeps eleven bits.
         np.testing.assert_allclose(batch["teacher_logits"], live, rtol=2**-10, atol=1e-3)
@@ -83,13 +83,20 @@ def test_views_of_an_image_are_told_apart(written, data):
 def test_validation_images_are_shown_as_they_are(written, teachers, data):
     stream = batches.Batches(data.val, 9, seed=5, teacher_logits=written.reader("val"))
     for batch in stream.dataset(0, 2):
-        live = teachers.live(batch["image"]).numpy()
+        live = shards.relative(teachers.live(batch["image"]).numpy())
         np.testing.assert_allclose(batch["teacher_logits"], live, rtol=2**-10, atol=1e-3)
 
 
 def test_a_checked_bank_is_off_by_rounding_only(written, teachers, data):
     largest = bank.check(written, teachers, data, VIEW_SEED, 12, seed=0)
     assert 0 < largest < bank.TOLERANCE * 10
+
+
+def test_large_logits_pass_the_check_as_well(tmp_path, teachers, data, monkeypatch):
+    asked = teachers.one
+    monkeypatch.setattr(teachers, "one", lambda index, images: 3e4 * asked(index, images) + 7e5)
+    written = _write(tmp_path, teachers, data)
+    bank.check(written, teachers, data, VIEW_SEED, 12, seed=0)
 
 
 def test_a_bank_of_other_teachers_or_views_does_not_pass_the_check(written, teachers, networks, data):
@@ -120,7 +127,9 @@ def test_a_logit_that_is_not_finite_names_teacher_example_and_view(
         return logits
 
     monkeypatch.setattr(teachers, "one", broken)
-    with pytest.raises(errors.UserError, match=rf"teacher 2: logit 2 of train example 5, view 0, is {bad} "):
+    with pytest.raises(
+        errors.UserError, match=rf"teacher 2 \(.*\): logit 2 of view 0 of train example 5 is {bad} "
+    ):
         _write(tmp_path, teachers, data)
     assert not shards.complete(tmp_path)
 
@@ -141,8 +150,8 @@ def test_views_may_be_all_there_are(tmp_path, teachers, data):
     stored, rows = _write(tmp_path, teachers, plain, 2), np.arange(len(data.train))
     one, other = (stored.reader("train")(rows, np.full(len(rows), view))[:, 0] for view in (0, 1))
     # The image and its mirror image, in an order of each example's own.
-    mirrored = teachers.one(0, data.train.images[:, :, ::-1])
-    plainly = teachers.one(0, data.train.images)
+    mirrored = shards.relative(teachers.one(0, data.train.images[:, :, ::-1]))
+    plainly = shards.relative(teachers.one(0, data.train.images))
     expected = np.sort(np.stack([mirrored, plainly]), axis=0)
     np.testing.assert_allclose(np.sort(np.stack([one, other]), axis=0), expected, rtol=2**-9, atol=1e-3)
 

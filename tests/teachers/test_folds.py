@@ -70,6 +70,8 @@ def test_what_is_left_to_a_teacher_must_be_a_batch():
     folds.check_batch(10, 3, batch_size=6)  # parts of 4, 3 and 3
     with pytest.raises(errors.UserError, match=r"^--teacher_folds: 3 leave a teacher 6 of 10 .*batch_size=7"):
         folds.check_batch(10, 3, batch_size=7)
+    with pytest.raises(errors.UserError, match=r"^--teacher_folds: 11 parts of 10 .* leave some empty"):
+        folds.check_batch(10, 11, batch_size=1)
 
 
 def test_what_was_written_beside_a_teacher_is_read_back(tmp_path):

@@ -9,6 +9,7 @@ import subprocess
 
 import numpy as np
 import pytest
+from scipy import special
 
 from okd_tf import errors, files
 from okd_tf.teachers import shards, store
@@ -25,10 +26,11 @@ SEEN = np.arange(20).reshape(2, 10) % 3 == 0
 
 
 def _logits(part, view, start, stop):
-    """A number of its own for every logit."""
+    """A number of its own for every logit but the first, which is the largest, at 0."""
     rows = np.arange(start, stop)[:, None, None]
     own = rows + 0.5 * np.arange(2)[:, None] + 0.125 * np.arange(3)
-    return own + 16.0 * view + (64.0 if part == "val" else 0.0)
+    own += 16.0 * view + (64.0 if part == "val" else 0.0)
+    return own * [0, -1, -1]
 
 
 @pytest.fixture(autouse=True)
@@ -72,7 +74,7 @@ def test_a_shard_that_is_cut_short_under_its_reader_is_named(bank):
     read = store.read(bank, PLAN.key, PLAN.views).reader("train")
     name = "train/view_001_rows_0000004.f16"
     os.truncate(bank / name, 30)
-    with pytest.raises(errors.UserError, match=f"{name}: was cut short"):
+    with pytest.raises(errors.UserError, match=f"{name}: cannot be read any more: it was cut short"):
         read(np.array([7]), np.array([1]))
 
 
@@ -207,11 +209,32 @@ def test_a_description_of_another_form_is_one_line_that_names_it(bank, broken):
         store.read(bank, PLAN.key, PLAN.views)
 
 
-def test_values_beyond_float16_are_clipped_and_not_infinite(tmp_path):
-    shards.fill(tmp_path, PLAN, lambda *shard: 1e9 * _logits(*shard) - 3e9, SEEN)
-    read = store.read(tmp_path, PLAN.key, PLAN.views).reader("train")(np.arange(10), np.zeros(10, int))
-    assert read.max() == np.finfo(np.float16).max
-    assert read.min() == -np.finfo(np.float16).max
+def _stored(folder, logits):
+    """Logits [rows, 2, 3] as they come back from a bank."""
+    plan = dataclasses.replace(PLAN, rows={"train": len(logits), "val": 1}, views={"train": 1, "val": 1})
+    seen = np.ones((2, len(logits)), bool)
+    shards.fill(folder, plan, lambda part, view, start, stop: logits[start:stop], seen)
+    rows = np.arange(len(logits))
+    return store.read(folder, plan.key, plan.views).reader("train")(rows, 0 * rows)
+
+
+@pytest.mark.parametrize("scale", [1e-6, 1.0, 1e5, 1e9])
+def test_whoever_is_right_stays_so_and_targets_stay_whatever_the_size_of_logits(tmp_path, scale, rng):
+    logits = (scale * rng.normal(size=(50, 2, 3))).astype(np.float32)
+    # Two in each row are as near as two numbers can be.
+    logits[:, :, 2] = np.nextafter(logits.max(axis=-1), np.float32(np.inf))
+    logits = logits[..., rng.permutation(3)]
+    stored = _stored(tmp_path, logits)
+    np.testing.assert_array_equal(stored.argmax(axis=-1), logits.argmax(axis=-1))
+    targets = special.softmax(logits.astype(np.float64) / 4, axis=-1)
+    np.testing.assert_allclose(special.softmax(stored / 4, axis=-1), targets, atol=1e-3)
+
+
+def test_equal_logits_stay_equal_and_none_is_infinite(tmp_path):
+    logits = np.array([[[5, 5, 1], [0, -1e9, 0]]] * 4, np.float32)
+    stored = _stored(tmp_path, logits)
+    limit = np.finfo(np.float16).min
+    np.testing.assert_array_equal(stored, [[[0, 0, -4], [0, limit, 0]]] * 4)
 
 
 def _disk(monkeypatch, free):

@@ -215,3 +215,12 @@ def test_keras_fit_gives_the_weights_of_the_loop(whole):
     )
     for mine, theirs in zip(model.network.weights, whole[0].network.weights, strict=True):
         np.testing.assert_allclose(mine, theirs, rtol=1e-6, atol=1e-7)
+
+
+def test_logits_that_cannot_be_read_any_more_end_in_the_reader_s_own_words(tmp_path):
+    def gone(rows, views):
+        raise errors.UserError("shard.f16: cannot be read any more")
+
+    stored = tiny.make_batches(DATA.train, 8, teacher_logits=gone)
+    with pytest.raises(errors.UserError, match=r"^shard\.f16: cannot be read any more$"):
+        _fit(tmp_path, stored)
