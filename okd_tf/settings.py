@@ -86,7 +86,9 @@ class Settings:
     )
 
     views: int = _option(
-        8, "augmented views of each example whose teacher logits are stored; 0: ask teachers live", minimum=0
+        8,
+        "augmented views of each example whose teacher logits are stored; 0: ask teachers live, of new views",
+        minimum=0,
     )
     bank: str = _option(
         "",
