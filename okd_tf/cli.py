@@ -14,6 +14,7 @@ from okd_tf import errors, files, quiet, settings
 
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
+STOPPED = "stopped; the same command goes on from the last checkpoint"
 
 
 def main(stages=None):
@@ -22,7 +23,7 @@ def main(stages=None):
     start(lambda: _run_stages(stages))
 
 
-def start(work, stopped="stopped; the same command goes on from the last checkpoint"):
+def start(work, stopped=STOPPED):
     """Runs a tool: parses the command line, then `work()`; what the user can mend ends in one line.
 
     `define` and the tool's own flags come before. `stopped` is said when the user interrupts it.
@@ -30,7 +31,7 @@ def start(work, stopped="stopped; the same command goes on from the last checkpo
     app.run(lambda argv: _run(argv, work, stopped), flags_parser=_parse)
 
 
-def _run(argv, work, stopped):
+def _run(argv, work, stopped=STOPPED):
     try:
         if argv[1:]:
             raise errors.UserError(
