@@ -12,6 +12,7 @@ from absl import app, flags, logging
 
 from okd_tf import errors, files, quiet, settings
 
+INPUTS = settings.INPUTS | {"student", "bank", "backbone"}  # what must be there when it is named
 EXIT_USER_ERROR = 2
 EXIT_INTERRUPTED = 130
 STOPPED = "stopped; the same command goes on from the last checkpoint"
@@ -62,6 +63,20 @@ def refuse_stages():
         raise errors.UserError("--stages: this tool has stages of its own; use tools/search.py to choose")
 
 
+def refuse_missing(chosen):
+    """Raises UserError naming an input that is not there, before the seconds that TensorFlow takes to import.
+
+    A workdir with results may need it no more; there, the stage that takes it says so.
+    """
+    if _used(pathlib.Path(chosen.workdir) / settings.STAGES_FILE):
+        return
+    for name in sorted(INPUTS):
+        given = getattr(chosen, name)
+        for path in given if isinstance(given, tuple) else [given]:
+            if _is_path(name, path) and not os.path.exists(path):
+                raise errors.UserError(f"--{name}: {path}: no such file or folder; mend the path")
+
+
 def _fail(error):
     print(f"error: {error}", file=sys.stderr)
     sys.exit(EXIT_USER_ERROR)
@@ -106,7 +121,9 @@ def resolve():
             f"{path}: no such file, but the workdir holds results; write the flags they were made with "
             "into it again, or add --redo with all flags of the run"
         )
-    return settings.Settings(**{name: _absolute(name, value(name)) for name in settings.FIELDS})
+    chosen = settings.Settings(**{name: _absolute(name, value(name)) for name in settings.FIELDS})
+    refuse_missing(chosen)
+    return chosen
 
 
 def _adopt(path):
@@ -183,11 +200,12 @@ def _absolute(name, value):
     """Paths of inputs as they are from any working directory, since the workdir keeps them."""
     if isinstance(value, tuple) and name in settings.INPUTS:
         return tuple(_absolute(name, path) for path in value)
-    paths = settings.INPUTS | {"workdir", "data_dir", "student", "bank"}
-    is_path = name in paths or (name == "backbone" and value.endswith(".keras"))
-    if is_path and value and "://" not in value:
-        return os.path.abspath(os.path.expanduser(value))
-    return value
+    return os.path.abspath(os.path.expanduser(value)) if _is_path(name, value) else value
+
+
+def _is_path(name, value):
+    named = name in INPUTS - {"backbone"} or name in ("workdir", "data_dir")
+    return bool(value) and (named or (name == "backbone" and value.endswith(".keras"))) and "://" not in value
 
 
 def import_tensorflow():

@@ -14,6 +14,9 @@ from okd_tf import cli, errors, pipeline, settings
 ROOT = pathlib.Path(__file__).parents[1]
 
 
+REFUSE_MISSING = cli.refuse_missing  # other tests name inputs that are nowhere
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _flags_of_a_tool():
     cli.define(settings.FIELDS)
@@ -26,6 +29,7 @@ def _flags_of_a_tool():
 def run(monkeypatch):
     """Runs a tool in this process; gives the (settings, stages) that reach the pipeline."""
     monkeypatch.setattr(cli, "import_tensorflow", lambda: None)
+    monkeypatch.setattr(cli, "refuse_missing", lambda chosen: None)
 
     def tool(*arguments, stages=None, work=lambda chosen: None):
         reached = []
@@ -301,6 +305,16 @@ def test_redo_accepts_the_contradiction_and_adopts_the_rest(run, workdir):
     run(f"--workdir={workdir}", "--seed=7", "--views=4", work=_keep)
     chosen, _ = run(f"--workdir={workdir}", "--seed=8", "--redo")
     assert (chosen.seed, chosen.views, chosen.redo) == (8, 4, True)
+
+
+@pytest.mark.parametrize("name", ["teachers", "arch", "student", "bank", "backbone"])
+def test_an_input_that_is_not_there_is_refused_by_its_flag_until_there_are_results(name, workdir, tmp_path):
+    path = str(tmp_path / "gone.keras")
+    chosen = settings.Settings(workdir=str(workdir), **{name: (path,) if name == "teachers" else path})
+    with pytest.raises(errors.UserError, match=f"^--{name}: {path}: no such file or folder"):
+        REFUSE_MISSING(chosen)
+    _keep(chosen)
+    REFUSE_MISSING(chosen)
 
 
 def test_a_positional_argument_is_refused(refused, workdir):
