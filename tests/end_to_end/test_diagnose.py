@@ -24,7 +24,7 @@ def run(tool, *flags):
     [
         ((), ("--teachers: none given", "train_teachers.py")),
         (("--stages=teachers",), ("--stages", "stages of its own")),
-        (("--student=mine.keras", "--teachers=mine.keras"), ("--student", "leave it out")),
+        ((f"--student={__file__}", f"--teachers={__file__}"), ("--student", "leave it out")),
     ],
 )
 def test_what_it_cannot_do_it_says_at_once_in_one_line_and_leaves_nothing(tmp_path, flags, words):
