@@ -10,12 +10,11 @@ import sys
 
 from absl import app, flags, logging
 
-from okd_tf import errors, files, quiet, settings
+from okd_tf import errors, files, lock, quiet, settings, stopping
 
 INPUTS = settings.INPUTS | {"student", "bank", "backbone"}  # what must be there when it is named
 EXIT_USER_ERROR = 2
-EXIT_INTERRUPTED = 130
-STOPPED = "stopped; the same command goes on from the last checkpoint"
+GOES_ON = "the same command goes on where it stopped"
 
 
 def main(stages=None):
@@ -24,15 +23,16 @@ def main(stages=None):
     start(lambda: _run_stages(stages))
 
 
-def start(work, stopped=STOPPED):
+def start(work, stopped=GOES_ON):
     """Runs a tool: parses the command line, then `work()`; what the user can mend ends in one line.
 
-    `define` and the tool's own flags come before. `stopped` is said when the user interrupts it.
+    `define` and the tool's own flags come before. `stopped` is said to who stops it, of how to go on.
     """
     app.run(lambda argv: _run(argv, work, stopped), flags_parser=_parse)
 
 
-def _run(argv, work, stopped=STOPPED):
+def _run(argv, work, stopped=GOES_ON):
+    stopping.install()
     try:
         if argv[1:]:
             raise errors.UserError(
@@ -41,20 +41,21 @@ def _run(argv, work, stopped=STOPPED):
         work()
     except errors.UserError as error:
         _fail(error)
-    except KeyboardInterrupt:
-        print(f"\n{stopped}", file=sys.stderr)
-        sys.exit(EXIT_INTERRUPTED)
+    except stopping.Stopped as stop:
+        print(f"{stop}; {stopped}", file=sys.stderr)
+        sys.exit(stop.exit_code)
 
 
 def _run_stages(stages):
     if stages is not None:
         refuse_stages()
     chosen = resolve()
-    import_tensorflow()
-    # After the flags are known to be good: these imports take seconds.
-    from okd_tf import pipeline
+    with lock.holding(chosen.workdir):
+        import_tensorflow()
+        # After the flags are known to be good: these imports take seconds.
+        from okd_tf import pipeline
 
-    pipeline.run(chosen, chosen.stages if stages is None else stages(chosen))
+        pipeline.run(chosen, chosen.stages if stages is None else stages(chosen))
 
 
 def refuse_stages():

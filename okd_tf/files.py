@@ -1,7 +1,7 @@
 """Files that never lie: written whole or not at all, read with errors that name the file.
 
-A write goes to a temporary name in the same folder, is flushed to the disk and renamed over the target, so
-a killed process or a full disk leaves the old file as it was.
+A write goes to a temporary name in the same folder, is flushed to the disk and renamed over the target, and
+the folder is flushed too: a killed process, a full disk or a power cut leaves the old file or the new one.
 """
 
 import contextlib
@@ -16,9 +16,11 @@ import tempfile
 from collections.abc import Iterator
 from typing import Any
 
-from okd_tf import errors
+from okd_tf import errors, stopping
 
 PathLike = str | os.PathLike[str]
+
+_PARTIAL = ".partial-"  # what the name of a file begins with while it is written
 
 
 @contextlib.contextmanager
@@ -29,39 +31,71 @@ def replacing(path: PathLike) -> Iterator[pathlib.Path]:
     Raises UserError when the file system refuses (disk full, no permission); `path` is then unchanged.
     """
     path = pathlib.Path(path)
-    temporary = path.with_name(f".partial-{path.name}")
+    temporary = path.with_name(f"{_PARTIAL}{path.name}")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         remove(temporary)
         yield temporary
-        if temporary.is_file():
-            with temporary.open("rb+") as file:
-                os.fsync(file.fileno())
-        old = path.with_name(f".replaced-{path.name}")
-        remove(old)
-        if path.is_dir():
-            # A folder cannot be renamed over another: for an instant there is neither, but never half of one.
-            os.replace(path, old)
-        try:
-            os.replace(temporary, path)
-        except OSError:
-            if old.exists():
-                os.replace(old, path)
-            raise
-        remove(old)
+        with stopping.deferred():
+            _flush(temporary)
+            _take_the_place(temporary, path)
+            _flush_folder(path.parent)
     except OSError as error:
         with contextlib.suppress(OSError):
             remove(temporary)
-        raise _write_error(path, error) from error
+        raise write_error(path, error) from error
     except BaseException:
         with contextlib.suppress(OSError):
             remove(temporary)
         raise
 
 
-def _write_error(path: pathlib.Path, error: OSError) -> errors.UserError:
+def _take_the_place(temporary: pathlib.Path, path: pathlib.Path) -> None:
+    old = path.with_name(f".replaced-{path.name}")
+    remove(old)
+    if path.is_dir():
+        # A folder cannot be renamed over another: for an instant there is neither, but never half of one.
+        os.replace(path, old)
+    try:
+        os.replace(temporary, path)
+    except OSError:
+        if old.exists():
+            os.replace(old, path)
+        raise
+    remove(old)
+
+
+def _flush(path: pathlib.Path) -> None:
+    """Has the system write a file, or all in a folder, to the disk."""
+    if path.is_file():
+        with path.open("rb+") as file:
+            os.fsync(file.fileno())
+    elif path.is_dir():
+        for entry in path.iterdir():
+            _flush(entry)
+        _flush_folder(path)
+
+
+def _flush_folder(folder: pathlib.Path) -> None:
+    """Has the system write the names in a folder to the disk."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        # Some file systems, such as those of other hosts, have no such call.
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def write_error(path: PathLike, error: OSError) -> errors.UserError:
     """The one-line form of what the file system said about writing `path`."""
-    mend = "free some space" if error.errno in (errno.ENOSPC, errno.EDQUOT) else "choose another --workdir"
+    mend = "choose another --workdir"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        mend = "free some space, and the same command goes on"
+    elif error.errno == errno.EFBIG:
+        mend = "raise the limit on the size of files (ulimit -f), and the same command goes on"
     return errors.UserError(f"cannot write {path}: {error.strerror or error}; {mend}")
 
 
@@ -72,6 +106,12 @@ def remove(path: PathLike) -> None:
         shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)
+
+
+def remove_unfinished(folder: PathLike) -> None:
+    """Removes from a folder what writes that were killed have left in it."""
+    for path in pathlib.Path(folder).glob(f"{_PARTIAL}*"):
+        remove(path)
 
 
 def set_aside(path: PathLike) -> pathlib.Path:
@@ -98,6 +138,7 @@ def append_line(path: PathLike, line: str) -> None:
     path = pathlib.Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        new = not path.exists()
         with path.open("ab+") as file:
             if file.tell():
                 file.seek(-1, os.SEEK_END)
@@ -105,8 +146,10 @@ def append_line(path: PathLike, line: str) -> None:
             file.write(f"{line}\n".encode())
             file.flush()
             os.fsync(file.fileno())
+        if new:
+            _flush_folder(path.parent)
     except OSError as error:
-        raise _write_error(path, error) from error
+        raise write_error(path, error) from error
 
 
 def write_json(path: PathLike, value: Any) -> None:

@@ -181,6 +181,9 @@ class Settings:
     checkpoint_seconds: float = _option(
         60.0, "at most this much of a training is lost by a kill", minimum=0, kind=MANNER
     )
+    checkpoint_steps: int = _option(
+        0, "at most so many steps of it are lost; 0: as many as fit in that time", minimum=0, kind=MANNER
+    )
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):

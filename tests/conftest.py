@@ -2,12 +2,13 @@
 
 import functools
 import pathlib
+import signal
 
 import hypothesis
 import numpy as np
 import pytest
 
-from okd_tf import data
+from okd_tf import data, stopping
 from okd_tf.data import splits as carving
 
 # Derandomised: whether a test passes must not depend on the day. No deadline: the first example of a test
@@ -43,6 +44,17 @@ def digits(load_source):
 @pytest.fixture(scope="session")
 def splits(digits):
     return carving.carve(digits, seed=0)
+
+
+@pytest.fixture
+def signals():
+    """Signals stop a program as those of a tool do, until the test ends; call it to forget one that came."""
+    before = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
+    stopping.install()
+    yield stopping.install
+    stopping.install()
+    for signum, handler in before.items():
+        signal.signal(signum, handler)
 
 
 @pytest.fixture

@@ -3,13 +3,14 @@
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 
 import pytest
 from absl import flags
 
-from okd_tf import cli, errors, pipeline, settings
+from okd_tf import cli, errors, lock, pipeline, settings, stopping
 
 ROOT = pathlib.Path(__file__).parents[1]
 
@@ -29,6 +30,7 @@ def _flags_of_a_tool():
 def run(monkeypatch):
     """Runs a tool in this process; gives the (settings, stages) that reach the pipeline."""
     monkeypatch.setattr(cli, "import_tensorflow", lambda: None)
+    monkeypatch.setattr(stopping, "install", lambda: None)
     monkeypatch.setattr(cli, "refuse_missing", lambda chosen: None)
 
     def tool(*arguments, stages=None, work=lambda chosen: None):
@@ -359,14 +361,33 @@ def test_an_error_of_the_program_is_not_taken_for_the_user_s(run, workdir):
         run(f"--workdir={workdir}", work=fail)
 
 
-def test_an_interrupted_run_says_how_to_go_on(run, workdir, capsys):
-    def interrupt(chosen):
-        raise KeyboardInterrupt
+@pytest.mark.parametrize(
+    ("signum", "by", "code"), [(signal.SIGINT, "Ctrl-C", 130), (signal.SIGTERM, "SIGTERM", 143)]
+)
+def test_a_stopped_run_says_in_one_line_how_to_go_on(run, workdir, capsys, signum, by, code):
+    def stop(chosen):
+        raise stopping.Stopped(signum, "teacher 1, step 7 of 40, is saved")
 
     with pytest.raises(SystemExit) as leaving:
-        run(f"--workdir={workdir}", work=interrupt)
-    assert leaving.value.code == cli.EXIT_INTERRUPTED == 130
-    assert "the same command goes on" in capsys.readouterr().err
+        run(f"--workdir={workdir}", work=stop)
+    assert leaving.value.code == code
+    assert capsys.readouterr().err == (
+        f"stopped by {by}: teacher 1, step 7 of 40, is saved; the same command goes on where it stopped\n"
+    )
+
+
+def test_a_workdir_in_use_is_refused_before_tensorflow_is_imported(run, refused, workdir, monkeypatch):
+    monkeypatch.setattr(cli, "import_tensorflow", lambda: pytest.fail("imported"))
+    with lock.holding(workdir):
+        assert f"--workdir: {workdir} is in use by process {os.getpid()}" in refused(f"--workdir={workdir}")
+
+
+def test_a_run_that_is_refused_leaves_no_workdir(refused, workdir):
+    def refuse(chosen):
+        raise errors.UserError("no")
+
+    refused(f"--workdir={workdir / 'deep'}", work=refuse)
+    assert not workdir.exists()
 
 
 def test_every_configuration_is_a_flagfile_that_can_be_used(run):

@@ -168,6 +168,7 @@ def make_recipe(strategy=None):
         weight_decay=1e-3,
         steps_per_execution=1,
         checkpoint_seconds=0.0,
+        checkpoint_steps=0,
         strategy=strategy or tf.distribute.get_strategy(),
     )
 

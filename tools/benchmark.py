@@ -18,8 +18,6 @@ A number of teachers may follow some: --what=bank:1,bank:10.
 
 import contextlib
 import dataclasses
-import signal
-import sys
 import tempfile
 
 from absl import flags
@@ -157,8 +155,6 @@ def _check(chosen):
 @contextlib.contextmanager
 def _folder():
     """A folder for what the cases read, that is gone in the end."""
-    # What kills politely, as `timeout` does, leaves it in the ordinary way too.
-    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))
     try:
         folder = tempfile.TemporaryDirectory(prefix="okd_tf_benchmark_", dir=_BANK_DIR.value or None)
     except OSError as error:
@@ -172,4 +168,4 @@ def _folder():
 
 if __name__ == "__main__":
     cli.define(_SHARED)
-    cli.start(main, stopped="stopped; nothing was written")
+    cli.start(main, stopped="nothing was written")

@@ -7,7 +7,7 @@ Takes the flags of tools/search.py; writes compare/comparison.md, .json and .png
 
 from absl import flags
 
-from okd_tf import cli, errors, settings
+from okd_tf import cli, errors, lock, settings
 
 _STRATEGIES = flags.DEFINE_list("strategies", list(settings.STRATEGIES), "which strategies to compare")
 _TRIALS = flags.DEFINE_integer("trials", 3, "searches and trainings of each", lower_bound=1)
@@ -30,11 +30,12 @@ def main():
             raise errors.UserError(f"--{name}: searches are compared here, --trials times; leave it out")
     if not _STRATEGIES.value:
         raise errors.UserError(f"--strategies: none given; name some of {','.join(settings.STRATEGIES)}")
-    cli.import_tensorflow()
-    # After the flags are known to be good: these imports take seconds.
-    from okd_tf.pipeline import comparison
+    with lock.holding(chosen.workdir):
+        cli.import_tensorflow()
+        # After the flags are known to be good: these imports take seconds.
+        from okd_tf.pipeline import comparison
 
-    comparison.run(chosen, _STRATEGIES.value, _TRIALS.value, _SAMPLE.value)
+        comparison.run(chosen, _STRATEGIES.value, _TRIALS.value, _SAMPLE.value)
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ workdir's own. Takes the flags of tools/search.py; writes teachers/diagnosis.md,
 
 import pathlib
 
-from okd_tf import cli, errors, settings
+from okd_tf import cli, errors, lock, settings
 
 
 def main():
@@ -24,11 +24,12 @@ def main():
         )
     if chosen.student:
         raise errors.UserError("--student: teachers are diagnosed here; leave it out")
-    cli.import_tensorflow()
-    # After the flags are known to be good: these imports take seconds.
-    from okd_tf import pipeline
+    with lock.holding(chosen.workdir):
+        cli.import_tensorflow()
+        # After the flags are known to be good: these imports take seconds.
+        from okd_tf import pipeline
 
-    pipeline.diagnose(chosen)
+        pipeline.diagnose(chosen)
 
 
 if __name__ == "__main__":

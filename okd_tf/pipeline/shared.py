@@ -52,6 +52,7 @@ class Context:
             weight_decay=chosen.weight_decay,
             steps_per_execution=chosen.steps_per_execution,
             checkpoint_seconds=chosen.checkpoint_seconds,
+            checkpoint_steps=chosen.checkpoint_steps,
             strategy=distribution.make(chosen.distribution, chosen.batch_size),
         )
 

@@ -114,6 +114,7 @@ def run(
         ],
         steps_per_execution=recipe.steps_per_execution,
         checkpoint_seconds=recipe.checkpoint_seconds,
+        checkpoint_steps=recipe.checkpoint_steps,
     )
     proposed = model.propose(candidates, options.seed)
     ranked = _rank(ranker, search_space, template, proposed, {"strategy": strategy, "seed": options.seed})

@@ -1,12 +1,28 @@
-"""The state of a training as one flat list of variables, saved and restored with its step.
+"""The state of a training as one flat list of variables, kept with its step.
 
-A flat list, because object-based checkpoints omit layers held in Python lists without saying so.
+    checkpoints/step_0000000120/
+        variables.index, variables.data-...   as tf.train.Checkpoint writes them
+        manifest.json                         the step, and the SHA-256 of each file
+
+A flat list, because object-based checkpoints omit layers held in Python lists without saying so. A folder
+gets its name when all in it is on the disk, the manifest last; so a kill leaves whole ones only, and what the
+disk has spoilt since is seen by its sum.
 """
 
-import logging
+import errno
 import pathlib
+import re
 
 import tensorflow as tf
+
+from okd_tf import errors, files
+from okd_tf.training import progress
+
+FORMAT = 1
+KEPT = 2
+MANIFEST = "manifest.json"
+_VARIABLES = "variables"
+_NAME = re.compile(r"step_(\d{10})")
 
 
 class Checkpointer:
@@ -14,28 +30,90 @@ class Checkpointer:
 
     def __init__(self, folder, variables):
         """Takes the folder and every variable of the training: model, metrics, optimizers."""
+        self._folder = pathlib.Path(folder)
         self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
         unique = {id(variable): variable for variable in variables}
         state = [variable.value for variable in unique.values()]
         self._checkpoint = tf.train.Checkpoint(step=self._step, state=state)
-        self._manager = tf.train.CheckpointManager(self._checkpoint, str(folder), max_to_keep=2)
 
     def restore(self):
         """Restores the newest checkpoint that can be read; returns its step, or 0 when there is none."""
-        for path in reversed(self._manager.checkpoints):
+        files.remove_unfinished(self._folder)
+        for step in reversed(steps(self._folder)):
+            path = path_of(self._folder, step)
             try:
-                self._checkpoint.restore(path).assert_consumed()
-            except Exception as error:  # TensorFlow raises many types for a damaged file
-                reason = (str(error).splitlines() or [type(error).__name__])[0]
-                logging.warning("checkpoint %s is damaged (%s); trying the one before", path, reason)
-                continue
-            return int(self._step)
+                verify(path)
+                self._checkpoint.read(str(path / _VARIABLES)).assert_consumed()
+            except errors.UserError as error:
+                reason = str(error)
+            except Exception as error:  # TensorFlow raises many types for what does not fit
+                reason = f"{path}: {(str(error).splitlines() or [type(error).__name__])[0]}"
+            else:
+                return step
+            progress.say(f"warning: checkpoint left out: {reason}; the one before is taken, if there is one")
         return 0
 
     def save(self, step):
-        """Saves the state as that of `step`; saving the same step again does nothing."""
-        if self._manager.latest_checkpoint and int(self._step) == step:
-            return
-        self._step.assign(step)
-        pathlib.Path(self._manager.directory).mkdir(parents=True, exist_ok=True)
-        self._manager.save(checkpoint_number=step)
+        """Saves the state as that of `step`; a sound one of the same step is kept.
+
+        Raises:
+            UserError: the file system refuses; the checkpoints before are as they were.
+        """
+        path = path_of(self._folder, step)
+        if not _is_sound(path):
+            self._step.assign(step)
+            with files.replacing(path) as temporary:
+                temporary.mkdir()
+                self._write(temporary)
+        there = steps(self._folder)
+        # One of a later step is one that could not be read.
+        for other in [*there[: there.index(step) + 1][:-KEPT], *there[there.index(step) + 1 :]]:
+            files.remove(path_of(self._folder, other))
+
+    def _write(self, folder):
+        try:
+            self._checkpoint.write(str(folder / _VARIABLES))
+        except tf.errors.OpError as error:
+            # What it says of the disk as the system would.
+            full = isinstance(error, tf.errors.ResourceExhaustedError)
+            number = errno.ENOSPC if full else errno.EIO
+            raise OSError(number, error.message.splitlines()[0].rpartition("; ")[2]) from error
+        sums = {path.name: files.sha256(path) for path in sorted(folder.iterdir())}
+        files.write_json(folder / MANIFEST, {"format": FORMAT, "step": int(self._step), "files": sums})
+
+
+def path_of(folder, step):
+    """The folder of the checkpoint of a step."""
+    return pathlib.Path(folder) / f"step_{step:010}"
+
+
+def steps(folder):
+    """The steps of the checkpoints in a folder, in order; whether they are sound is not looked at."""
+    folder = pathlib.Path(folder)
+    names = (_NAME.fullmatch(path.name) for path in folder.iterdir()) if folder.is_dir() else ()
+    return sorted(int(name[1]) for name in names if name)
+
+
+def verify(path):
+    """Raises UserError, naming the file, unless a checkpoint is whole and as it was written."""
+    path = pathlib.Path(path)
+    manifest = files.read_json(path / MANIFEST, "Delete its folder")
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise errors.UserError(f"{path / MANIFEST}: not a checkpoint of format {FORMAT}")
+    if str(manifest.get("step")) != path.name.removeprefix("step_").lstrip("0"):
+        raise errors.UserError(f"{path / MANIFEST}: 'step' is not that of its folder")
+    sums = manifest.get("files")
+    if not isinstance(sums, dict) or set(sums) != {file.name for file in path.iterdir()} - {MANIFEST}:
+        raise errors.UserError(f"{path / MANIFEST}: 'files' are not those that lie beside it")
+    for name, digest in sums.items():
+        if files.sha256(path / name) != digest:
+            raise errors.UserError(f"{path / name}: damaged, its checksum is not the one in {MANIFEST}")
+    return manifest
+
+
+def _is_sound(path):
+    try:
+        verify(path)
+    except errors.UserError:
+        return False
+    return True

@@ -1,19 +1,19 @@
 """The one training loop: runs a model's `train_step` under any distribution strategy, and resumes.
 
 State is the global step and a flat list of variables; batches are a pure function of the step. So a run that
-was killed goes on from its last checkpoint to where it would have come.
+was killed goes on from its last checkpoint to where it would have come. One that is asked to stop finishes
+its step and writes a checkpoint first.
 """
 
 import contextlib
-import math
 import pathlib
 import time
 
 import keras
 import tensorflow as tf
 
-from okd_tf import errors
-from okd_tf.training import checkpoint, history, progress
+from okd_tf import stopping
+from okd_tf.training import checkpoint, history, progress, watch
 
 
 def fit(
@@ -28,11 +28,13 @@ def fit(
     callbacks=(),
     steps_per_execution=1,
     checkpoint_seconds=60.0,
+    checkpoint_steps=0,
 ):
     """Trains a model for a number of epochs, or for what is left of them.
 
     Args:
-        model: has `train_step(batch)`, `optimizer_variables()` and `scalars()`, as `Classifier` does.
+        model: has `train_step(batch)`, which gives its mean losses so far by name, `optimizer_variables()`
+            and `scalars()`, as `Classifier` does.
         batches: has `steps_per_epoch`, `batch_size`, `failure` and `dataset(start, stop)`, as `Batches` does.
         epochs: length of the whole training.
         folder: where `history.csv` and `checkpoints/` are kept.
@@ -42,6 +44,7 @@ def fit(
         callbacks: Keras callbacks.
         steps_per_execution: how many steps one traced call runs.
         checkpoint_seconds: how much work a kill may cost.
+        checkpoint_steps: the same in steps; 0 is as many as there are in that time.
 
     Returns:
         The history: a list of one dict per epoch.
@@ -49,6 +52,7 @@ def fit(
     Raises:
         UserError: a loss or weight is not finite, or a batch cannot be made any more; the last checkpoint
             holds the state before.
+        Stopped: the program is asked to stop; the last checkpoint holds the state that was reached.
     """
     folder = pathlib.Path(folder)
     strategy = strategy or tf.distribute.get_strategy()
@@ -60,37 +64,45 @@ def fit(
     rows = history.read(folder / "history.csv", step // batches.steps_per_epoch)
     if step >= steps:
         return rows
-    execute = _executor(model, strategy)
-    finite = _finite_state(model)
+    watcher = watch.Watch(model)
+    execute = _executor(model, strategy, watcher)
     iterator = iter(distribute(batches.dataset(step, steps), strategy))
     callback_list = keras.callbacks.CallbackList(list(callbacks), model=model)
     shown = progress.Progress(title, steps, batches.steps_per_epoch, batches.batch_size)
     shown.start(step)
     callback_list.on_train_begin()
-    saved_at = epoch_started = time.monotonic()
-    with _telling(batches):
+    saved_at, saved_step, epoch_started = time.monotonic(), step, time.monotonic()
+    with _telling(batches), stopping.deferred():
         while step < steps:
             epoch, within = divmod(step, batches.steps_per_epoch)
             if within == 0:
                 model.reset_metrics()
                 callback_list.on_epoch_begin(epoch)
             count = min(steps_per_execution, batches.steps_per_epoch - within)
-            execute(iterator, tf.constant(count))
+            if checkpoint_steps:
+                count = min(count, saved_step + checkpoint_steps - step)
+            execute(iterator, tf.constant(step, tf.int64), tf.constant(count, tf.int64))
             step += count
             shown.step(step)
+            watcher.look(now_and_then=True)
             if step % batches.steps_per_epoch == 0:
+                watcher.look()
                 logs = _logs(model) | (at_epoch_end() if at_epoch_end else {})
-                _refuse_what_is_not_finite(logs, finite, step)
+                watcher.refuse_what_is_not_finite(logs, step)
                 now = time.monotonic()
                 rows.append({"epoch": epoch + 1, "step": step, "seconds": now - epoch_started, **logs})
                 epoch_started = now
                 history.write(folder / "history.csv", rows)
                 callback_list.on_epoch_end(epoch, logs)
                 shown.epoch(step, logs)
-            if time.monotonic() - saved_at > checkpoint_seconds or step == steps:
-                _refuse_what_is_not_finite(_logs(model), finite, step)
+            due = time.monotonic() - saved_at > checkpoint_seconds or step - saved_step == checkpoint_steps
+            if due or step == steps or stopping.asked():
+                watcher.refuse_what_is_not_finite(_logs(model), step)
                 checkpointer.save(step)
-                saved_at = time.monotonic()
+                saved_at, saved_step = time.monotonic(), step
+            if stopping.asked():
+                where = f"{title}, step {step} of {steps}, is saved"
+                raise stopping.Stopped(stopping.asked(), where)
     callback_list.on_train_end()
     # As they were written: a run that was resumed has read the rows before back.
     return history.read(folder / "history.csv", epochs)
@@ -107,11 +119,12 @@ def _telling(batches):
         raise
 
 
-def _executor(model, strategy):
+def _executor(model, strategy, watcher):
     @tf.function(jit_compile=False)
-    def execute(iterator, count):
-        for _ in tf.range(count):
-            strategy.run(model.train_step, args=(next(iterator),))
+    def execute(iterator, step, count):
+        for index in tf.range(count):
+            logs = strategy.run(model.train_step, args=(next(iterator),))
+            watcher.note(step + index + 1, strategy.experimental_local_results(logs))
 
     return execute
 
@@ -131,30 +144,3 @@ def _logs(model):
     """The metrics and scalars so far, as numbers."""
     metrics = {name: float(value) for name, value in model.get_metrics_result().items()}
     return metrics | {name: float(value) for name, value in model.scalars().items()}
-
-
-def _finite_state(model):
-    """() -> bool tensor: whether every weight, moving statistic and optimizer's state is finite.
-
-    The loss alone does not tell: oneDNN's ReLU makes 0 of what is not a number, and a dead network's loss is
-    finite. Nor do weights: under a second moment of infinity, Adam never moves one again.
-    """
-    variables = [*model.variables, *model.optimizer_variables()]
-    state = [variable.value for variable in variables if "float" in str(variable.dtype)]
-
-    @tf.function(jit_compile=False)
-    def finite():
-        return tf.reduce_all(tf.stack([tf.reduce_all(tf.math.is_finite(value)) for value in state]))
-
-    return finite
-
-
-def _refuse_what_is_not_finite(logs, finite, step):
-    bad = [f"{name} {logs[name]}" for name in logs if "loss" in name and not math.isfinite(logs[name])]
-    if not finite():
-        bad.append("a weight, moving statistic or optimizer's state")
-    if bad:
-        raise errors.UserError(
-            f"not finite at step {step}: {', '.join(bad)}; run again with a lower --learning_rate in another "
-            "--workdir, or in this one with --redo"
-        )

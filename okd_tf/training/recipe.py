@@ -23,6 +23,7 @@ class Recipe:
         weight_decay: L2 factor on all weights.
         steps_per_execution: how many steps one traced call runs.
         checkpoint_seconds: how much work a kill may cost.
+        checkpoint_steps: the same in steps; 0 is as many as there are in that time.
         strategy: a tf.distribute.Strategy.
     """
 
@@ -31,6 +32,7 @@ class Recipe:
     weight_decay: float
     steps_per_execution: int
     checkpoint_seconds: float
+    checkpoint_steps: int
     strategy: object
 
     @property
@@ -153,6 +155,7 @@ def _fit(model, networks, data, val, epochs, recipe, folder, logs, title):
         callbacks=[scalars.ScalarWriter(logs)],
         steps_per_execution=recipe.steps_per_execution,
         checkpoint_seconds=recipe.checkpoint_seconds,
+        checkpoint_steps=recipe.checkpoint_steps,
     )
 
 

@@ -243,10 +243,10 @@ def test_a_loss_beyond_what_floats_hold_stops_the_search_by_name(name, tmp_path)
     assert not (tmp_path / "arch.json").exists()
     assert not (tmp_path / "candidates.json").exists()
     # A step is checkpointed or refused: what a later run would go on from is finite.
-    indices = list((tmp_path / "checkpoints").glob("ckpt-*.index"))
-    assert indices
-    for index in indices:
-        reader = tf.train.load_checkpoint(str(index.with_suffix("")))
+    kept = list((tmp_path / "checkpoints").glob("step_*"))
+    assert kept
+    for path in kept:
+        reader = tf.train.load_checkpoint(str(path / "variables"))
         values = [
             reader.get_tensor(key)
             for key, kind in reader.get_variable_to_dtype_map().items()

@@ -2,6 +2,7 @@
 
 import pathlib
 import shutil
+import signal
 
 import keras
 import numpy as np
@@ -9,9 +10,9 @@ import pytest
 import tensorflow as tf
 import tiny
 
-from okd_tf import errors
+from okd_tf import errors, stopping
 from okd_tf.ops import batch_norm
-from okd_tf.training import classifier, history, loop, objective, optimizers
+from okd_tf.training import checkpoint, classifier, history, loop, objective, optimizers, watch
 
 EPOCHS, PER_EPOCH = 3, 4
 STEPS = EPOCHS * PER_EPOCH
@@ -63,7 +64,11 @@ def killed(killed_folder, tmp_path):
 
 
 def _data(folder, step):
-    return folder / "checkpoints" / f"ckpt-{step}.data-00000-of-00001"
+    return checkpoint.path_of(folder / "checkpoints", step) / "variables.data-00000-of-00001"
+
+
+def _kept(folder):
+    return checkpoint.steps(folder / "checkpoints")
 
 
 def _cut(path):
@@ -112,7 +117,7 @@ def test_a_run_killed_between_an_epoch_s_row_and_its_checkpoint_has_no_row_twice
     _assert_same_end(*_fit(killed), whole)
 
 
-def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(killed, whole, caplog):
+def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(killed, whole, capsys):
     _cut(_data(killed, KILLED_AT))
     started = []
     batches = _batches()
@@ -120,7 +125,7 @@ def test_a_damaged_newest_checkpoint_falls_back_to_the_one_before(killed, whole,
     batches.dataset = lambda start, stop: started.append(start) or dataset(start, stop)
     model, rows = _fit(killed, batches)
     assert started == [KILLED_AT - 1]
-    assert f"ckpt-{KILLED_AT} is damaged" in caplog.text
+    assert f"{_data(killed, KILLED_AT)}: damaged" in capsys.readouterr().out
     _assert_same_end(model, rows, whole)
 
 
@@ -147,7 +152,7 @@ def test_a_loss_that_is_not_finite_names_the_step_and_keeps_the_checkpoint_befor
     with pytest.raises(errors.UserError, match="not finite at step 8:") as refusal:
         _fit(killed, _SpoiltBatches(_batches(), 7), checkpoint_seconds=0)
     assert "--learning_rate" in str(refusal.value)
-    assert tf.train.latest_checkpoint(killed / "checkpoints").endswith("ckpt-7")
+    assert _kept(killed)[-1] == 7
     _assert_same_end(*_fit(killed), whole)
 
 
@@ -157,8 +162,55 @@ def test_a_validation_loss_that_is_not_finite_is_refused_before_it_is_recorded(k
         _fit(killed, at_epoch_end=lambda: {"val_loss": loss, "val_accuracy": 0.3}, checkpoint_seconds=60)
     assert "val_loss" in str(refusal.value)
     assert [row["epoch"] for row in history.read(killed / "history.csv", EPOCHS)] == [1]
-    assert tf.train.latest_checkpoint(killed / "checkpoints").endswith(f"ckpt-{KILLED_AT}")
+    assert _kept(killed)[-1] == KILLED_AT
     _assert_same_end(*_fit(killed), whole)
+
+
+@pytest.mark.parametrize(("look_seconds", "steps_per_execution"), [(0, 1), (60, 1), (60, 4)])
+def test_the_first_step_after_which_a_loss_is_not_finite_is_named_whenever_that_is_seen(
+    tmp_path, monkeypatch, look_seconds, steps_per_execution
+):
+    monkeypatch.setattr(watch, "LOOK_SECONDS", look_seconds)
+    spoilt = _SpoiltBatches(_batches(), 5)
+    with pytest.raises(errors.UserError, match="not finite at step 6: the loss"):
+        _fit(tmp_path, spoilt, checkpoint_seconds=60, steps_per_execution=steps_per_execution)
+
+
+class _AskToStop(keras.callbacks.Callback):
+    """Sends this process a signal when an epoch begins."""
+
+    def __init__(self, epoch, signum):
+        super().__init__()
+        self._epoch, self._signum = epoch, signum
+
+    def on_epoch_begin(self, epoch, logs=None):
+        if epoch == self._epoch:
+            signal.raise_signal(self._signum)
+
+
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
+def test_a_run_asked_to_stop_finishes_its_step_and_ends_later_in_the_same_bits(
+    tmp_path, whole, signals, signum
+):
+    with pytest.raises(stopping.Stopped, match=r"step 5 of 12, is saved") as stop:
+        _fit(tmp_path, callbacks=[_AskToStop(1, signum)], checkpoint_seconds=60)
+    assert stop.value.signum == signum
+    assert _kept(tmp_path) == [5]
+    signals()
+    _assert_same_end(*_fit(tmp_path), whole)
+
+
+def test_checkpoints_come_every_so_many_steps(tmp_path, whole):
+    saved = []
+    save = checkpoint.Checkpointer.save
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(
+            checkpoint.Checkpointer, "save", lambda self, step: saved.append(step) or save(self, step)
+        )
+        # Steps in one call are cut short where a checkpoint is due.
+        model, rows = _fit(tmp_path, checkpoint_steps=5, steps_per_execution=3)
+    assert saved == [5, 10, 12]
+    _assert_same_end(model, rows, whole)
 
 
 def test_several_steps_in_one_call_give_the_same_bits(tmp_path, whole):
@@ -203,8 +255,7 @@ def test_callbacks_and_the_epoch_s_own_figures_are_called_and_recorded(tmp_path)
 
 
 def test_only_the_last_two_checkpoints_are_kept(killed_folder):
-    names = {path.name for path in (killed_folder / "checkpoints").glob("*.index")}
-    assert names == {"ckpt-5.index", "ckpt-6.index"}
+    assert _kept(killed_folder) == [5, 6]
 
 
 def test_keras_fit_gives_the_weights_of_the_loop(whole):

@@ -1,0 +1,77 @@
+"""One run at a time in a workdir.
+
+The lock is the operating system's, on a file in the workdir: it is free the instant its holder ends, however
+that ends. What is written beside it, for people, says who holds it.
+"""
+
+import contextlib
+import json
+import os
+import pathlib
+import socket
+import sys
+from collections.abc import Iterator
+
+import filelock
+
+from okd_tf import errors, files
+
+NAME, HOLDER = ".lock", ".holder.json"
+
+
+@contextlib.contextmanager
+def holding(workdir: files.PathLike) -> Iterator[None]:
+    """Keeps other runs out of a workdir, which is made if it is not there.
+
+    One that is made and left without anything in it is removed again.
+
+    Raises:
+        UserError: another run holds it, or nothing can be written there.
+    """
+    workdir = pathlib.Path(workdir)
+    made = _missing(workdir)
+    lock = filelock.FileLock(workdir / NAME)
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+        lock.acquire(blocking=False)
+    except filelock.Timeout:
+        raise errors.UserError(
+            f"--workdir: {workdir} is in use by {_holder(workdir)}; wait for it, stop it, or use another"
+        ) from None
+    except OSError as error:
+        raise files.write_error(workdir, error) from None
+    try:
+        files.write_json(workdir / HOLDER, _this_process())
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            files.remove(workdir / HOLDER)
+            _leave_as_found(workdir, made)
+        lock.release()
+
+
+def _missing(path: pathlib.Path) -> list[pathlib.Path]:
+    """Which folders would have to be made for a path, the deepest first."""
+    return [folder for folder in (path, *path.parents) if not folder.exists()]
+
+
+def _leave_as_found(workdir: pathlib.Path, made: list[pathlib.Path]) -> None:
+    """Removes the folders that were made if nothing is in them."""
+    if workdir not in made or any(entry.name != NAME for entry in workdir.iterdir()):
+        return
+    (workdir / NAME).unlink()
+    for folder in made:
+        folder.rmdir()  # an error, where somebody else has put something there meanwhile
+
+
+def _this_process() -> dict[str, object]:
+    return {"pid": os.getpid(), "host": socket.gethostname(), "command": sys.argv}
+
+
+def _holder(workdir: pathlib.Path) -> str:
+    """Who holds the lock, as far as it is known: its holder may not have written it yet."""
+    try:
+        holder = json.loads((workdir / HOLDER).read_text(encoding="utf-8"))
+        return f"process {int(holder['pid'])} on {str(holder['host'])[:80]}"
+    except (OSError, ValueError, TypeError, KeyError):
+        return "another run"

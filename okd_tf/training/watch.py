@@ -1,0 +1,78 @@
+"""Sees to it that numbers which are not finite stop a training, and are in no checkpoint."""
+
+import functools
+import math
+import time
+
+import tensorflow as tf
+
+from okd_tf import errors
+
+LOOK_SECONDS = 1.0  # how often is looked within an epoch; each look waits for the device
+
+
+class Watch:
+    """Watches the losses of every step, and the state before it is saved."""
+
+    def __init__(self, model):
+        """Takes the model, built."""
+        variables = [*model.variables, *model.optimizer_variables()]
+        self._state = [variable.value for variable in variables if "float" in str(variable.dtype)]
+        # Where backpropagation ends and begins: what is not finite reaches one of them soon. To look at all
+        # weights in every step costs a percent or two of it.
+        learnt = [variable.value for variable in model.trainable_variables]
+        self._ends = [learnt[0], learnt[-1]]
+        self._first = tf.Variable(0, dtype=tf.int64, trainable=False)
+        self._looked_at = time.monotonic()
+
+    def note(self, step, logs):
+        """Within a traced call: keeps the first step after which a loss or a weight of the ends is not finite.
+
+        Args:
+            step: int64 [], from 1.
+            logs: what `train_step` gave, a dict for each replica; its mean losses of the epoch so far.
+        """
+        seen = [value for replica in logs for name, value in replica.items() if "loss" in name]
+        seen += [tf.reduce_sum(end) for end in self._ends]
+        finite = tf.reduce_all(tf.math.is_finite(tf.stack([tf.cast(value, tf.float32) for value in seen])))
+        self._first.assign(tf.where(finite | (self._first > 0), self._first, step))
+
+    def look(self, now_and_then=False):
+        """Raises UserError if such a step was noted; `now_and_then` leaves out most of many calls."""
+        now = time.monotonic()
+        if now_and_then and now - self._looked_at < LOOK_SECONDS:
+            return
+        self._looked_at = now
+        first = int(self._first)
+        if first:
+            raise _not_finite(first, "the loss, or what it has made of the weights")
+
+    def refuse_what_is_not_finite(self, logs, step):
+        """Raises UserError unless all losses of these logs, and all of the state, are finite numbers."""
+        self.look()
+        bad = [f"{name} {logs[name]}" for name in logs if "loss" in name and not math.isfinite(logs[name])]
+        if not self._finite():
+            bad.append("a weight, moving statistic or optimizer's state")
+        if bad:
+            raise _not_finite(step, ", ".join(bad))
+
+    @functools.cached_property
+    def _finite(self):
+        """() -> bool tensor: whether every weight, moving statistic and optimizer's state is finite.
+
+        The loss alone does not tell: oneDNN's ReLU makes 0 of what is not a number, and a dead network's loss
+        is finite. Nor do weights: under a second moment of infinity, Adam never moves one again.
+        """
+
+        @tf.function(jit_compile=False)
+        def finite():
+            return tf.reduce_all(tf.stack([tf.reduce_all(tf.math.is_finite(value)) for value in self._state]))
+
+        return finite
+
+
+def _not_finite(step, what):
+    return errors.UserError(
+        f"not finite at step {step}: {what}; run again with a lower --learning_rate in another --workdir, or "
+        "in this one with --redo"
+    )
