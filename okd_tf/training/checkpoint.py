@@ -10,6 +10,7 @@ disk has spoilt since is seen by its sum.
 """
 
 import errno
+import json
 import pathlib
 import re
 
@@ -79,7 +80,8 @@ class Checkpointer:
             number = errno.ENOSPC if full else errno.EIO
             raise OSError(number, error.message.splitlines()[0].rpartition("; ")[2]) from error
         sums = {path.name: files.sha256(path) for path in sorted(folder.iterdir())}
-        files.write_json(folder / MANIFEST, {"format": FORMAT, "step": int(self._step), "files": sums})
+        manifest = {"format": FORMAT, "step": int(self._step), "files": sums}
+        (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")
 
 
 def path_of(folder, step):

@@ -26,7 +26,7 @@ class Watch:
         self._looked_at = time.monotonic()
 
     def note(self, step, logs):
-        """Within a traced call: keeps the first step after which a loss or a weight of the ends is not finite.
+        """Within a traced call: keeps the first step after which a loss or an end's weight is not finite.
 
         Args:
             step: int64 [], from 1.
