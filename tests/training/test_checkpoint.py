@@ -59,6 +59,10 @@ def _spoil(path):
     path.write_bytes(content)
 
 
+def _claim(folder, **what):
+    (folder / "manifest.json").write_text(json.dumps({"format": 1, **what}))
+
+
 def _without(name):
     return lambda folder: (folder / name).unlink()
 
@@ -72,10 +76,8 @@ def _without(name):
         (_without("manifest.json"), "manifest.json: no such file"),
         (lambda folder: (folder / "manifest.json").write_text(""), "manifest.json: not valid JSON"),
         (lambda folder: (folder / "manifest.json").write_text("[]"), "manifest.json"),
-        (
-            lambda folder: (folder / "manifest.json").write_text('{"format": 1, "step": 8, "files": [1]}'),
-            "'files'",
-        ),
+        (lambda folder: _claim(folder, step=8, files=["variables.index"]), "'files'"),
+        (lambda folder: _claim(folder, step=4, files={}), "'step'"),
     ],
 )
 def test_a_damaged_one_is_named_and_the_one_before_taken(tmp_path, capsys, damage, named):
