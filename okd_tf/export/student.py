@@ -10,6 +10,8 @@ The report is written last, and an older one removed first: where it is, the fil
 """
 
 import dataclasses
+import functools
+import hashlib
 import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,7 +19,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from okd_tf import errors, files
+from okd_tf import errors, files, kept
 from okd_tf.data import examples as data_examples
 from okd_tf.data import splits as data_splits
 from okd_tf.export import parity, saved_model, tflite
@@ -57,36 +59,61 @@ def export_student(
     _check_request(model, splits, formats, representative_examples)
     model = _in_float32(model)
     directory = pathlib.Path(directory)
-    for name in (REPORT, *(file_name(name) for name in tflite.FORMATS)):
+    for name in (REPORT, *(file_name(name) for name in tflite.FORMATS if name not in formats)):
         files.remove(directory / name)
+    # Files are compared image by image, which takes minutes: a kill costs one file.
+    done = kept.Kept(directory / ".kept", [_fingerprint(model), splits.record(), representative_examples])
     test = splits.test
     progress(f"the Keras model on {len(test)} test images")
     logits = parity.keras_logits(model, test.images)
     reports = {}
 
-    progress(f"{SAVED_MODEL}")
-    path = directory / SAVED_MODEL
-    saved_model.write(model, path)
-    probabilities = _softmax(logits)
-    saved_model.check(path, test.images[: parity.BATCH], probabilities[: parity.BATCH])
-    run = parity.run_saved_model(path, test.images)
-    reports[SAVED_MODEL] = dataclasses.asdict(parity.compare(path, run, probabilities, test.labels))
+    def make_saved_model(path):
+        saved_model.write(model, path)
+        probabilities = _softmax(logits)
+        saved_model.check(path, test.images[: parity.BATCH], probabilities[: parity.BATCH])
+        return parity.compare(path, parity.run_saved_model(path, test.images), probabilities, test.labels)
 
-    representative = representative_images(splits.train, representative_examples)
-    for name in formats:
-        progress(f"{file_name(name)}")
-        path = directory / file_name(name)
-        content = tflite.FORMATS[name](model, representative)
+    def make_tflite(path, convert):
+        content = convert(model, representative_images(splits.train, representative_examples))
         with files.replacing(path) as temporary:
             temporary.write_bytes(content)
-        run = parity.run_tflite(path, test.images)
-        reports[path.name] = dataclasses.asdict(parity.compare(path, run, logits, test.labels))
+        return parity.compare(path, parity.run_tflite(path, test.images), logits, test.labels)
+
+    makers = {SAVED_MODEL: make_saved_model}
+    for name in formats:
+        makers[file_name(name)] = functools.partial(make_tflite, convert=tflite.FORMATS[name])
+    for name, make in makers.items():
+        progress(name)
+        reports[name] = _once(done, directory / name, make)
 
     files.write_text(directory / LABELS, "".join(f"{name}\n" for name in splits.class_names))
     keras_accuracy = float((logits.argmax(axis=1) == test.labels).mean())
     report = {"files": reports, "examples": len(test), "keras_accuracy": keras_accuracy}
     files.write_json(directory / REPORT, report)
+    done.forget()
     return report
+
+
+def _once(done, path, make):
+    """The entry of a file that `make(path)` writes; it is not made again while it is as it was written."""
+
+    def write():
+        entry = dataclasses.asdict(make(path))
+        return {"sha256": files.sha256(path), "entry": entry}
+
+    def holds(found):
+        return path.exists() and found["sha256"] == files.sha256(path)
+
+    return done.value(path.name, write, holds)["entry"]
+
+
+def _fingerprint(model):
+    """The SHA-256 of a network: of its structure and weights."""
+    digest = hashlib.sha256(model.to_json().encode())
+    for weight in model.get_weights():
+        digest.update(weight.tobytes())
+    return digest.hexdigest()
 
 
 def written(formats: Sequence[str] = ("float32", "int8")) -> tuple[str, ...]:

@@ -1,11 +1,12 @@
 """The diagnosis of a run's teachers, beside them: diagnosis.json, and diagnosis.md and .png made of it."""
 
 import dataclasses
+import functools
 
 import numpy as np
 import tensorflow as tf
 
-from okd_tf import errors, files, seeds
+from okd_tf import errors, files, kept, seeds
 from okd_tf.data import splits
 from okd_tf.report import diagnosis as page
 from okd_tf.teachers import diagnosis, doubts, folds, regime, teacher
@@ -18,8 +19,12 @@ def write(context):
     """Writes what is missing of the three files, and says on screen what they hold."""
     found = read(context)
     if found is None:
-        found = _measured(context)
+        # Of many images and large teachers this takes minutes: a kill costs what one says of one part.
+        of = [context.split_record, context.settings.seed]
+        said = kept.Kept(context.workdir / "teachers" / ".kept", of)
+        found = _measured(context, said)
         files.write_json(_path(context, "json"), found)
+        said.forget()
     files.write_text(_path(context, "md"), page.markdown(found))
     page.plot(found, _path(context, "png"))
     show(context)
@@ -54,7 +59,7 @@ def _path(context, suffix):
     return context.workdir / "teachers" / f"diagnosis.{suffix}"
 
 
-def _measured(context):
+def _measured(context, said):
     parts = {
         "train": context.data.train,
         "train_views": _viewed(context.data, context.settings.seed),
@@ -64,7 +69,7 @@ def _measured(context):
     found, examples = {}, {name: len(split) for name, split in parts.items()}
     for name, split in parts.items():
         progress.say(f"teachers: diagnosis on {page.TITLES[name]}, {len(split):,} images")
-        logits = context.ensemble.logits(split.images)
+        logits = _logits(context, said, name, split.images)
         context.ensemble.refuse_what_is_not_finite(logits, split.ids, f"{page.TITLES[name]} example")
         found[name] = diagnosis.diagnose(logits, split.labels)
         scalars.write(
@@ -85,6 +90,15 @@ def _measured(context):
         "regime": dataclasses.asdict(regime.of(found["train_views"])),
         "warnings": warnings,
     }
+
+
+def _logits(context, said, part, images):
+    """What each teacher says of the images of a part, [teachers, examples, classes]."""
+    logits = []
+    for index, path in enumerate(context.teacher_paths()):
+        ask = functools.partial(context.ensemble.one, index, images)
+        logits.append(said.array(f"{part} {teacher.content_hash(path)}", ask))
+    return np.stack(logits)
 
 
 def _viewed(data: splits.Splits, view_seed):

@@ -119,3 +119,56 @@ def test_refused_before_anything_is_written(splits, tmp_path, model, arguments, 
         student.export_student(small_model(*model), splits, directory, **arguments)
     assert "\n" not in str(caught.value)
     assert not directory.exists()
+
+
+def _made(monkeypatch, dies_at=None):
+    """The files that are compared from now on; at that number of them the process dies."""
+    made, compare = [], parity.compare
+
+    def record(path, *arguments):
+        made.append(path.name)
+        if len(made) == dies_at:
+            raise KeyboardInterrupt
+        return compare(path, *arguments)
+
+    monkeypatch.setattr(parity, "compare", record)
+    return made
+
+
+@pytest.fixture
+def few(splits):
+    """Splits with few test images."""
+    return dataclasses.replace(splits, test=splits.test.take(slice(0, 20)))
+
+
+def _small(splits):
+    arguments = (splits.image_shape, splits.classes, splits.mean, splits.std)
+    return backbones.build("resnet8", 8, *arguments).model
+
+
+def test_a_kill_costs_the_file_it_strikes(few, tmp_path, monkeypatch):
+    model = _small(few)
+    with monkeypatch.context() as patch:
+        _made(patch, dies_at=2)
+        with pytest.raises(KeyboardInterrupt):
+            student.export_student(model, few, tmp_path, formats=("float32",))
+    assert not (tmp_path / "report.json").exists()
+    made = _made(monkeypatch)
+    report = student.export_student(model, few, tmp_path, formats=("float32",))
+    assert made == ["student_float32.tflite"]
+    assert list(report["files"]) == ["saved_model", "student_float32.tflite"]
+    assert not (tmp_path / ".kept").exists()
+
+
+def test_a_file_that_was_changed_since_or_is_of_another_student_is_made_again(few, tmp_path, monkeypatch):
+    first, second = _small(few), _small(few)
+    made = _made(monkeypatch)
+    monkeypatch.setattr(student.kept.Kept, "forget", lambda self: None)
+    student.export_student(first, few, tmp_path, formats=())
+    student.export_student(first, few, tmp_path, formats=())
+    assert made == ["saved_model"]
+    (tmp_path / "saved_model" / "saved_model.pb").write_bytes(b"")
+    student.export_student(first, few, tmp_path, formats=())
+    assert made == ["saved_model"] * 2
+    student.export_student(second, few, tmp_path, formats=())
+    assert made == ["saved_model"] * 3

@@ -21,13 +21,12 @@ class _Made(ensemble.Ensemble):
         self.teachers = [
             types.SimpleNamespace(params=7, path=f"teacher_{index:02}") for index in range(len(orders))
         ]
-        self.asked = 0
-
-    def logits(self, images):
-        self.asked += 1
-        return super().logits(images)
+        self.asked, self.dies_at = 0, None
 
     def one(self, index, images):
+        self.asked += 1
+        if self.asked == self.dies_at:
+            raise KeyboardInterrupt
         # Brighter images are of higher classes; the border that a view may have darkens it.
         brightness = images.reshape(len(images), -1).mean(axis=1)
         centres = np.array([50.0, 110.0, 170.0]) - 5 * index
@@ -154,3 +153,15 @@ def test_a_logit_that_is_not_finite_names_the_teacher_and_the_image_and_nothing_
     with pytest.raises(errors.UserError, match=said):
         diagnosing.write(context)
     assert not list((tmp_path / "teachers").glob("diagnosis*"))
+
+
+def test_a_kill_costs_what_one_teacher_says_of_one_part(diagnosed, tmp_path):
+    context = _context(tmp_path, seed=3)
+    context.ensemble.dies_at = 4  # of four parts and two teachers
+    with pytest.raises(KeyboardInterrupt):
+        diagnosing.write(context)
+    again = _context(tmp_path, seed=3)
+    diagnosing.write(again)
+    assert again.ensemble.asked == 8 - 3
+    assert diagnosing.read(again)["train"] == diagnosing.read(diagnosed)["train"]
+    assert not (tmp_path / "teachers" / ".kept").exists()
