@@ -1,4 +1,4 @@
-"""How a run is asked to stop, by SIGTERM or Ctrl-C, and when it does.
+"""How a run is asked to stop, by SIGTERM, Ctrl-C or a terminal that closes, and when it does.
 
 A signal stops the program where it is, unless it is in the middle of something that must be finished first: a
 training step with its checkpoint, a file that takes another's place. There it stops at the end; a second
@@ -9,6 +9,8 @@ import contextlib
 import signal
 from collections.abc import Iterator
 from types import FrameType
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Stopped(BaseException):
@@ -44,10 +46,14 @@ class _State:
 
 
 def install() -> None:
-    """From now on SIGTERM and Ctrl-C stop this program as the module says; forgets what was asked before."""
+    """From now on signals stop this program as the module says; forgets what was asked before.
+
+    One that is ignored, as SIGHUP is under nohup, stays so.
+    """
     _State.asked = 0
-    for signum in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(signum, _on_signal)
+    for signum in SIGNALS:
+        if signal.getsignal(signum) != signal.SIG_IGN:
+            signal.signal(signum, _on_signal)
 
 
 def _on_signal(signum: int, frame: FrameType | None) -> None:

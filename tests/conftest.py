@@ -49,7 +49,7 @@ def splits(digits):
 @pytest.fixture
 def signals():
     """Signals stop a program as those of a tool do, until the test ends; call it to forget one that came."""
-    before = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGTERM)}
+    before = {signum: signal.getsignal(signum) for signum in stopping.SIGNALS}
     stopping.install()
     yield stopping.install
     stopping.install()

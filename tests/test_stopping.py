@@ -7,11 +7,20 @@ import pytest
 from okd_tf import files, stopping
 
 
-@pytest.mark.parametrize(("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("signum", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
 def test_a_signal_stops_the_program_at_once(signals, signum, code):
     with pytest.raises(stopping.Stopped) as stop:
         signal.raise_signal(signum)
     assert stop.value.exit_code == code
+
+
+def test_a_signal_that_is_ignored_stays_so(signals):
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    signals()
+    signal.raise_signal(signal.SIGHUP)
+    assert not stopping.asked()
 
 
 def test_what_is_deferred_is_finished_first(signals):

@@ -24,16 +24,16 @@ def _batches():
     return tiny.make_batches(DATA.train, 8, augmentation=DATA.augmentation)
 
 
-def _model():
+def _model(network=None):
     keras.utils.set_random_seed(0)
-    network = batch_norm.fused_copy(tiny.make_backbone().model)
+    network = batch_norm.fused_copy(network or tiny.make_backbone().model)
     return classifier.Classifier(
         network, objective.Objective("ce"), optimizers.sgd(0.1, "cosine", STEPS), weight_decay=1e-3
     )
 
 
-def _fit(folder, batches=None, **arguments):
-    model = _model()
+def _fit(folder, batches=None, network=None, **arguments):
+    model = _model(network)
     rows = loop.fit(model, batches or _batches(), epochs=EPOCHS, folder=folder, title="", **arguments)
     return model, rows
 
@@ -198,6 +198,23 @@ def test_a_run_asked_to_stop_finishes_its_step_and_ends_later_in_the_same_bits(
     assert _kept(tmp_path) == [5]
     signals()
     _assert_same_end(*_fit(tmp_path), whole)
+
+
+def _with_dropout():
+    keras.utils.set_random_seed(0)
+    backbone = tiny.make_backbone().model
+    dropped = keras.layers.Dropout(0.5, seed=4)(backbone.get_layer("out2").output)
+    return keras.Model(backbone.input, keras.layers.Dense(tiny.CLASSES)(keras.layers.Flatten()(dropped)))
+
+
+def test_random_numbers_of_a_network_go_on_where_they_were(tmp_path, whole):
+    uninterrupted = _fit(tmp_path / "whole", network=_with_dropout())
+    with pytest.raises(tf.errors.OutOfRangeError):
+        _fit(tmp_path, tiny.CutBatches(_batches(), 6), network=_with_dropout(), checkpoint_seconds=0)
+    model, rows = _fit(tmp_path, network=_with_dropout())
+    _assert_same_end(model, rows, uninterrupted)
+    seeds = [variable for variable in model.variables if "seed" in variable.path]
+    assert len(seeds) == 1
 
 
 def test_checkpoints_come_every_so_many_steps(tmp_path, whole):
