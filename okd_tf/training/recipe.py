@@ -6,6 +6,7 @@ import pathlib
 import keras
 
 from okd_tf import files, seeds
+from okd_tf.backbones import keras_file
 from okd_tf.data import batches
 from okd_tf.ops import batch_norm
 from okd_tf.training import classifier, inference, loop, mutual, optimizers, progress, scalars
@@ -162,8 +163,7 @@ def _fit(model, networks, data, val, epochs, recipe, folder, logs, title):
 def _saved(network, history, path, title):
     """Writes a trained network with stock layers."""
     trained = Trained(batch_norm.stock_copy(network), history)
-    with files.replacing(path) as temporary:
-        trained.network.save(temporary)
+    keras_file.save(path, trained.network)
     progress.say(f"{title}: done, {path}")
     return trained
 
