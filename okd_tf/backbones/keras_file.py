@@ -1,7 +1,7 @@
-""".keras files: of a user read, saying in one line why one cannot be used; written, of a model's content alone.
+""".keras files: of a user read, saying in one line why one cannot be used; written, of content alone.
 
-Keras writes into a .keras file when it was saved and where its objects lay in memory. Files are told apart here
-by the hash of their bytes, so that neither may be in one: the same network gives the same bytes.
+Keras writes into a .keras file when it was saved and where its objects lay in memory. Networks are told apart
+here by the hash of their files, so that neither may be in one: the same network gives the same bytes.
 """
 
 import json

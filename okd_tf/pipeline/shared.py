@@ -64,7 +64,7 @@ class Context:
         chosen = self.settings
         arguments = (self.data.image_shape, self.data.classes, self.data.mean, self.data.std)
         if backbones.is_file(chosen.backbone):
-            # Its initial weights are of no meaning, but its file has them: the same bytes whenever it is read.
+            # Its initial weights mean nothing, but its file has them: the same bytes whenever it is read.
             keras.utils.set_random_seed(seeds.derive(chosen.seed, "backbone"))
             model = prepare.read(chosen.backbone, *arguments)
             points = attach.select(model, chosen.attach_after, chosen.backbone)

@@ -1,4 +1,4 @@
-"""Reading .keras files: what cannot be used is one line that names it. Writing them: bytes of content alone."""
+"""Reading .keras files: what cannot be used is one line that names it. Writing: bytes of content alone."""
 
 import zipfile
 
