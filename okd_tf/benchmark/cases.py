@@ -155,4 +155,4 @@ def _fed(model, batches):
 
 
 def _traced(step):
-    return tf.function(step, jit_compile=False)
+    return tf.function(step, jit_compile=False, autograph=False)

@@ -98,7 +98,9 @@ class Batches:
         """Batches of the global steps start..stop-1, prepared in the background."""
         self._tensors()
         steps = tf.data.Dataset.range(start, stop)
-        return steps.map(self.batch, num_parallel_calls=2, deterministic=True).prefetch(2)
+        # Nothing in it is for AutoGraph, which takes seconds to look at all that it calls.
+        batch = tf.autograph.experimental.do_not_convert(self.batch)
+        return steps.map(batch, num_parallel_calls=2, deterministic=True).prefetch(2)
 
     def _read_logits(self, rows: np.ndarray, shown: np.ndarray) -> np.ndarray:
         assert self._teacher_logits is not None

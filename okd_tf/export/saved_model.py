@@ -31,7 +31,7 @@ def write(model: keras.Model, path: files.PathLike) -> None:
     """
     images = tf.TensorSpec([None, *model.input_shape[1:]], tf.uint8, name="images")
 
-    @tf.function(input_signature=[images])
+    @tf.function(input_signature=[images], autograph=False)
     def serve(images):
         logits = model(tf.cast(images, tf.float32), training=False)
         return {"probabilities": tf.nn.softmax(tf.cast(logits, tf.float32))}

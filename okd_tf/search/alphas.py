@@ -68,7 +68,7 @@ class Alphas:
             [options.warmup_steps - 1],
             [0.0 if options.warmup_steps else options.alpha_learning_rate, options.alpha_learning_rate],
         )
-        self.optimizer = keras.optimizers.Adam(rate, beta_1=0.5)
+        self.optimizer = keras.optimizers.Adam(rate, beta_1=0.5, name="alphas")
         self.optimizer.build(self.variables)
 
     def apply(self, gradients):

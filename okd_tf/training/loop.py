@@ -120,11 +120,14 @@ def _telling(batches):
 
 
 def _executor(model, strategy, watcher):
+    # The loop below alone needs AutoGraph; to convert all that a step calls takes longer than to trace it.
+    train_step, note = map(tf.autograph.experimental.do_not_convert, (model.train_step, watcher.note))
+
     @tf.function(jit_compile=False)
     def execute(iterator, step, count):
         for index in tf.range(count):
-            logs = strategy.run(model.train_step, args=(next(iterator),))
-            watcher.note(step + index + 1, strategy.experimental_local_results(logs))
+            logs = strategy.run(train_step, args=(next(iterator),))
+            note(step + index + 1, strategy.experimental_local_results(logs))
 
     return execute
 

@@ -35,7 +35,8 @@ def sgd(learning_rate, schedule, steps):
         )
     else:
         raise ValueError(f"schedule must be one of {SCHEDULES}, got {schedule!r}")
-    return keras.optimizers.SGD(rate, momentum=MOMENTUM, nesterov=True)
+    # Named, since Keras would number it in the order in which a process makes them, and a checkpoint has it.
+    return keras.optimizers.SGD(rate, momentum=MOMENTUM, nesterov=True, name="sgd")
 
 
 def with_l2(gradients, weights, weight_decay, factors=None):

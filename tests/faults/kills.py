@@ -1,7 +1,7 @@
 """Where a stage is killed, and that it ends in the same bits all the same.
 
-The kills of a stage form a chain: the run is killed, goes on, is killed again, and is held against the
-uninterrupted one at its end. A kill so costs one start, and each after the first strikes a run that was resumed.
+The kills of a stage form a chain: the run is killed, goes on, is killed again, and at its end is held against
+the uninterrupted one. A kill so costs one start, and each after the first strikes a run that was resumed.
 """
 
 import random
@@ -59,24 +59,43 @@ AIMED = {  # by scene, in the order in which they can strike
         "halve:replace:export/report.json",
     ),
     "report": ("halve:replace:report.md", "SIGKILL:replaced:report.md"),
+    "short": (
+        "halve:replace:train/view_001_*.f16",
+        "halve:replace:search/checkpoints/step_*:3",
+        "halve:replace:search/arch.json",
+        "SIGKILL:step:student*:3",
+        "halve:replace:student/student.keras",
+    ),
 }
 TIMED = {  # by scene, how many kills come from outside at any time
-    "teachers": 2, "darts": 1, "gumbel": 1, "reinforce": 1, "random": 1, "assistant": 1,
-    "student": 1, "mutual": 1, "baseline": 1, "export": 1,
+    "teachers": 2,
+    "darts": 1,
+    "gumbel": 1,
+    "reinforce": 1,
+    "random": 1,
+    "assistant": 1,
+    "student": 1,
+    "mutual": 1,
+    "baseline": 1,
+    "export": 1,
 }
 TOUCHED = {
     "bank": 2,
     "evaluate": 1,
     "report": 1,
 }  # of stages that are over in no time, at any touch of a file
-COUNT = sum(map(len, AIMED.values())) + sum(TIMED.values()) + sum(TOUCHED.values())
+
+
+def count(names):
+    """How many kills these scenes have in all."""
+    return sum(len(AIMED[name]) + TIMED.get(name, 0) + TOUCHED.get(name, 0) for name in names)
 
 
 def strike(stages, name, fault):
     """Kills a stage at a chosen moment; sees that it struck."""
     attempt = stages.start(name, fault)
     code = attempt.wait()
-    assert code == -signal.SIGKILL, f"{fault}: {attempt.output[-2000:]}"
+    assert code == -signal.SIGKILL, f"{fault}: {attempt.output[-2000:] + attempt.errors}"
     assert attempt.output.splitlines()[-1].startswith("struck: "), attempt.output
     assert stages.unfinished(name)
 
@@ -89,14 +108,14 @@ def strike_at_any_time(stages, name, generator):
     if code == 0:
         return False
     assert begun, attempt.output
-    assert code == -signal.SIGKILL, attempt.output[-2000:]
-    return stages.unfinished(name)
+    assert code == -signal.SIGKILL, attempt.output[-2000:] + attempt.errors
+    return bool(stages.unfinished(name))
 
 
 def finish(stages, name):
     """Lets a stage end, and holds what it left against the uninterrupted run."""
     attempt = stages.start(name)
-    assert attempt.wait() == 0, attempt.output
+    assert attempt.wait() == 0, attempt.output + attempt.errors
     assert stages.differences(name) == []
 
 
@@ -105,7 +124,7 @@ def play(stages, name):
     generator = random.Random(name)
     _, touches = stages.measured(name)
     stages.before(name)
-    for fault in AIMED.get(name, ()):
+    for fault in AIMED[name]:
         strike(stages, name, fault)
     for _ in range(TOUCHED.get(name, 0)):
         strike(stages, name, f"SIGKILL:touch:*:{generator.randint(1, touches // 3)}")

@@ -19,8 +19,8 @@ one line says so, so that a test knows that it struck and where.
               remove     a file or folder is about to be removed
               touch      any of those, once a stage has been recorded as begun
               step       a step of a training was run
-    where     the last parts of a path in the workdir, as pathlib matches them; of a step, its training's title
-    nth       from 1, which it is if it is left out; for NaN, the step
+    where     the last parts of a path in the workdir, as pathlib matches them; of a step, the training's name
+    nth       from 1, which it is if it is left out; of NaN, the step
 
 Two faults hold from the start: limit:FSIZE:BYTES, limit:AS:BYTES (RLIMIT_*), and user:ID.
 """
@@ -188,12 +188,11 @@ def _spoil(spoilt_step):
     batches.Batches.dataset = spoilt
 
 
-def main(faults, tool, flags, output=None):
-    """Runs a tool; what it says goes to the file `output`, or where it goes anyway."""
-    if output:
-        descriptor = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
-        os.dup2(descriptor, 1)
-        os.dup2(descriptor, 2)
+def main(faults, tool, flags, output=None, errors=None):
+    """Runs a tool; what it says goes to these files, or where it goes anyway."""
+    for path, descriptor in ((output, 1), (errors, 2)):
+        if path:
+            os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
     workdir = next((flag.partition("=")[2] for flag in flags if flag.startswith("--workdir=")), ".")
     aims = aim(faults, pathlib.Path(workdir).absolute())
     sys.argv = [str(tool), *flags]
