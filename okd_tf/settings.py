@@ -56,6 +56,12 @@ class Settings:
     redo: bool = _option(
         False, "accept changed flags in a workdir: stages that depend on them run again", kind=ONCE
     )
+    join: bool = _option(
+        False,
+        "help the run that is going on in --workdir, here or on another host: do what nobody does yet of the "
+        "teachers to train and the networks to compare, and leave",
+        kind=ONCE,
+    )
 
     dataset: str = _option("digits", "digits, cifar10 or cifar100")
     data_dir: str = _option("", "prepared TFDS folder (default: TFDS's own)", kind=MANNER)
@@ -235,6 +241,10 @@ class Settings:
             raise errors.UserError(f"--stages: none given; name some of {','.join(STAGES)}")
         if not self.workdir:
             raise errors.UserError("--workdir: give the folder of this run, for example --workdir=runs/first")
+        if self.join and self.redo:
+            raise errors.UserError(
+                "--redo: changes a run, and --join helps one as it is; leave one of the two out"
+            )
         if self.unrolled and self.strategy != "darts":
             raise errors.UserError(
                 f"--unrolled: is of --strategy=darts, not of {self.strategy}; leave one of the two out"
