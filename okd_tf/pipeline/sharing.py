@@ -4,6 +4,7 @@ The run itself does all that nobody else does, and waits for the others. Who joi
 and leaves. A job's results are the same whoever does it.
 """
 
+import contextlib
 import dataclasses
 import pathlib
 import time
@@ -14,6 +15,8 @@ from okd_tf.training import history, progress
 
 POLL_SECONDS = 1.0
 REMIND_SECONDS = 60.0
+
+_RUN = "run"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -89,6 +92,21 @@ def others(folder, jobs):
     held = claims.Claims(folder)
     there = ((job, held.holder(job.name)) for job in jobs if not job.is_done())
     return ", ".join(f"{job.name} ({holder})" for job, holder in there if holder)
+
+
+@contextlib.contextmanager
+def announced(workdir):
+    """Within, `is_announced` says of a workdir that its run is going on."""
+    folder = pathlib.Path(workdir) / claims.FOLDER
+    with claims.Claims(folder).take(_RUN) or contextlib.nullcontext():
+        # Without a claim where that of a run that has just died elsewhere is not over: it says the same.
+        yield
+    files.remove(folder)
+
+
+def is_announced(workdir):
+    """Whether there is a run in a workdir that has jobs now or later."""
+    return claims.Claims(pathlib.Path(workdir) / claims.FOLDER).holder(_RUN) is not None
 
 
 def _attempt(title, held, job):
