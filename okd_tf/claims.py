@@ -148,9 +148,7 @@ class Claim:
         """Raises LostError unless the claim is this process's still; UserError if that cannot be known."""
         try:
             if self._lost or not self._is_own():
-                raise LostError(
-                    "another process has taken this over, since none was heard of this one for long"
-                )
+                raise LostError("another process has taken over, since this one was not heard of for long")
         except OSError as error:
             raise files.write_error(self._path, error) from error
 

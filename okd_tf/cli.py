@@ -54,6 +54,7 @@ def _run_stages(stages):
     if chosen.join:
         if "teachers" not in names:
             refuse_join()
+        _refuse_without_teachers(chosen)
         import_tensorflow()
         from okd_tf import pipeline
 
@@ -79,6 +80,19 @@ def refuse_join():
         raise errors.UserError(
             "--join: nothing is shared of what is done here; tools/search.py, train_teachers.py and "
             "compare_strategies.py take it"
+        )
+
+
+def _refuse_without_teachers(chosen):
+    """Raises UserError where it is known without reading data that --join has no teachers to train."""
+    path = pathlib.Path(chosen.workdir) / settings.STAGES_FILE
+    _used(path)  # refuses what is no record
+    stage = files.read_json(path).get("teachers") if path.exists() else None
+    why = "is complete" if stage and stage.get("complete") else "" if stage else "has not begun yet"
+    if why:
+        raise errors.UserError(
+            f"--join: nothing to do in {chosen.workdir}: the teachers stage of its run {why}, and that alone "
+            "is shared; leave --join out to go on with the run"
         )
 
 
@@ -171,6 +185,9 @@ def _join(path):
             "--join first, or name its folder by --workdir"
         )
     decide = {name for name, field in settings.FIELDS.items() if field.metadata["kind"] == settings.RESULT}
+    for name in ("redo", "student", "check_bank"):
+        if flags.FLAGS[name].value:
+            raise errors.UserError(f"--{name}: is for the run itself, which --join only helps; leave it out")
     differences = _take_over(path, decide)
     if differences:
         raise errors.UserError(

@@ -15,6 +15,7 @@ import pathlib
 import secrets
 import shutil
 import tempfile
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -23,10 +24,17 @@ from okd_tf import errors, stopping
 PathLike = str | os.PathLike[str]
 
 _PARTIAL = ".partial-"  # what the name of a file begins with while it is written
-_OWN = f"{_PARTIAL}{secrets.token_hex(4)}-"  # the same of this process, where others may write the same file
+_MINE = f"{_PARTIAL}{secrets.token_hex(4)}-"  # the same of this process, where others may write the same file
 _ANYONE_S = f"{_PARTIAL}????????-"
 
-_checks: list[Callable[[], None]] = []
+
+class _Own(threading.local):
+    """Of each thread: what is asked before it writes."""
+
+    checks: tuple[Callable[[], None], ...] = ()
+
+
+_own = _Own()
 
 
 @contextlib.contextmanager
@@ -36,23 +44,24 @@ def owned(check: Callable[[], None]) -> Iterator[None]:
     `check()` is asked each time, and what it raises keeps the file as it is. Temporary names are this
     process's own, since another may have taken the file over and be writing it.
     """
-    _checks.append(check)
+    before = _own.checks
+    _own.checks = (*before, check)
     try:
         yield
     finally:
-        _checks.pop()
+        _own.checks = before
 
 
 def _ask() -> None:
-    for check in _checks:
+    for check in _own.checks:
         check()
 
 
 def _temporary(path: pathlib.Path) -> pathlib.Path:
     """Where a file is written; what was left there, or by others who were to write it, is removed."""
-    temporary = path.with_name(f"{_OWN if _checks else _PARTIAL}{path.name}")
+    temporary = path.with_name(f"{_MINE if _own.checks else _PARTIAL}{path.name}")
     _remove(temporary)
-    if _checks:
+    if _own.checks:
         for left in path.parent.glob(f"{_ANYONE_S}{glob.escape(path.name)}"):
             with contextlib.suppress(FileNotFoundError):
                 _remove(left)

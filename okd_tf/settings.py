@@ -241,10 +241,6 @@ class Settings:
             raise errors.UserError(f"--stages: none given; name some of {','.join(STAGES)}")
         if not self.workdir:
             raise errors.UserError("--workdir: give the folder of this run, for example --workdir=runs/first")
-        if self.join and self.redo:
-            raise errors.UserError(
-                "--redo: changes a run, and --join helps one as it is; leave one of the two out"
-            )
         if self.unrolled and self.strategy != "darts":
             raise errors.UserError(
                 f"--unrolled: is of --strategy=darts, not of {self.strategy}; leave one of the two out"

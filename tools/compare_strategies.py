@@ -2,8 +2,8 @@
 
     python tools/compare_strategies.py --flagfile=configs/quickstart.cfg --workdir=runs/compare
 
-Takes the flags of tools/search.py; writes compare/comparison.md, .json and .png in the workdir. --join helps a
-comparison that is going on.
+Takes the flags of tools/search.py; writes compare/comparison.md, .json and .png in the workdir. With --join
+it helps a comparison that is going on.
 """
 
 from absl import flags

@@ -118,7 +118,7 @@ def _attempt(title, held, job):
         if job.is_done():
             return False
         if claim.before:
-            progress.say(f"{title}: {job.name}: {claim.before} is gone, and left it unfinished")
+            progress.say(f"{title}: {job.name}: taken over from {claim.before}, which is gone")
         try:
             with files.owned(claim.check):
                 job.work()
