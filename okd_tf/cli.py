@@ -50,18 +50,50 @@ def _run_stages(stages):
     if stages is not None:
         refuse_stages()
     chosen = resolve()
+    names = chosen.stages if stages is None else stages(chosen)
+    if chosen.join:
+        if "teachers" not in names:
+            refuse_join()
+        _refuse_without_teachers(chosen)
+        import_tensorflow()
+        from okd_tf import pipeline
+
+        pipeline.join(chosen)
+        return
     with lock.holding(chosen.workdir):
         import_tensorflow()
         # After the flags are known to be good: these imports take seconds.
         from okd_tf import pipeline
 
-        pipeline.run(chosen, chosen.stages if stages is None else stages(chosen))
+        pipeline.run(chosen, names)
 
 
 def refuse_stages():
     """Raises UserError if --stages is given, to a tool that does not ask which."""
     if flags.FLAGS["stages"].present:
         raise errors.UserError("--stages: this tool has stages of its own; use tools/search.py to choose")
+
+
+def refuse_join():
+    """Raises UserError if --join is given, to a tool whose work is not shared."""
+    if flags.FLAGS["join"].value:
+        raise errors.UserError(
+            "--join: nothing is shared of what is done here; tools/search.py, train_teachers.py and "
+            "compare_strategies.py take it"
+        )
+
+
+def _refuse_without_teachers(chosen):
+    """Raises UserError where it is known without reading data that --join has no teachers to train."""
+    path = pathlib.Path(chosen.workdir) / settings.STAGES_FILE
+    _used(path)  # refuses what is no record
+    stage = files.read_json(path).get("teachers") if path.exists() else None
+    why = "is complete" if stage and stage.get("complete") else "" if stage else "has not begun yet"
+    if why:
+        raise errors.UserError(
+            f"--join: nothing to do in {chosen.workdir}: the teachers stage of its run {why}, and that alone "
+            "is shared; leave --join out to go on with the run"
+        )
 
 
 def refuse_missing(chosen):
@@ -115,7 +147,9 @@ def resolve():
     """The `Settings` that the flags given now and, for the others, the workdir's own flags.cfg say."""
     workdir = flags.FLAGS["workdir"].value
     path = pathlib.Path(workdir) / settings.FLAGFILE
-    if workdir and path.exists():
+    if workdir and flags.FLAGS["join"].value:
+        _join(path)
+    elif workdir and path.exists():
         _adopt(path)
     elif workdir and _used(path.parent / settings.STAGES_FILE) and not flags.FLAGS["redo"].value:
         raise errors.UserError(
@@ -135,6 +169,34 @@ def _adopt(path):
     used = _used(path.parent / settings.STAGES_FILE)
     if not used:
         return
+    differences = _take_over(path, used)
+    if differences and not flags.FLAGS["redo"].value:
+        raise errors.UserError(
+            f"--workdir: {path.parent} holds a run with other flags: {'; '.join(differences)}. Use another "
+            "--workdir, or add --redo to change this run (stages that depend on them run again)"
+        )
+
+
+def _join(path):
+    """Takes what the run that is to be helped was told; refuses what would give other results."""
+    if not path.exists():
+        raise errors.UserError(
+            f"--join: {path.parent} holds no run to help ({path.name} is not there); start one there without "
+            "--join first, or name its folder by --workdir"
+        )
+    decide = {name for name, field in settings.FIELDS.items() if field.metadata["kind"] == settings.RESULT}
+    for name in ("redo", "student", "check_bank"):
+        if flags.FLAGS[name].value:
+            raise errors.UserError(f"--{name}: is for the run itself, which --join only helps; leave it out")
+    differences = _take_over(path, decide)
+    if differences:
+        raise errors.UserError(
+            f"--join: the run in {path.parent} has other flags: {'; '.join(differences)}. Leave them out"
+        )
+
+
+def _take_over(path, decisive):
+    """Takes a workdir's own flags for those not given now; gives those of `decisive` that contradict it."""
     recorded = _read_flagfile(path)
     differences = []
     for name, field in settings.FIELDS.items():
@@ -148,13 +210,9 @@ def _adopt(path):
                 raise errors.UserError(
                     f"{path}: --{name}={there} is not a value of this flag; mend it"
                 ) from None
-        elif there != here and name in used:
+        elif there != here and name in decisive:
             differences.append(f"--{name} is {there or 'empty'} there, {here or 'empty'} here")
-    if differences and not flags.FLAGS["redo"].value:
-        raise errors.UserError(
-            f"--workdir: {path.parent} holds a run with other flags: {'; '.join(differences)}. Use another "
-            "--workdir, or add --redo to change this run (stages that depend on them run again)"
-        )
+    return differences
 
 
 def _used(path):

@@ -6,14 +6,17 @@ the folder is flushed too: a killed process, a full disk or a power cut leaves t
 
 import contextlib
 import errno
+import glob
 import hashlib
 import itertools
 import json
 import os
 import pathlib
+import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from okd_tf import errors, stopping
@@ -21,6 +24,48 @@ from okd_tf import errors, stopping
 PathLike = str | os.PathLike[str]
 
 _PARTIAL = ".partial-"  # what the name of a file begins with while it is written
+_MINE = f"{_PARTIAL}{secrets.token_hex(4)}-"  # the same of this process, where others may write the same file
+_ANYONE_S = f"{_PARTIAL}????????-"
+
+
+class _Own(threading.local):
+    """Of each thread: what is asked before it writes."""
+
+    checks: tuple[Callable[[], None], ...] = ()
+
+
+_own = _Own()
+
+
+@contextlib.contextmanager
+def owned(check: Callable[[], None]) -> Iterator[None]:
+    """Within, files are written and removed only as long as they are this process's to write.
+
+    `check()` is asked each time, and what it raises keeps the file as it is. Temporary names are this
+    process's own, since another may have taken the file over and be writing it.
+    """
+    before = _own.checks
+    _own.checks = (*before, check)
+    try:
+        yield
+    finally:
+        _own.checks = before
+
+
+def _ask() -> None:
+    for check in _own.checks:
+        check()
+
+
+def _temporary(path: pathlib.Path) -> pathlib.Path:
+    """Where a file is written; what was left there, or by others who were to write it, is removed."""
+    temporary = path.with_name(f"{_MINE if _own.checks else _PARTIAL}{path.name}")
+    _remove(temporary)
+    if _own.checks:
+        for left in path.parent.glob(f"{_ANYONE_S}{glob.escape(path.name)}"):
+            with contextlib.suppress(FileNotFoundError):
+                _remove(left)
+    return temporary
 
 
 @contextlib.contextmanager
@@ -31,28 +76,31 @@ def replacing(path: PathLike) -> Iterator[pathlib.Path]:
     Raises UserError when the file system refuses (disk full, no permission); `path` is then unchanged.
     """
     path = pathlib.Path(path)
-    temporary = path.with_name(f"{_PARTIAL}{path.name}")
+    temporary = None
     try:
+        _ask()
         path.parent.mkdir(parents=True, exist_ok=True)
-        remove(temporary)
+        temporary = _temporary(path)
         yield temporary
         with stopping.deferred():
             _flush(temporary)
+            _ask()
             _take_the_place(temporary, path)
             _flush_folder(path.parent)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            remove(temporary)
-        raise write_error(path, error) from error
-    except BaseException:
-        with contextlib.suppress(OSError):
-            remove(temporary)
+    except BaseException as error:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                _remove(temporary)
+        if isinstance(error, OSError):
+            # Who took the file over has removed what was written of it.
+            _ask()
+            raise write_error(path, error) from error
         raise
 
 
 def _take_the_place(temporary: pathlib.Path, path: pathlib.Path) -> None:
     old = path.with_name(f".replaced-{path.name}")
-    remove(old)
+    _remove(old)
     if path.is_dir():
         # A folder cannot be renamed over another: for an instant there is neither, but never half of one.
         os.replace(path, old)
@@ -62,7 +110,7 @@ def _take_the_place(temporary: pathlib.Path, path: pathlib.Path) -> None:
         if old.exists():
             os.replace(old, path)
         raise
-    remove(old)
+    _remove(old)
 
 
 def _flush(path: pathlib.Path) -> None:
@@ -101,7 +149,11 @@ def write_error(path: PathLike, error: OSError) -> errors.UserError:
 
 def remove(path: PathLike) -> None:
     """Removes a file or a folder with all in it; nothing happens when there is none."""
-    path = pathlib.Path(path)
+    _ask()
+    _remove(pathlib.Path(path))
+
+
+def _remove(path: pathlib.Path) -> None:
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -116,6 +168,7 @@ def remove_unfinished(folder: PathLike) -> None:
 
 def set_aside(path: PathLike) -> pathlib.Path:
     """Renames a file or folder to the first free of `<name>.old`, `<name>.old1`, ...; gives the new name."""
+    _ask()
     path = pathlib.Path(path)
     names = (path.with_name(f"{path.name}.old{number or ''}") for number in itertools.count())
     free = next(name for name in names if not name.exists())
@@ -135,6 +188,7 @@ def append_line(path: PathLike, line: str) -> None:
     What a kill left of the line before is ended first, so that no two lines run together.
     Raises UserError when the file system refuses.
     """
+    _ask()
     path = pathlib.Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

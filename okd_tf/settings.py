@@ -56,6 +56,12 @@ class Settings:
     redo: bool = _option(
         False, "accept changed flags in a workdir: stages that depend on them run again", kind=ONCE
     )
+    join: bool = _option(
+        False,
+        "help the run that is going on in --workdir, here or on another host: do what nobody does yet of the "
+        "teachers to train and the networks to compare, and leave",
+        kind=ONCE,
+    )
 
     dataset: str = _option("digits", "digits, cifar10 or cifar100")
     data_dir: str = _option("", "prepared TFDS folder (default: TFDS's own)", kind=MANNER)

@@ -2,7 +2,8 @@
 
     python tools/compare_strategies.py --flagfile=configs/quickstart.cfg --workdir=runs/compare
 
-Takes the flags of tools/search.py; writes compare/comparison.md, .json and .png in the workdir.
+Takes the flags of tools/search.py; writes compare/comparison.md, .json and .png in the workdir. With --join
+it helps a comparison that is going on.
 """
 
 from absl import flags
@@ -30,6 +31,15 @@ def main():
             raise errors.UserError(f"--{name}: searches are compared here, --trials times; leave it out")
     if not _STRATEGIES.value:
         raise errors.UserError(f"--strategies: none given; name some of {','.join(settings.STRATEGIES)}")
+    if chosen.join:
+        for flag in (_STRATEGIES, _TRIALS, _SAMPLE):
+            if flag.present:
+                raise errors.UserError(f"--{flag.name}: is as the run that --join helps has it; leave it out")
+        cli.import_tensorflow()
+        from okd_tf.pipeline import comparison
+
+        comparison.join(chosen)
+        return
     with lock.holding(chosen.workdir):
         cli.import_tensorflow()
         # After the flags are known to be good: these imports take seconds.

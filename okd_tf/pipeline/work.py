@@ -1,10 +1,12 @@
 """The work of each stage: what it takes from the run, and which part of okd_tf it hands it to."""
 
+import functools
+
 import numpy as np
 
-from okd_tf import files, seeds
+from okd_tf import claims, files, seeds
 from okd_tf.export import student as exporting
-from okd_tf.pipeline import diagnosis
+from okd_tf.pipeline import diagnosis, sharing
 from okd_tf.search import loop, options
 from okd_tf.student import distill
 from okd_tf.teachers import assistant, bank, ensemble, shards, teacher
@@ -21,22 +23,59 @@ def make_teachers(context):
     for index, path in enumerate(given):
         teacher.copy(path, teacher_training.path(folder, index))
     if not given:
-        teacher_training.train(
-            context.data,
-            count=chosen.num_teachers,
-            backbone=chosen.teacher_backbone,
-            width=chosen.teacher_width,
-            epochs=chosen.teacher_epochs,
-            batch_size=chosen.batch_size,
-            seed=chosen.seed,
-            how=context.recipe,
-            folder=folder,
-            logs=context.workdir / "logs" / "teachers",
-            held_out=context.to_hold_out(),
-        )
+        _train_teachers(context, lambda jobs: sharing.complete("teachers", folder / claims.FOLDER, jobs))
     for path, one in zip(given, context.ensemble.teachers, strict=False):
         progress.say(f"teachers: {path} is {one.path.name}: {one.description()}")
     diagnosis.write(context)
+
+
+def join_teachers(context, is_wanted):
+    """Trains teachers that no other process does, as long as they are wanted; gives what they are called."""
+    done = []
+    claimed = context.workdir / "teachers" / claims.FOLDER
+    _train_teachers(context, lambda jobs: done.extend(sharing.join("teachers", claimed, jobs, is_wanted)))
+    return done
+
+
+def teachers_of_others(context):
+    """Which teachers other processes train, as text, and who they are."""
+    doing = []
+    claimed = context.workdir / "teachers" / claims.FOLDER
+    _train_teachers(context, lambda jobs: doing.append(sharing.others(claimed, jobs)))
+    return doing[0]
+
+
+def _train_teachers(context, share):
+    """Has the missing teachers trained by `share`, which takes a `sharing.Job` of each."""
+    chosen, folder = context.settings, context.workdir / "teachers"
+
+    def spread(indices, is_done, work):
+        share(
+            [
+                sharing.Job(
+                    f"teacher {index + 1}",
+                    functools.partial(is_done, index),
+                    functools.partial(work, index),
+                    (teacher_training.work_folder(folder, index) / "history.csv",),
+                )
+                for index in indices
+            ]
+        )
+
+    teacher_training.train(
+        context.data,
+        count=chosen.num_teachers,
+        backbone=chosen.teacher_backbone,
+        width=chosen.teacher_width,
+        epochs=chosen.teacher_epochs,
+        batch_size=chosen.batch_size,
+        seed=chosen.seed,
+        how=context.recipe,
+        folder=folder,
+        logs=context.workdir / "logs" / "teachers",
+        held_out=context.to_hold_out(),
+        spread=spread,
+    )
 
 
 def fill_bank(context):

@@ -110,6 +110,14 @@ def recorded(path: files.PathLike) -> HeldOut | None:
     return held_out
 
 
+def is_recorded(path: files.PathLike, held_out: HeldOut) -> bool:
+    """Whether what is recorded beside a teacher's file, if it can be read, is this."""
+    try:
+        return recorded(path) == held_out
+    except errors.UserError:
+        return False
+
+
 def accuracies(logits: np.ndarray, labels: np.ndarray, seen: np.ndarray) -> dict[str, list[float | None]]:
     """How right each teacher is on training examples that it did not train on, and on those it did.
 
