@@ -15,6 +15,7 @@ TEACHERS_LOSSES = ("mean", "vote", "oracle", "dkd", "oracle_dkd")  # of what tea
 SEARCH_LOSSES = ("ce", *TEACHERS_LOSSES)
 LOSSES = (*SEARCH_LOSSES, "mutual")
 REWARDS = ("accuracy", "loss")
+PRECISIONS = ("float32", "bfloat16", "float16")
 OPS = (
     *("identity", "conv_3x3", "conv_5x5", "sep_conv_3x3", "sep_conv_5x5"),
     *("max_pool_3x3", "avg_pool_3x3"),
@@ -178,9 +179,24 @@ class Settings:
     student_epochs: int = _option(30, "epochs of the student and of the baseline", minimum=1)
     baseline: bool = _option(True, "also train the bare backbone with the cross-entropy")
 
-    learning_rate: float = _option(0.1, "highest rate of SGD with momentum, for all weights", minimum=0)
+    learning_rate: float = _option(
+        0.1,
+        "highest rate of SGD with momentum, for all weights; of the whole batch, and not scaled by how many "
+        "devices share that",
+        minimum=0,
+    )
     schedule: str = _option("cosine", "of the rate: cosine or step")
     weight_decay: float = _option(5e-4, "L2 factor on all weights", minimum=0)
+    clip_norm: float = _option(
+        0.0,
+        "largest norm of the weights' gradients in a step, of the whole batch and before L2; 0: any",
+        minimum=0,
+    )
+    precision: str = _option(
+        "float32",
+        f"what training steps compute in: {', '.join(PRECISIONS)}; weights, losses and saved networks are "
+        "float32 in each",
+    )
 
     distribution: str = _option("none", "none, or mirrored: all local devices share each batch", kind=MANNER)
     steps_per_execution: int = _option(1, "training steps in one traced call", minimum=1, kind=MANNER)
@@ -214,6 +230,7 @@ class Settings:
             ("--search_loss", [self.search_loss], SEARCH_LOSSES),
             ("--train_loss", [self.train_loss], LOSSES),
             ("--reward", [self.reward], REWARDS),
+            ("--precision", [self.precision], PRECISIONS),
         ):
             for name in names:
                 if name not in valid:

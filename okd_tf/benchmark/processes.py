@@ -81,6 +81,7 @@ def _serve(connection, name, setup, start):
         start()
         from okd_tf.benchmark import cases
 
+        cases.prepare(name)
         case = cases.make(name, setup)
         for _ in range(measure.WARM_UP):
             case.step()

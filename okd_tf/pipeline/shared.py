@@ -56,6 +56,8 @@ class Context:
             checkpoint_seconds=chosen.checkpoint_seconds,
             checkpoint_steps=chosen.checkpoint_steps,
             strategy=distribution.make(chosen.distribution, chosen.batch_size),
+            clip_norm=chosen.clip_norm,
+            compute=chosen.precision,
         )
 
     @functools.cached_property

@@ -13,7 +13,10 @@ from okd_tf.report import page
 from okd_tf.student import distill
 from okd_tf.teachers import assistant, ensemble, folds, shards, teacher
 
-_RECIPE = ("seed", "batch_size", "learning_rate", "schedule", "weight_decay")
+_RECIPE = (
+    *("seed", "batch_size", "learning_rate", "schedule", "weight_decay"),
+    *("clip_norm", "precision"),
+)
 _LOSS = ("temperature", "ce_weight", "views")
 _SEARCH = (
     *("backbone", "backbone_width", "attach_after", "ops", "strategy", "search_loss", "search_epochs"),

@@ -122,6 +122,8 @@ def search_architecture(context):
             sharpness=chosen.search_sharpness,
             budget_weight=chosen.budget_weight,
             seed=context.trial_seed,
+            clip_norm=chosen.clip_norm,
+            compute=chosen.precision,
             alpha_weight_decay=chosen.alpha_weight_decay,
             unrolled=chosen.unrolled,
             temperatures=(chosen.gumbel_temperature, chosen.gumbel_temperature_end),

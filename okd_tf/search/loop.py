@@ -16,6 +16,7 @@ import tensorflow as tf
 from okd_tf import files, kept, search, seeds
 from okd_tf.arch import space, spec, uniform
 from okd_tf.data import batches
+from okd_tf.ops import precision
 from okd_tf.search import base, derive, ranking, supernet
 from okd_tf.search.options import SearchOptions
 from okd_tf.search.telemetry import Telemetry
@@ -166,15 +167,23 @@ def make_model(
 ) -> base.SearchModel:
     """The supernet of a strategy with its optimizers, freshly initialised; arguments as those of `run`."""
     chosen = search.STRATEGIES[strategy]
+
+    def make(compute):
+        return supernet.make(backbone, search_space, chosen.cell, recipe.synchronized, compute)
+
     with recipe.strategy.scope():
         keras.utils.set_random_seed(seeds.derive(options.seed, "supernet"))
+        own = make(options.compute)
+        looks_ahead = options.unrolled and options.compute != precision.FLOAT32
+        rate = optimizers.sgd(recipe.learning_rate, recipe.schedule, epochs * training.steps_per_epoch)
         return chosen(
-            supernet.make(backbone, search_space, chosen.cell, recipe.synchronized),
+            own,
             search_space,
             budget,
             objective,
-            optimizers.sgd(recipe.learning_rate, recipe.schedule, epochs * training.steps_per_epoch),
+            optimizers.scaling(rate, options.compute),
             options,
+            **({"precise": make(precision.FLOAT32)} if looks_ahead else {}),
         )
 
 

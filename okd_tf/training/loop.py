@@ -13,7 +13,7 @@ import keras
 import tensorflow as tf
 
 from okd_tf import stopping
-from okd_tf.training import checkpoint, history, progress, watch
+from okd_tf.training import checkpoint, history, optimizers, progress, watch
 
 
 def fit(
@@ -33,8 +33,8 @@ def fit(
     """Trains a model for a number of epochs, or for what is left of them.
 
     Args:
-        model: has `train_step(batch)`, which gives its mean losses so far by name, `optimizer_variables()`
-            and `scalars()`, as `Classifier` does.
+        model: has `train_step(batch)`, which gives its mean losses so far by name, `all_optimizers()`,
+            `optimizer_variables()` and `scalars()`, as `Classifier` does.
         batches: has `steps_per_epoch`, `batch_size`, `failure` and `dataset(start, stop)`, as `Batches` does.
         epochs: length of the whole training.
         folder: where `history.csv` and `checkpoints/` are kept.
@@ -50,8 +50,8 @@ def fit(
         The history: a list of one dict per epoch.
 
     Raises:
-        UserError: a loss or weight is not finite, or a batch cannot be made any more; the last checkpoint
-            holds the state before.
+        UserError: a loss or weight is not finite, no step in float16 is made any more, or a batch cannot be
+            made; the last checkpoint holds the state before.
         Stopped: the program is asked to stop; the last checkpoint holds the state that was reached.
     """
     folder = pathlib.Path(folder)
@@ -98,6 +98,7 @@ def fit(
             due = time.monotonic() - saved_at > checkpoint_seconds or step - saved_step == checkpoint_steps
             if due or step == steps or stopping.asked():
                 watcher.refuse_what_is_not_finite(_logs(model), step)
+                optimizers.refuse_what_is_stuck(model.all_optimizers(), step)
                 checkpointer.save(step)
                 saved_at, saved_step = time.monotonic(), step
             if stopping.asked():
