@@ -10,7 +10,7 @@ import sys
 
 from absl import app, flags, logging
 
-from okd_tf import errors, files, lock, quiet, settings, stopping
+from okd_tf import errors, lock, memory, quiet, settings, stages_file, stopping
 
 INPUTS = settings.INPUTS | {"student", "bank", "backbone"}  # what must be there when it is named
 EXIT_USER_ERROR = 2
@@ -28,19 +28,20 @@ def start(work, stopped=GOES_ON):
 
     `define` and the tool's own flags come before. `stopped` is said to who stops it, of how to go on.
     """
-    app.run(lambda argv: _run(argv, work, stopped), flags_parser=_parse)
+    app.run(lambda argv: _run(work, stopped), flags_parser=_parse)
 
 
-def _run(argv, work, stopped=GOES_ON):
+def _run(work, stopped=GOES_ON):
     stopping.install()
     try:
-        if argv[1:]:
-            raise errors.UserError(
-                f"'{argv[1]}' is not a flag; flags begin with two dashes, as in --workdir=runs/first"
-            )
         work()
     except errors.UserError as error:
         _fail(error)
+    except Exception as error:
+        why = memory.line(error)
+        if not why:
+            raise
+        _fail(f"{why}; {stopped}")
     except stopping.Stopped as stop:
         print(f"{stop}; {stopped}", file=sys.stderr)
         sys.exit(stop.exit_code)
@@ -85,10 +86,8 @@ def refuse_join():
 
 def _refuse_without_teachers(chosen):
     """Raises UserError where it is known without reading data that --join has no teachers to train."""
-    path = pathlib.Path(chosen.workdir) / settings.STAGES_FILE
-    _used(path)  # refuses what is no record
-    stage = files.read_json(path).get("teachers") if path.exists() else None
-    why = "is complete" if stage and stage.get("complete") else "" if stage else "has not begun yet"
+    stage = stages_file.read(pathlib.Path(chosen.workdir) / settings.STAGES_FILE).get("teachers")
+    why = "is complete" if stage and stage["complete"] else "" if stage else "has not begun yet"
     if why:
         raise errors.UserError(
             f"--join: nothing to do in {chosen.workdir}: the teachers stage of its run {why}, and that alone "
@@ -111,7 +110,7 @@ def refuse_missing(chosen):
 
 
 def _fail(error):
-    print(f"error: {error}", file=sys.stderr)
+    print(f"error: {errors.one_line(str(error))}", file=sys.stderr)
     sys.exit(EXIT_USER_ERROR)
 
 
@@ -138,27 +137,57 @@ def define(names):
 
 def _parse(argv):
     try:
-        return flags.FLAGS(argv)
-    except flags.Error as error:
-        return _fail(str(error).replace("\n", " "))
+        rest = flags.FLAGS(argv)
+    # Not UTF-8; and what absl raises while it looks for flags like one of a thousand letters.
+    except (flags.Error, ValueError, RecursionError) as error:
+        return _fail(f"{' '.join(str(error).split())[:400]}{_or_in_a_flagfile(argv)}")
+    if rest[1:]:
+        _fail(
+            f"'{rest[1][:60]}' is not a flag; flags begin with two dashes, as in --workdir=runs/first"
+            f"{_or_in_a_flagfile(argv)}"
+        )
+    return rest
+
+
+def _or_in_a_flagfile(argv):
+    """Where else than on the command line a wrong flag may stand, in words."""
+    given = [
+        after if each.lstrip("-") == "flagfile" else each.partition("=")[2]
+        for each, after in zip(argv, [*argv[1:], ""], strict=True)
+        if each.lstrip("-").partition("=")[0] == "flagfile"
+    ]
+    return f" (on the command line, or in {', '.join(given)})" if given else ""
 
 
 def resolve():
     """The `Settings` that the flags given now and, for the others, the workdir's own flags.cfg say."""
     workdir = flags.FLAGS["workdir"].value
     path = pathlib.Path(workdir) / settings.FLAGFILE
+    recorded = bool(workdir) and _is_there(path)
     if workdir and flags.FLAGS["join"].value:
         _join(path)
-    elif workdir and path.exists():
+    elif recorded:
         _adopt(path)
     elif workdir and _used(path.parent / settings.STAGES_FILE) and not flags.FLAGS["redo"].value:
         raise errors.UserError(
             f"{path}: no such file, but the workdir holds results; write the flags they were made with "
             "into it again, or add --redo with all flags of the run"
         )
-    chosen = settings.Settings(**{name: _absolute(name, value(name)) for name in settings.FIELDS})
+    try:
+        chosen = settings.Settings(**{name: _absolute(name, value(name)) for name in settings.FIELDS})
+    except errors.UserError as error:
+        raise errors.UserError(f"{error}{f' (or mend {path})' if recorded else ''}") from None
     refuse_missing(chosen)
     return chosen
+
+
+def _is_there(path):
+    try:
+        return path.exists()
+    except OSError as error:
+        raise errors.UserError(
+            f"--workdir: {str(path.parent)[:200]}: {error.strerror}; name another folder"
+        ) from None
 
 
 def _adopt(path):
@@ -217,15 +246,8 @@ def _take_over(path, decisive):
 
 def _used(path):
     """The settings that the results in a workdir depend on, from its record of stages."""
-    if not path.exists():
-        return set()
-    stored = files.read_json(path)
-    try:
-        names = {name for entry in stored.values() for name in entry["key"]["settings"]}
-    except (AttributeError, KeyError, TypeError):
-        raise errors.UserError(
-            f"{path}: not a record of stages; delete it, and all stages run again"
-        ) from None
+    stored = stages_file.read(path)
+    names = {name for entry in stored.values() for name in entry["key"]["settings"]}
     inputs = {"teachers"} & set(stored)
     if {"search", "student", "baseline"} & set(stored):
         inputs.add("arch")

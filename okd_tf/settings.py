@@ -36,6 +36,8 @@ RESULT = "result"  # decides what the run gives; kept in its workdir and compare
 MANNER = "manner"  # changes how the run goes but not what it gives; kept, and free to change
 ONCE = "once"  # says what this call is to do; not kept
 
+MOST = 2**63 - 1  # of any whole number: int64
+
 
 def _option(default: Any, meaning: str, *, minimum: float | None = None, kind: str = RESULT) -> Any:
     metadata = {"meaning": meaning, "minimum": minimum, "kind": kind}
@@ -210,6 +212,14 @@ class Settings:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value, minimum = getattr(self, field.name), field.metadata["minimum"]
+            for text in value if isinstance(value, tuple) else [value]:
+                # flags.cfg has one flag a line, as UTF-8.
+                if isinstance(text, str) and errors.one_line(text) != text:
+                    raise errors.UserError(
+                        f"--{field.name}: {text} has control characters, or is not UTF-8; use another name"
+                    )
+            if isinstance(value, int) and value > MOST:
+                raise errors.UserError(f"--{field.name}: {str(value)[:30]} is too large; at most {MOST}")
             if minimum is None:
                 continue
             if not math.isfinite(value):

@@ -1,5 +1,7 @@
 """.keras files: of a user read, saying in one line why one cannot be used; written, of content alone.
 
+Neither way with Python code in them.
+
 Keras writes into a .keras file when it was saved and where its objects lay in memory. Networks are told apart
 here by the hash of their files, so that neither may be in one: the same network gives the same bytes.
 """
@@ -10,7 +12,7 @@ import zipfile
 
 import keras
 
-from okd_tf import errors, files
+from okd_tf import errors, files, memory
 
 SUFFIX = ".keras"
 
@@ -27,14 +29,24 @@ def load(path):
     path = pathlib.Path(path)
     if not path.exists():
         raise errors.UserError(f"{path}: no such file")
+    if path.suffix != SUFFIX:
+        # Other suffixes make Keras read other formats, whose code it would run.
+        raise errors.UserError(f"{path}: not a .keras file; save the model as one")
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # zip, JSON, HDF5 and Keras each raise their own
-        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+        if memory.line(error):
+            raise
         raise errors.UserError(
-            f"{path}: not a readable .keras file ({reason}); is it cut short, or of custom code? "
+            f"{path}: not a readable .keras file ({_reason(error)}); is it cut short, or of custom code? "
             "save a Functional model of stock layers again"
         ) from None
+
+
+def _reason(error):
+    # Around what went wrong, Keras puts what it was doing then.
+    said = str(error).split("Exception encountered: ")[-1].strip()
+    return (said.splitlines() or [type(error).__name__])[0].split(". ")[0][:200]
 
 
 def save(path, model):
@@ -42,7 +54,11 @@ def save(path, model):
 
     Raises:
         UserError: the file system refuses.
+        ValueError: the model holds Python code, which `load` would refuse.
     """
+    code = [layer.name for layer in model.layers if isinstance(layer, keras.layers.Lambda)]
+    if code:
+        raise ValueError(f"{path}: layers of Python code ({', '.join(code)}) are not to be saved")
     with files.replacing(path) as temporary:
         model.save(temporary)
         with zipfile.ZipFile(temporary) as saved:

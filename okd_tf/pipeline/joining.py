@@ -4,7 +4,7 @@ It takes jobs of the run that nobody does, and leaves when there are none. What 
 (flags.cfg, run.json, stages.json) is the run's alone to write.
 """
 
-from okd_tf import errors, files, version
+from okd_tf import errors, fields, version
 from okd_tf.pipeline import record, stages, work
 from okd_tf.pipeline.shared import Context
 from okd_tf.training import progress
@@ -31,15 +31,11 @@ def check(context):
         UserError: other versions, or another split of the data.
     """
     path = context.workdir / "run.json"
-    described = files.read_json(path, f"Start the run again, without --join, in {context.workdir}")
+    described = fields.read(path, f"start the run again, without --join, in {context.workdir}")
     here = record.description(context)
-    try:
-        versions = {"okd_tf": described["okd_tf"], **described["packages"]}
-        split = described["split"]
-    except (KeyError, TypeError):
-        raise errors.UserError(
-            f"{path}: not a description of a run; start it again, without --join"
-        ) from None
+    versions = {name: one.text() for name, one in described["packages"].entries().items()}
+    versions["okd_tf"] = described["okd_tf"].text()
+    split = described["split"].value
     for name, own in {"okd_tf": version.VERSION, **here["packages"]}.items():
         if versions.get(name) != own:
             raise errors.UserError(

@@ -12,7 +12,7 @@ import sys
 import time
 from importlib import metadata
 
-from okd_tf import claims, errors, files, version
+from okd_tf import claims, errors, fields, files, stages_file, version
 from okd_tf import settings as all_settings
 from okd_tf.teachers import teacher
 from okd_tf.training import progress
@@ -136,10 +136,8 @@ def _commands(context):
     path = context.workdir / "run.json"
     if not path.exists():
         return []
-    described = files.read_json(path)
-    if not isinstance(described, dict) or not isinstance(described.get("commands"), list):
-        raise errors.UserError(f"{path}: not a description of a run; delete it, and it is written again")
-    return described["commands"]
+    described = fields.read(path, mend="delete it, and it is written again")
+    return [command.value for command in described["commands"].items()]
 
 
 def _write_description(context, commands):
@@ -162,16 +160,7 @@ def description(context):
 
 
 def _stored(context):
-    path = context.workdir / all_settings.STAGES_FILE
-    if not path.exists():
-        return {}
-    stored = files.read_json(path)
-    parts = {"key", "complete", "seconds"}
-    if not isinstance(stored, dict) or not all(
-        isinstance(entry, dict) and set(entry) == parts for entry in stored.values()
-    ):
-        raise errors.UserError(f"{path}: not a record of stages; delete it, and all stages run again")
-    return stored
+    return stages_file.read(context.workdir / all_settings.STAGES_FILE)
 
 
 def _store(context, stage, entry):

@@ -263,7 +263,7 @@ STAGES = {
             settings=lambda context: (),
             reads=lambda context: {path.stem: path for path, *_ in work.evaluated(context)},
             leaves=lambda context: all(
-                path.exists() and "test" in work.own_part(files.read_json(path), name)
+                path.exists() and "test" in work.own_part(work.read_metrics(path, name), name)
                 for _, path, name in work.evaluated(context)
             ),
             needs=lambda context: [] if context.settings.student else [STAGES["student"], STAGES["baseline"]],

@@ -11,7 +11,7 @@ from okd_tf.search import loop, options
 from okd_tf.student import distill
 from okd_tf.teachers import assistant, bank, ensemble, shards, teacher
 from okd_tf.teachers import train as teacher_training
-from okd_tf.training import inference, progress, scalars
+from okd_tf.training import inference, metrics, progress, scalars
 
 LEAST_AGREEMENT = 0.98  # of an exported file with the Keras model, below which the user is warned
 
@@ -229,9 +229,14 @@ def evaluated(context):
     return found
 
 
-def own_part(metrics, name):
+def own_part(found, name):
     """What a metrics.json says of the network of this name, as `evaluated` gives it."""
-    return metrics.get(name, {}) if name else metrics
+    return found.get(name, {}) if name else found
+
+
+def read_metrics(path, name):
+    """What a metrics.json holds: of one network, or with a name of several."""
+    return metrics.read_chain(path) if name else metrics.read(path)
 
 
 def evaluate(context):
@@ -240,9 +245,9 @@ def evaluate(context):
         network = context.classifier(path)
         test = inference.Predictor(network).evaluate(context.data.test)
         own = name or (metrics_path.exists() and not context.settings.student)
-        metrics = files.read_json(metrics_path) if own else {"params": network.count_params()}
-        own_part(metrics, name)["test"] = test
-        files.write_json(metrics_path, metrics)
+        found = read_metrics(metrics_path, name) if own else {"params": network.count_params()}
+        own_part(found, name)["test"] = test
+        files.write_json(metrics_path, found)
         scalars.write(
             context.workdir / "logs" / "evaluate" / (name or metrics_path.parent.name),
             {f"test_{figure}": value for figure, value in test.items()},

@@ -61,7 +61,7 @@ def fit(
         folder / "checkpoints", [*model.variables, *_metric_variables(model), *model.optimizer_variables()]
     )
     step = checkpointer.restore()
-    rows = history.read(folder / "history.csv", step // batches.steps_per_epoch)
+    rows = history.finished(folder / "history.csv", step // batches.steps_per_epoch)
     if step >= steps:
         return rows
     watcher = watch.Watch(model)
