@@ -46,12 +46,14 @@ def train(
     for index in range(count):
         if held_out[index]:
             folds.write(path(folder, index), held_out[index])
+        # A teacher's checkpoints have a folder of their own: only finished networks lie beside each other.
+        work = pathlib.Path(folder) / f"history_{index:02}"
         if path(folder, index).exists():
+            # A kill may have come after its file and before its checkpoints were removed.
+            recipe.finish(work)
             continue
         shown = data.train if seen[index].all() else data.train.take(seen[index])
         own_seed = seeds.derive(seed, "teacher", index)
-        # A teacher's checkpoints have a folder of their own: only finished networks lie beside each other.
-        work = pathlib.Path(folder) / f"history_{index:02}"
         recipe.train(
             make,
             objective.Objective("ce"),
