@@ -8,6 +8,10 @@ class UserError(Exception):
     """Something the user gave cannot be used; the message is one line and says what to do."""
 
 
+class LostWorker(UserError):
+    """Another worker of a training on many hosts is gone; the message says what to do."""
+
+
 def unknown(what: str, name: str, valid: Iterable[str]) -> UserError:
     """The error for a name that is in no registry: the nearest valid names first, then all of them."""
     valid = sorted(valid)

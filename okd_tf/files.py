@@ -114,6 +114,11 @@ def remove_unfinished(folder: PathLike) -> None:
         remove(path)
 
 
+def is_unfinished(path: PathLike) -> bool:
+    """Whether a path is of a write that goes on, or lies in a folder that is."""
+    return any(part.startswith(_PARTIAL) for part in pathlib.Path(path).parts)
+
+
 def set_aside(path: PathLike) -> pathlib.Path:
     """Renames a file or folder to the first free of `<name>.old`, `<name>.old1`, ...; gives the new name."""
     path = pathlib.Path(path)

@@ -46,6 +46,10 @@ class Bilevel:
         """Pairs (training batch, validation batch) of the steps start..stop-1."""
         return tf.data.Dataset.zip(self.training.dataset(start, stop), self.validation.dataset(start, stop))
 
+    def portions(self, *wanted):
+        """The same of parts of the batches, as `Batches` gives them."""
+        return tf.data.Dataset.zip(self.training.portions(*wanted), self.validation.portions(*wanted))
+
 
 def run(
     backbone,

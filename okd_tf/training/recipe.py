@@ -8,7 +8,7 @@ import keras
 from okd_tf import files, seeds
 from okd_tf.data import batches
 from okd_tf.ops import batch_norm
-from okd_tf.training import classifier, inference, loop, mutual, optimizers, progress, scalars
+from okd_tf.training import classifier, crew, inference, loop, mutual, optimizers, progress, scalars
 
 _PEER, _VALIDATION = "peer_", ("val_accuracy", "val_loss")
 
@@ -34,6 +34,11 @@ class Recipe:
     checkpoint_seconds: float
     checkpoint_steps: int
     strategy: object
+
+    @property
+    def crew(self):
+        """The workers that train together."""
+        return crew.of(self.strategy)
 
     @property
     def synchronized(self):

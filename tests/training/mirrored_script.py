@@ -111,7 +111,7 @@ def train(make, bilevel, strategy, stored=None):
             at_epoch_end=at_epoch_end,
             steps_per_execution=2,
         )
-    return model, start, rows[-1]
+    return model, start, rows[-1] if rows else {}
 
 
 def largest(ones, others):
