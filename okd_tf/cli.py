@@ -4,6 +4,7 @@ A tool of the spine is `cli.main(stages)`, and what it does is in `okd_tf.pipeli
 `cli.start(work)`.
 """
 
+import contextlib
 import os
 import pathlib
 import sys
@@ -11,9 +12,11 @@ import sys
 from absl import app, flags, logging
 
 from okd_tf import errors, files, lock, quiet, settings, stopping
+from okd_tf.training import cluster
 
 INPUTS = settings.INPUTS | {"student", "bank", "backbone"}  # what must be there when it is named
 EXIT_USER_ERROR = 2
+EXIT_LOST_WORKER = 75  # of a failure that is not the program's, and that another try may mend (sysexits.h)
 GOES_ON = "the same command goes on where it stopped"
 
 
@@ -39,6 +42,8 @@ def _run(argv, work, stopped=GOES_ON):
                 f"'{argv[1]}' is not a flag; flags begin with two dashes, as in --workdir=runs/first"
             )
         work()
+    except errors.LostWorkerError as error:
+        _fail(error, EXIT_LOST_WORKER)
     except errors.UserError as error:
         _fail(error)
     except stopping.Stopped as stop:
@@ -50,12 +55,28 @@ def _run_stages(stages):
     if stages is not None:
         refuse_stages()
     chosen = resolve()
-    with lock.holding(chosen.workdir):
+    names = chosen.stages if stages is None else stages(chosen)
+    with holding_workdir(chosen, names):
         import_tensorflow()
         # After the flags are known to be good: these imports take seconds.
         from okd_tf import pipeline
 
-        pipeline.run(chosen, chosen.stages if stages is None else stages(chosen))
+        pipeline.run(chosen, names)
+
+
+@contextlib.contextmanager
+def holding_workdir(chosen, names=settings.STAGES):
+    """Keeps other runs out of the workdir while these stages run; of many workers the chief does, for all.
+
+    Raises:
+        UserError: another run holds it; or TF_CONFIG does not say who the workers are.
+    """
+    spread = chosen.distribution == "multi_worker" and set(names) & set(settings.TRAINING)
+    if spread and cluster.read().number:
+        yield
+        return
+    with lock.holding(chosen.workdir):
+        yield
 
 
 def refuse_stages():
@@ -78,9 +99,9 @@ def refuse_missing(chosen):
                 raise errors.UserError(f"--{name}: {path}: no such file or folder; mend the path")
 
 
-def _fail(error):
+def _fail(error, exit_code=EXIT_USER_ERROR):
     print(f"error: {error}", file=sys.stderr)
-    sys.exit(EXIT_USER_ERROR)
+    sys.exit(exit_code)
 
 
 def define(names):

@@ -8,7 +8,7 @@ class UserError(Exception):
     """Something the user gave cannot be used; the message is one line and says what to do."""
 
 
-class LostWorker(UserError):
+class LostWorkerError(UserError):
     """Another worker of a training on many hosts is gone; the message says what to do."""
 
 

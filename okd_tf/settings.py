@@ -23,7 +23,7 @@ STAGES = (
     *("teachers", "bank", "search", "assistant", "student"),
     *("baseline", "evaluate", "export", "report"),
 )
-
+TRAINING = ("teachers", "search", "assistant", "student", "baseline")  # of these, those that may train
 
 FLAGFILE = "flags.cfg"  # in the workdir
 STAGES_FILE = "stages.json"  # in the workdir
@@ -178,8 +178,8 @@ class Settings:
 
     distribution: str = _option(
         "none",
-        "none; mirrored: all local devices share each batch; or multi_worker: those of all hosts that TF_CONFIG "
-        "names, which run the same command",
+        "none; mirrored: all local devices share each batch; or multi_worker: those of all hosts that the "
+        "variable TF_CONFIG names, which run the same command",
         kind=MANNER,
     )
     workers_wait_seconds: float = _option(

@@ -7,7 +7,7 @@ Takes the flags of tools/search.py; writes compare/comparison.md, .json and .png
 
 from absl import flags
 
-from okd_tf import cli, errors, lock, settings
+from okd_tf import cli, errors, settings
 
 _STRATEGIES = flags.DEFINE_list("strategies", list(settings.STRATEGIES), "which strategies to compare")
 _TRIALS = flags.DEFINE_integer("trials", 3, "searches and trainings of each", lower_bound=1)
@@ -30,7 +30,7 @@ def main():
             raise errors.UserError(f"--{name}: searches are compared here, --trials times; leave it out")
     if not _STRATEGIES.value:
         raise errors.UserError(f"--strategies: none given; name some of {','.join(settings.STRATEGIES)}")
-    with lock.holding(chosen.workdir):
+    with cli.holding_workdir(chosen):
         cli.import_tensorflow()
         # After the flags are known to be good: these imports take seconds.
         from okd_tf.pipeline import comparison

@@ -40,9 +40,20 @@ def run(chosen, strategies, trials, sample):
     """
     context = Context(chosen)
     check.check(context, ("teachers", "bank", "assistant", "search", "student"))
+    with context.crew.together():
+        asked = [list(strategies), trials, sample]
+        if asked != context.crew.agree(lambda: asked):
+            raise errors.UserError(
+                "--strategies, --trials, --sample: are others at the chief; start the same command everywhere"
+            )
+        _compare(context, strategies, trials, sample)
+
+
+def _compare(context, strategies, trials, sample):
+    """Does what `run` says, of a run that was checked."""
     drawn = _draw(context, sample)
     _check_searches(context, strategies, trials, drawn)
-    record.describe(context)
+    context.crew.lead(lambda: record.describe(context))
     for name in ("teachers", "bank", "assistant"):
         stages.complete(context, name)
     trained = [
@@ -57,9 +68,17 @@ def run(chosen, strategies, trials, sample):
     # The test split is read when all else is done.
     for run, row in rows:
         record.complete(run, stages.STAGES["evaluate"])
-        row["test_accuracy"] = files.read_json(run.workdir / "student" / "metrics.json")["test"]["accuracy"]
-    folder = context.workdir / "compare"
+        row["test_accuracy"] = context.crew.agree(lambda run=run: _test_accuracy(run))
     found = {"sample": trained, "results": [row for _, row in rows]}
+    context.crew.lead(lambda: _show(context.workdir / "compare", found))
+
+
+def _test_accuracy(run):
+    return files.read_json(run.workdir / "student" / "metrics.json")["test"]["accuracy"]
+
+
+def _show(folder, found):
+    """Writes the three files, and shows the table."""
     files.write_json(folder / "comparison.json", found)
     files.write_text(folder / "comparison.md", page.markdown(found))
     page.plot(found, folder / "comparison.png")
@@ -122,9 +141,13 @@ def _student_of(context, architecture, name, trial=0):
     """One student of a given spec: (its run, a row of the comparison)."""
     folder = context.workdir / "compare" / name
     path = folder / "arch.json"
-    if not path.exists() or spec.read(path) != architecture:
-        context.keep_backbone(folder)
-        spec.write(path, dataclasses.replace(architecture, folder=str(folder)))
+
+    def write():
+        if not path.exists() or spec.read(path) != architecture:
+            context.keep_backbone(folder)
+            spec.write(path, dataclasses.replace(architecture, folder=str(folder)))
+
+    context.crew.lead(write, shows=folder)
     run = _run_of(context, name, trial, arch=str(path))
     record.complete(run, stages.STAGES["student"])
     return run, _row(run, "uniform" if architecture.add_ons else BARE, trial)

@@ -91,7 +91,7 @@ def run(
         also_score: further architectures, whose figures with shared weights go to scored.json.
 
     Returns:
-        The chosen ArchSpec.
+        The chosen ArchSpec. Of many workers, the lead chooses; the others are given None.
     """
     folder = pathlib.Path(folder)
     derive.check_budget(search_space, template.budget)
@@ -113,13 +113,22 @@ def run(
         strategy=recipe.strategy,
         at_epoch_end=lambda: model.end_epoch(validation, recipe.strategy) | telemetry.look(),
         callbacks=[
-            scalars.ScalarWriter(logs),
+            *([scalars.ScalarWriter(logs)] if recipe.crew.leads else []),
             keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: telemetry.warn_of_collapse()),
         ],
         steps_per_execution=recipe.steps_per_execution,
         checkpoint_seconds=recipe.checkpoint_seconds,
         checkpoint_steps=recipe.checkpoint_steps,
     )
+    return recipe.crew.lead(
+        lambda: _choose(
+            model, ranker, search_space, template, strategy, options, candidates, also_score, folder
+        )
+    )
+
+
+def _choose(model, ranker, search_space, template, strategy, options, candidates, also_score, folder):
+    """Proposes, ranks and writes; arguments as those of `run`."""
     proposed = model.propose(candidates, options.seed)
     ranked = _rank(ranker, search_space, template, proposed, {"strategy": strategy, "seed": options.seed})
     drawn = []

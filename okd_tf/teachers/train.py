@@ -43,10 +43,13 @@ def train(
         built = backbones.build(backbone, width, data.image_shape, data.classes, data.mean, data.std)
         return built.model
 
-    for index in range(count):
+    def is_there(index):
         if held_out[index]:
             folds.write(path(folder, index), held_out[index])
-        if path(folder, index).exists():
+        return path(folder, index).exists()
+
+    for index in range(count):
+        if how.crew.agree(lambda index=index: is_there(index)):
             continue
         shown = data.train if seen[index].all() else data.train.take(seen[index])
         own_seed = seeds.derive(seed, "teacher", index)
@@ -65,4 +68,4 @@ def train(
             title=f"teacher {index + 1} of {count} ({backbone})",
             save_to=path(folder, index),
         )
-        recipe.finish(work)
+        how.crew.lead(lambda work=work: recipe.finish(work))

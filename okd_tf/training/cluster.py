@@ -18,7 +18,8 @@ from okd_tf import errors
 FLAG = "--distribution=multi_worker"
 VARIABLE = "TF_CONFIG"
 _SHAPE = (
-    'as in {"cluster": {"worker": ["10.0.0.1:2222", "10.0.0.2:2222"]}, "task": {"type": "worker", "index": 0}}'
+    'as in {"cluster": {"worker": ["10.0.0.1:2222", "10.0.0.2:2222"]}, '
+    '"task": {"type": "worker", "index": 0}}'
 )
 _MAGIC = "okd_tf"  # what a message begins with: whoever else listens there does not say it
 _PATIENCE = 5.0  # seconds for an answer of who is there
@@ -88,8 +89,8 @@ def read() -> Cluster:
     foreign = sorted(set(jobs) - {"chief", "worker"} | {own[0]} - {"chief", "worker"})
     if foreign:
         raise errors.UserError(
-            f"{VARIABLE}: has a task of type '{foreign[0]}', and here all are workers, or a chief and workers; "
-            "leave it out"
+            f"{VARIABLE}: has a task of type '{foreign[0]}', and here all are workers, or a chief and "
+            "workers; leave it out"
         )
     if len(jobs.get("chief", ())) > 1:
         raise errors.UserError(f"{VARIABLE}: names {len(jobs['chief'])} chiefs; name one, or workers alone")
@@ -184,7 +185,9 @@ def _difference(cluster, number, theirs, told):
     """What a worker is told that the chief is not, in a line; "" if nothing."""
     different = sorted(name for name in {*told, *theirs} if told.get(name) != theirs.get(name))
     if not 0 < number < cluster.size:
-        return f"{VARIABLE}: a worker {number} came, of a cluster of {cluster.size}; give all the same cluster"
+        return (
+            f"{VARIABLE}: a worker {number} came, of a cluster of {cluster.size}; give all the same cluster"
+        )
     if not different:
         return ""
     name = different[0]
@@ -209,8 +212,8 @@ def _listening(cluster, deadline):
             server.close()
             if time.monotonic() > deadline:
                 raise errors.UserError(
-                    f"{VARIABLE}: port {port} of this worker cannot be used ({error.strerror}); stop what uses "
-                    "it, or name another port"
+                    f"{VARIABLE}: port {port} of this worker cannot be used ({error.strerror}); stop what "
+                    "uses it, or name another port"
                 ) from None
         time.sleep(0.2)
     with server:

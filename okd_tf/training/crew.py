@@ -1,8 +1,8 @@
 """Workers that train together: one leads, writes and decides, and the others hear of it.
 
 All run the same program and meet in every training step. Between trainings the lead works alone, and what it
-decides, or that it failed, is told to all: so nobody asks files that somebody else is writing. In a program of
-one process, `of` gives `Alone`, and each of these things is just done.
+decides, or that it failed, is told to all: so nobody asks files that somebody else is writing. In a program
+of one process, `of` gives `Alone`, and each of these things is just done.
 """
 
 import contextlib
@@ -151,7 +151,9 @@ class Crew:
         numbers[-1] = self.leads and due
         *signals, due = self._total(tf.constant(numbers)).numpy()
         # Each replica of a worker has spoken.
-        signals = [int(total) * self._workers.size // self._strategy.num_replicas_in_sync for total in signals]
+        signals = [
+            int(total) * self._workers.size // self._strategy.num_replicas_in_sync for total in signals
+        ]
         number = next((number for number, signum in enumerate(signals) if signum), None)
         if asked or number is None:
             return asked, "", bool(due)
@@ -162,7 +164,7 @@ class Crew:
         """What is done within needs all workers.
 
         Raises:
-            LostWorker: in place of TensorFlow's errors, if another is gone.
+            LostWorkerError: in place of TensorFlow's errors, if another is gone.
         """
         try:
             yield
@@ -171,9 +173,9 @@ class Crew:
             if not gone:
                 raise
             names = ", ".join(map(self._workers.name, gone))
-            raise errors.LostWorker(
-                f"{names} {'is' if len(gone) == 1 else 'are'} gone, and no worker goes on without; start the same "
-                "command on all again, and it goes on from the last checkpoint"
+            raise errors.LostWorkerError(
+                f"{names} {'is' if len(gone) == 1 else 'are'} gone, and none goes on alone; start the same "
+                "command on all workers again, and it goes on from the last checkpoint"
             ) from None
 
     def _gone(self, error):

@@ -67,6 +67,6 @@ def _multi_worker(workers, told, wait_seconds):
         return crew.patiently(tf.distribute.MultiWorkerMirroredStrategy, _MEETING_SECONDS)
     except (TimeoutError, tf.errors.OpError):
         gone = ", ".join(map(workers.name, workers.unreachable())) or "another worker"
-        raise errors.LostWorker(
+        raise errors.LostWorkerError(
             f"{gone} has gone before the first step; start the same command on all workers again"
         ) from None

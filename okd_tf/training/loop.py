@@ -2,7 +2,7 @@
 
 State is the global step and a flat list of variables; batches are a pure function of the step. So a run that
 was killed goes on from its last checkpoint to where it would have come. One that is asked to stop finishes
-its step and writes a checkpoint first. Many workers do all of this alike, at the same steps; their lead writes.
+its step and writes a checkpoint first. Many workers do all of this at the same steps, and their lead writes.
 """
 
 import contextlib
@@ -104,7 +104,9 @@ def fit(
                 checkpointer.save(step)
                 saved_at, saved_step = time.monotonic(), step
             if signum:
-                where = f"{title}, step {step} of {steps}, is saved" + (f"; it was {who} that got it" if who else "")
+                where = f"{title}, step {step} of {steps}, is saved" + (
+                    f"; it was {who} that got it" if who else ""
+                )
                 raise stopping.Stopped(signum, where)
     callback_list.on_train_end()
     # As they were written: a run that was resumed has read the rows before back.

@@ -48,7 +48,10 @@ class Recipe:
 
 @dataclasses.dataclass(frozen=True)
 class Trained:
-    """A finished training: the network with stock layers, and its history, one dict per epoch."""
+    """A finished training: the network with stock layers, and its history, one dict per epoch.
+
+    Of many workers, the lead knows the history.
+    """
 
     network: keras.Model
     history: list
@@ -89,7 +92,7 @@ def train(make, objective, data: batches.Batches, val, *, epochs, seed, recipe, 
         optimizer = _optimizer(recipe, epochs, data)
         model = classifier.Classifier(network, objective, optimizer, recipe.weight_decay)
     history = _fit(model, {"": network}, data, val, epochs, recipe, folder, logs, title)
-    return _saved(network, history, save_to, title)
+    return _saved(network, history, recipe, save_to, title)
 
 
 def train_pair(
@@ -125,7 +128,10 @@ def train_pair(
     networks = dict(zip(("", _PEER), pair, strict=True))
     history = _fit(model, networks, data, val, epochs, recipe, folder, logs, title)
     of_peer = [row | {name: row[f"{_PEER}{name}"] for name in _VALIDATION} for row in history]
-    return _saved(pair[0], history, save_to, title), _saved(pair[1], of_peer, peer_to, f"{title}, peer")
+    return (
+        _saved(pair[0], history, recipe, save_to, title),
+        _saved(pair[1], of_peer, recipe, peer_to, f"{title}, peer"),
+    )
 
 
 def _fresh(make, seed, recipe):
@@ -157,19 +163,23 @@ def _fit(model, networks, data, val, epochs, recipe, folder, logs, title):
         title=title,
         strategy=recipe.strategy,
         at_epoch_end=validate,
-        callbacks=[scalars.ScalarWriter(logs)],
+        callbacks=[scalars.ScalarWriter(logs)] if recipe.crew.leads else [],
         steps_per_execution=recipe.steps_per_execution,
         checkpoint_seconds=recipe.checkpoint_seconds,
         checkpoint_steps=recipe.checkpoint_steps,
     )
 
 
-def _saved(network, history, path, title):
+def _saved(network, history, recipe, path, title):
     """Writes a trained network with stock layers."""
     trained = Trained(batch_norm.stock_copy(network), history)
-    with files.replacing(path) as temporary:
-        trained.network.save(temporary)
-    progress.say(f"{title}: done, {path}")
+
+    def save():
+        with files.replacing(path) as temporary:
+            trained.network.save(temporary)
+        progress.say(f"{title}: done, {path}")
+
+    recipe.crew.lead(save)
     return trained
 
 

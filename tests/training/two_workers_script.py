@@ -26,7 +26,7 @@ def make(kind):
 
 
 def train(kind, strategy):
-    """(trainable variables at the start, at the end, the others then, last row of the history, if it leads)."""
+    """(trainable variables at the start, at the end, the others, the last row of the history if it leads)."""
     build, bilevel = make(kind)
     with tempfile.TemporaryDirectory() as folder:
         stored = kinds.write_bank(pathlib.Path(folder)) if "stored" in kind else None
