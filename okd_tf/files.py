@@ -6,21 +6,69 @@ the folder is flushed too: a killed process, a full disk or a power cut leaves t
 
 import contextlib
 import errno
+import glob
 import hashlib
 import itertools
 import json
+import math
 import os
 import pathlib
+import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from okd_tf import errors, stopping
 
 PathLike = str | os.PathLike[str]
 
+DEEPEST = 40  # nesting of JSON that is read
+WRITTEN_AGAIN = "delete it, and what wrote it runs again"
 _PARTIAL = ".partial-"  # what the name of a file begins with while it is written
+_MINE = f"{_PARTIAL}{secrets.token_hex(4)}-"  # the same of this process, where others may write the same file
+_ANYONE_S = f"{_PARTIAL}????????-"
+
+
+class _Own(threading.local):
+    """Of each thread: what is asked before it writes."""
+
+    checks: tuple[Callable[[], None], ...] = ()
+
+
+_own = _Own()
+
+
+@contextlib.contextmanager
+def owned(check: Callable[[], None]) -> Iterator[None]:
+    """Within, files are written and removed only as long as they are this process's to write.
+
+    `check()` is asked each time, and what it raises keeps the file as it is. Temporary names are this
+    process's own, since another may have taken the file over and be writing it.
+    """
+    before = _own.checks
+    _own.checks = (*before, check)
+    try:
+        yield
+    finally:
+        _own.checks = before
+
+
+def _ask() -> None:
+    for check in _own.checks:
+        check()
+
+
+def _temporary(path: pathlib.Path) -> pathlib.Path:
+    """Where a file is written; what was left there, or by others who were to write it, is removed."""
+    temporary = path.with_name(f"{_MINE if _own.checks else _PARTIAL}{path.name}")
+    _remove(temporary)
+    if _own.checks:
+        for left in path.parent.glob(f"{_ANYONE_S}{glob.escape(path.name)}"):
+            with contextlib.suppress(FileNotFoundError):
+                _remove(left)
+    return temporary
 
 
 @contextlib.contextmanager
@@ -31,28 +79,31 @@ def replacing(path: PathLike) -> Iterator[pathlib.Path]:
     Raises UserError when the file system refuses (disk full, no permission); `path` is then unchanged.
     """
     path = pathlib.Path(path)
-    temporary = path.with_name(f"{_PARTIAL}{path.name}")
+    temporary = None
     try:
+        _ask()
         path.parent.mkdir(parents=True, exist_ok=True)
-        remove(temporary)
+        temporary = _temporary(path)
         yield temporary
         with stopping.deferred():
             _flush(temporary)
+            _ask()
             _take_the_place(temporary, path)
             _flush_folder(path.parent)
-    except OSError as error:
-        with contextlib.suppress(OSError):
-            remove(temporary)
-        raise write_error(path, error) from error
-    except BaseException:
-        with contextlib.suppress(OSError):
-            remove(temporary)
+    except BaseException as error:
+        if temporary is not None:
+            with contextlib.suppress(OSError):
+                _remove(temporary)
+        if isinstance(error, OSError):
+            # Who took the file over has removed what was written of it.
+            _ask()
+            raise write_error(path, error) from error
         raise
 
 
 def _take_the_place(temporary: pathlib.Path, path: pathlib.Path) -> None:
     old = path.with_name(f".replaced-{path.name}")
-    remove(old)
+    _remove(old)
     if path.is_dir():
         # A folder cannot be renamed over another: for an instant there is neither, but never half of one.
         os.replace(path, old)
@@ -62,7 +113,7 @@ def _take_the_place(temporary: pathlib.Path, path: pathlib.Path) -> None:
         if old.exists():
             os.replace(old, path)
         raise
-    remove(old)
+    _remove(old)
 
 
 def _flush(path: pathlib.Path) -> None:
@@ -101,7 +152,11 @@ def write_error(path: PathLike, error: OSError) -> errors.UserError:
 
 def remove(path: PathLike) -> None:
     """Removes a file or a folder with all in it; nothing happens when there is none."""
-    path = pathlib.Path(path)
+    _ask()
+    _remove(pathlib.Path(path))
+
+
+def _remove(path: pathlib.Path) -> None:
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -114,13 +169,9 @@ def remove_unfinished(folder: PathLike) -> None:
         remove(path)
 
 
-def is_unfinished(path: PathLike) -> bool:
-    """Whether a path is of a write that goes on, or lies in a folder that is."""
-    return any(part.startswith(_PARTIAL) for part in pathlib.Path(path).parts)
-
-
 def set_aside(path: PathLike) -> pathlib.Path:
     """Renames a file or folder to the first free of `<name>.old`, `<name>.old1`, ...; gives the new name."""
+    _ask()
     path = pathlib.Path(path)
     names = (path.with_name(f"{path.name}.old{number or ''}") for number in itertools.count())
     free = next(name for name in names if not name.exists())
@@ -140,6 +191,7 @@ def append_line(path: PathLike, line: str) -> None:
     What a kill left of the line before is ended first, so that no two lines run together.
     Raises UserError when the file system refuses.
     """
+    _ask()
     path = pathlib.Path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -162,8 +214,11 @@ def write_json(path: PathLike, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
-def read_json(path: PathLike, mend: str = "Delete it, and what wrote it runs again") -> Any:
-    """Reads JSON; raises UserError naming the file when it is missing, cut short or not JSON.
+def read_json(path: PathLike, mend: str = WRITTEN_AGAIN) -> Any:
+    """Reads JSON whose numbers are finite, so that `write_json` takes it back.
+
+    Raises UserError, naming the file, when it is missing, cut short, not JSON, nested deeper than anything
+    here, or has a key twice, of which JSON does not say which counts.
 
     Args:
         path: the file.
@@ -171,13 +226,57 @@ def read_json(path: PathLike, mend: str = "Delete it, and what wrote it runs aga
     """
     path = pathlib.Path(path)
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        value = json.loads(path.read_text(encoding="utf-8"), object_pairs_hook=_unique)
     except FileNotFoundError:
         raise errors.UserError(f"{path}: no such file") from None
     except OSError as error:
         raise errors.UserError(f"{path}: cannot be read: {error.strerror}") from None
     except ValueError as error:
-        raise errors.UserError(f"{path}: not valid JSON ({error}); is it cut short? {mend}") from None
+        raise errors.UserError(f"{path}: not valid JSON ({error}), perhaps cut short; {mend}") from None
+    except RecursionError:
+        raise _too_deep(path, mend) from None
+    _refuse_unwritable_values(path, value, mend)
+    return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        keys = [key for key, _ in pairs]
+        twice = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"the key '{twice[:60]}' is there twice")
+    return found
+
+
+def _refuse_unwritable_values(path: pathlib.Path, document: Any, mend: str) -> None:
+    """Refuses by their place numbers that are not finite, halves of characters, and deep nesting."""
+    waiting: list[tuple[str, int, Any]] = [("", 0, document)]
+    while waiting:
+        name, depth, value = waiting.pop()
+        wrong = ""
+        if isinstance(value, float) and not math.isfinite(value):
+            wrong = f"expected a finite number, got {value}"
+        elif isinstance(value, str) and not _is_encodable(value):
+            wrong = "expected text, got half of a character"
+        elif isinstance(value, dict):
+            dot = f"{name}." if name else ""
+            waiting.extend((f"{dot}{key}", depth + 1, one) for key, one in value.items())
+            wrong = "" if all(map(_is_encodable, value)) else "a key is half of a character"
+        elif isinstance(value, list):
+            waiting.extend((f"{name}[{index}]", depth + 1, one) for index, one in enumerate(value))
+        if wrong:
+            raise errors.UserError(f"{path}: {name[:120] or 'the whole file'}: {wrong}; {mend}")
+        if depth >= DEEPEST and isinstance(value, dict | list):
+            raise _too_deep(path, mend)
+
+
+def _is_encodable(text: str) -> bool:
+    """Whether UTF-8 has this text; JSON's escapes can say halves of characters, which it has not."""
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _too_deep(path: pathlib.Path, mend: str) -> errors.UserError:
+    return errors.UserError(f"{path}: nested deeper than {DEEPEST} levels, as nothing here is; {mend}")
 
 
 def sha256(path: PathLike) -> str:

@@ -2,12 +2,13 @@
 
     python tools/compare_strategies.py --flagfile=configs/quickstart.cfg --workdir=runs/compare
 
-Takes the flags of tools/search.py; writes compare/comparison.md, .json and .png in the workdir.
+Takes the flags of tools/search.py; writes compare/comparison.md, .json and .png in the workdir. With --join
+it helps a comparison that is going on.
 """
 
 from absl import flags
 
-from okd_tf import cli, errors, settings
+from okd_tf import cli, errors, lock, settings
 
 _STRATEGIES = flags.DEFINE_list("strategies", list(settings.STRATEGIES), "which strategies to compare")
 _TRIALS = flags.DEFINE_integer("trials", 3, "searches and trainings of each", lower_bound=1)
@@ -30,7 +31,19 @@ def main():
             raise errors.UserError(f"--{name}: searches are compared here, --trials times; leave it out")
     if not _STRATEGIES.value:
         raise errors.UserError(f"--strategies: none given; name some of {','.join(settings.STRATEGIES)}")
-    with cli.holding_workdir(chosen):
+    cli.refuse_workers(
+        chosen, "--distribution", "a comparison has many trainings, which processes share by --join"
+    )
+    if chosen.join:
+        for flag in (_STRATEGIES, _TRIALS, _SAMPLE):
+            if flag.present:
+                raise errors.UserError(f"--{flag.name}: is as the run that --join helps has it; leave it out")
+        cli.import_tensorflow()
+        from okd_tf.pipeline import comparison
+
+        comparison.join(chosen)
+        return
+    with lock.holding(chosen.workdir):
         cli.import_tensorflow()
         # After the flags are known to be good: these imports take seconds.
         from okd_tf.pipeline import comparison

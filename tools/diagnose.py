@@ -14,6 +14,7 @@ from okd_tf import cli, errors, lock, settings
 def main():
     """Diagnoses."""
     cli.refuse_stages()
+    cli.refuse_join()
     chosen = cli.resolve()
     own = pathlib.Path(chosen.workdir) / "teachers"
     there = any(list(own.glob(kind)) for kind in ("teacher_*.keras", "teacher_*/saved_model.pb"))

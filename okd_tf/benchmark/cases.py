@@ -17,11 +17,12 @@ import tensorflow as tf
 from okd_tf import search
 from okd_tf.arch import cost
 from okd_tf.benchmark import search_steps, workload
-from okd_tf.benchmark.setup import FLOAT32, Setup
+from okd_tf.benchmark.setup import Setup
 from okd_tf.benchmark.workload import Workload
-from okd_tf.training import classifier, objective
+from okd_tf.training import objective, recipe
 
 GEMM = 2048  # rows and columns of the matrices
+MIRRORED = "_mirrored"  # ends the names of cases that run over devices
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,6 +99,11 @@ def bank_read(given: Workload) -> Case:
     return Case(run, images, None)
 
 
+def over_devices(given: Workload, case: Callable[[Workload], Case]) -> Case:
+    """Another case on all local devices, each with its part of the batch; see `prepare`."""
+    return case(Workload(given.setup, "mirrored"))
+
+
 def search_step(given: Workload, strategy: str, unrolled: bool = False) -> Case:
     """A step of a search: of reinforce and random, of the shared weights alone.
 
@@ -105,7 +111,7 @@ def search_step(given: Workload, strategy: str, unrolled: bool = False) -> Case:
     """
     model, batches, flops = search_steps.make(given, strategy, unrolled)
     images = given.setup.batch_size
-    return Case(_fed(model, batches), images, images * flops)
+    return Case(_fed(given, model, batches), images, images * flops)
 
 
 CASES: dict[str, Callable[[Workload], Case]] = {
@@ -119,6 +125,18 @@ CASES: dict[str, Callable[[Workload], Case]] = {
     **{f"search_{name}": functools.partial(search_step, strategy=name) for name in search.STRATEGIES},
     "search_darts_unrolled": functools.partial(search_step, strategy="darts", unrolled=True),
 }
+for _name in ("ce", "search_darts"):
+    CASES[f"{_name}{MIRRORED}"] = functools.partial(over_devices, case=CASES[_name])
+
+
+def prepare(name: str):
+    """Splits the processor into two devices, if a case is to be run over devices and there are no others.
+
+    To be called before the first tensor is made.
+    """
+    if name.endswith(MIRRORED) and not tf.config.list_physical_devices("GPU"):
+        (processor,) = tf.config.list_physical_devices("CPU")
+        tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * 2)
 
 
 def make(name: str, setup: Setup) -> Case:
@@ -126,33 +144,28 @@ def make(name: str, setup: Setup) -> Case:
     name, _, teachers = name.partition(":")
     if teachers:
         setup = dataclasses.replace(setup, teachers=int(teachers))
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(
-        setup.precision if setup.precision == FLOAT32 else f"mixed_{setup.precision}"
-    )
-    try:
-        keras.utils.set_random_seed(0)
-        return CASES[name](Workload(setup))
-    finally:
-        keras.config.set_dtype_policy(policy)
+    keras.utils.set_random_seed(0)
+    return CASES[name](Workload(setup))
 
 
 def _training(given, asked, batches, teacher_flops=0):
-    model = given.backbone().model
     # Forward, and backward to the activations and to the weights.
-    flops = 3.0 * _forward(model) + teacher_flops
-    trained = classifier.Classifier(workload.training_twin(model), asked, search_steps.sgd())
-    return Case(_fed(trained, batches), given.setup.batch_size, given.setup.batch_size * flops)
+    flops = 3.0 * _forward(given.backbone().model) + teacher_flops
+    trained = recipe.make_classifier(
+        lambda: given.backbone().model, asked, batches, epochs=workload.EPOCHS, seed=0, recipe=given.recipe
+    )
+    return Case(_fed(given, trained, batches), given.setup.batch_size, given.setup.batch_size * flops)
 
 
 def _forward(model):
     return cost.of_model(model).flops
 
 
-def _fed(model, batches):
-    iterator = workload.endless(batches)
-    return _traced(lambda: model.train_step(iterator.get_next()))
+def _fed(given, model, batches):
+    strategy = given.recipe.strategy
+    iterator = workload.endless(batches, strategy)
+    return _traced(lambda: strategy.run(model.train_step, args=(next(iterator),)))
 
 
 def _traced(step):
-    return tf.function(step, jit_compile=False)
+    return tf.function(step, jit_compile=False, autograph=False)

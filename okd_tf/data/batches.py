@@ -104,11 +104,13 @@ class Batches:
         self._tensors()
         count = len(wanted)
         numbers = tf.data.Dataset.range(start * count, stop * count)
-        return numbers.map(
-            lambda number: self.batch(number // count, wanted.start + number % count, parts),
-            num_parallel_calls=2,
-            deterministic=True,
-        ).prefetch(2)
+
+        # Nothing in it is for AutoGraph, which takes seconds to look at all that it calls.
+        @tf.autograph.experimental.do_not_convert
+        def portion(number: tf.Tensor) -> Batch:
+            return self.batch(number // count, wanted.start + number % count, parts)
+
+        return numbers.map(portion, num_parallel_calls=2, deterministic=True).prefetch(2)
 
     def _read_logits(self, rows: np.ndarray, shown: np.ndarray) -> np.ndarray:
         assert self._teacher_logits is not None

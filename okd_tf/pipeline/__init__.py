@@ -5,7 +5,7 @@ again; one that was killed goes on where it stopped; one whose inputs changed is
 """
 
 from okd_tf import settings
-from okd_tf.pipeline import check, diagnosis, record, shared, stages
+from okd_tf.pipeline import check, diagnosis, joining, record, shared, stages
 from okd_tf.report import page
 from okd_tf.training import progress
 
@@ -35,6 +35,15 @@ def run(chosen: settings.Settings, names):
 def _show(context):
     current = record.current(context, stages.STAGES.values())
     progress.say(f"\n{page.screen(context.workdir, current)}\n\nresults: {context.workdir}")
+
+
+def join(chosen: settings.Settings):
+    """Helps a run that is going on in the workdir, and leaves; see `joining`.
+
+    Raises:
+        UserError: it cannot, or there is nothing to do.
+    """
+    joining.run(chosen)
 
 
 def diagnose(chosen: settings.Settings):

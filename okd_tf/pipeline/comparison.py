@@ -4,25 +4,78 @@
       sample/NN/                 an architecture drawn uniformly from the budget, trained as a student
       STRATEGY/trial_N/          a search and the student of what it found
       bare_backbone/trial_N/     the backbone as it is, trained the same way
+      plan.json                  what is to be done, for who joins
       comparison.json .md .png   the figures, the page, the plot
 
 Each of these folders holds the stages of a run that borrows the teachers and the bank, so a comparison that
-was killed goes on where it stopped. To export a student of it, give tools/export.py its --student.
+was killed goes on where it stopped, and several processes can share the folders among them. To export a
+student of it, give tools/export.py its --student.
 """
 
 import dataclasses
+import time
 
 import numpy as np
 from scipy import stats
 
-from okd_tf import errors, files, search, seeds
+from okd_tf import claims, errors, fields, files, search, seeds, settings
 from okd_tf.arch import spec, uniform
-from okd_tf.pipeline import check, record, stages
+from okd_tf.pipeline import check, joining, record, sharing, stages
 from okd_tf.pipeline.shared import Context
 from okd_tf.report import comparison as page
-from okd_tf.training import history, progress
+from okd_tf.search import candidates
+from okd_tf.training import history, metrics, progress
 
 BARE = "bare backbone"
+PLAN = "plan.json"
+
+
+@dataclasses.dataclass(frozen=True)
+class _Part:
+    """What is done on its own: a search with its student, or the student of a given architecture.
+
+    Attributes:
+        run: its run, in a folder of its own.
+        who: a strategy, BARE, or "uniform".
+        trial: which.
+        architecture: what is trained if nothing is searched; else None.
+    """
+
+    run: Context
+    who: str
+    trial: int
+    architecture: spec.ArchSpec | None = None
+
+    @property
+    def stages(self):
+        """Those that are run, in order."""
+        names = ("student",) if self.architecture else ("search", "student")
+        return [stages.STAGES[name] for name in names]
+
+    @property
+    def job(self):
+        """The part as a job."""
+        return sharing.Job(
+            _folder(self.run),
+            self._is_done,
+            self._work,
+            tuple(self.run.workdir / stage.folder / "history.csv" for stage in self.stages),
+        )
+
+    def _is_done(self):
+        return self._is_prepared() and not any(record.outdated(self.run, stage) for stage in self.stages)
+
+    def _work(self):
+        if not self._is_prepared():
+            folder = self.run.arch_path.parent
+            self.run.origin.keep_backbone(folder)
+            spec.write(self.run.arch_path, dataclasses.replace(self.architecture, folder=str(folder)))
+        for stage in self.stages:
+            record.complete(self.run, stage)
+
+    def _is_prepared(self):
+        path = self.run.arch_path
+        return not self.architecture or (path.exists() and spec.read(path) == self.architecture)
 
 
 def run(chosen, strategies, trials, sample):
@@ -40,63 +93,133 @@ def run(chosen, strategies, trials, sample):
     """
     context = Context(chosen)
     check.check(context, ("teachers", "bank", "assistant", "search", "student"))
-    with context.crew.together():
-        asked = [list(strategies), trials, sample]
-        if asked != context.crew.agree(lambda: asked):
-            raise errors.UserError(
-                "--strategies, --trials, --sample: are others at the chief; start the same command everywhere"
-            )
-        _compare(context, strategies, trials, sample)
+    plan = {"strategies": list(strategies), "trials": trials, "sample": sample, **_decisive(context)}
+    of_sample, compared = _parts(context, plan)
+    _check_searches(context, compared)
+    record.describe(context)
+    with sharing.announced(context.workdir):
+        for name in ("teachers", "bank", "assistant"):
+            stages.complete(context, name)
+        _make_known(context, plan)
+        jobs = [part.job for part in (*of_sample, *compared)]
+        sharing.complete("compare", _claims(context), jobs)
+        _finish(context, of_sample, compared)
 
 
-def _compare(context, strategies, trials, sample):
-    """Does what `run` says, of a run that was checked."""
-    drawn = _draw(context, sample)
-    _check_searches(context, strategies, trials, drawn)
-    context.crew.lead(lambda: record.describe(context))
-    for name in ("teachers", "bank", "assistant"):
-        stages.complete(context, name)
-    trained = [
-        _student_of(context, _fixed(context, architecture), f"sample/{number:02}")[1]
+def join(chosen):
+    """Helps a comparison that is going on in the workdir: with its teachers, then with its parts.
+
+    Args:
+        chosen: the `Settings` of the run.
+
+    Raises:
+        UserError: it cannot, or there is nothing to do.
+    """
+    context = Context(chosen)
+    joining.check(context)
+    done = joining.teachers(context)
+    plan, said = _known(context), False
+    while plan is None and sharing.is_announced(context.workdir):
+        if not said:
+            progress.say("compare: waiting for the run to have its teachers and what they say")
+            said = True
+        time.sleep(sharing.POLL_SECONDS)
+        done += joining.teachers(context)
+        plan = _known(context)
+    if plan is None:
+        why = f"{joining.why_not_teachers(context)}, and nobody is comparing"
+    else:
+        jobs = [part.job for parts in _parts(context, plan) for part in parts]
+        done += sharing.join("compare", _claims(context), jobs, lambda: _known(context) == plan)
+        doing = sharing.others(_claims(context), jobs)
+        why = f"others do all that is left: {doing}" if doing else "all is done that can be shared"
+    joining.say_what_was_done(context, done, why)
+
+
+def _claims(context):
+    return context.workdir / "compare" / claims.FOLDER
+
+
+def _decisive(context):
+    """The settings that decide what comes out, as a plan has them."""
+    return {
+        "settings": {
+            name: settings.text(getattr(context.settings, name))
+            for name, field in settings.FIELDS.items()
+            if field.metadata["kind"] == settings.RESULT
+        }
+    }
+
+
+def _make_known(context, plan):
+    """Writes what is going to be done, for who joins; those who do what is not to be done any more stop."""
+    if _known(context) is None:
+        files.remove(_claims(context))
+    files.write_json(context.workdir / "compare" / PLAN, plan)
+
+
+def _known(context):
+    """What the run is going to do, if it is of the settings that are here; else None."""
+    try:
+        plan = fields.read(context.workdir / "compare" / PLAN)
+        for name in plan["strategies"].items():
+            name.text(settings.STRATEGIES)
+        plan["trials"].whole(1), plan["sample"].whole()
+        same = plan["settings"].value == _decisive(context)["settings"]
+    except errors.UserError:
+        return None  # not there, or not whole: nothing is known
+    return plan.value if same else None
+
+
+def _parts(context, plan):
+    """The parts that train the sample, and those that are compared."""
+    drawn = _draw(context, plan["sample"])
+    of_sample = [
+        _given(context, _fixed(context, architecture), f"sample/{number:02}")
         for number, architecture in enumerate(drawn)
     ]
+    compared = []
+    for trial in range(plan["trials"]):
+        for name in plan["strategies"]:
+            run = _run_of(context, f"{name}/trial_{trial}", trial, strategy=name, also_score=drawn)
+            compared.append(_Part(run, name, trial))
+        compared.append(_given(context, context.template, f"bare_backbone/trial_{trial}", trial))
+    return of_sample, compared
+
+
+def _given(context, architecture, name, trial=0):
+    path = context.workdir / "compare" / name / "arch.json"
+    who = "uniform" if architecture.add_ons else BARE
+    return _Part(_run_of(context, name, trial, arch=str(path)), who, trial, architecture)
+
+
+def _finish(context, of_sample, compared):
+    """Reads the test split when all else is done; writes the figures, the page and the plot."""
+    trained = [_row(part) for part in of_sample]
     rows = []
-    for trial in range(trials):
-        for name in strategies:
-            rows.append(_search(context, name, trial, drawn, trained))
-        rows.append(_student_of(context, context.template, f"bare_backbone/trial_{trial}", trial))
-    # The test split is read when all else is done.
-    for run, row in rows:
-        record.complete(run, stages.STAGES["evaluate"])
-        row["test_accuracy"] = context.crew.agree(lambda run=run: _test_accuracy(run))
-    found = {"sample": trained, "results": [row for _, row in rows]}
-    context.crew.lead(lambda: _show(context.workdir / "compare", found))
-
-
-def _test_accuracy(run):
-    return files.read_json(run.workdir / "student" / "metrics.json")["test"]["accuracy"]
-
-
-def _show(folder, found):
-    """Writes the three files, and shows the table."""
+    for part in compared:
+        row = _row(part) if part.architecture else {**_row(part), **_of_search(part, trained)}
+        record.complete(part.run, stages.STAGES["evaluate"])
+        accuracy = metrics.of_test(part.run.workdir / "student" / "metrics.json")
+        rows.append({**row, "test_accuracy": accuracy})
+    folder = context.workdir / "compare"
+    found = {"sample": trained, "results": rows}
     files.write_json(folder / "comparison.json", found)
     files.write_text(folder / "comparison.md", page.markdown(found))
     page.plot(found, folder / "comparison.png")
     progress.say(f"\n{page.screen(found)}\n\nresults: {folder}/comparison.md, .json and .png")
 
 
-def _check_searches(context, strategies, trials, drawn):
+def _check_searches(context, compared):
     """Refuses what a strategy cannot use, and to replace what was made with other flags unless asked to."""
-    for name in strategies:
-        for trial in range(trials):
-            run = _search_run(context, name, trial, drawn)
-            for stage in ("search", "student"):
-                why = record.outdated(run, stages.STAGES[stage])
-                if why.startswith(record.OTHER_INPUTS) and not context.settings.redo:
-                    raise errors.UserError(
-                        f"--workdir: {run.workdir} holds a {stage} that {why}; use another --workdir, or add "
-                        "--redo to replace what was compared"
-                    )
+    for part in compared:
+        for stage in [] if part.architecture else part.stages:
+            why = record.outdated(part.run, stage)
+            if why.startswith(record.OTHER_INPUTS) and not context.settings.redo:
+                raise errors.UserError(
+                    f"--workdir: {part.run.workdir} holds a {stage.name} that {why}; use another --workdir, "
+                    "or add --redo to replace what was compared"
+                )
 
 
 def _draw(context, count):
@@ -115,46 +238,19 @@ def _fixed(context, architecture):
     )
 
 
-def _search(context, strategy, trial, drawn, trained):
-    """One search and its student: (its run, a row of the comparison)."""
-    run = _search_run(context, strategy, trial, drawn)
-    record.complete(run, stages.STAGES["search"])
-    record.complete(run, stages.STAGES["student"])
-    chosen = next(
-        entry for entry in files.read_json(run.workdir / "search" / "candidates.json") if entry["chosen"]
-    )
-    scored = files.read_json(run.workdir / "search" / "scored.json") if drawn else []
-    epochs = history.read(run.workdir / "search" / "history.csv", run.settings.search_epochs)
-    return run, {
-        **_row(run, strategy, trial),
+def _of_search(part, trained):
+    """What a row of the comparison says of its search; `trained` are the rows of the sample."""
+    folder = part.run.workdir / "search"
+    chosen = candidates.chosen(folder / "candidates.json")
+    scored = candidates.read_scores(folder / "scored.json", len(trained)) if trained else []
+    epochs = history.finished(folder / "history.csv", part.run.settings.search_epochs)
+    return {
         "shared_val_accuracy": chosen["val_accuracy"],
-        "search_images": _images(run, epochs),
+        "search_images": _images(part.run, epochs),
         "search_seconds": sum(row["seconds"] for row in epochs),
-        "sample_shared_val_accuracy": [entry["accuracy"] for entry in scored],
-        "kendall_tau": _tau(
-            [entry["accuracy"] for entry in scored], [entry["val_accuracy"] for entry in trained]
-        ),
+        "sample_shared_val_accuracy": scored,
+        "kendall_tau": _tau(scored, [entry["val_accuracy"] for entry in trained]),
     }
-
-
-def _student_of(context, architecture, name, trial=0):
-    """One student of a given spec: (its run, a row of the comparison)."""
-    folder = context.workdir / "compare" / name
-    path = folder / "arch.json"
-
-    def write():
-        if not path.exists() or spec.read(path) != architecture:
-            context.keep_backbone(folder)
-            spec.write(path, dataclasses.replace(architecture, folder=str(folder)))
-
-    context.crew.lead(write, shows=folder)
-    run = _run_of(context, name, trial, arch=str(path))
-    record.complete(run, stages.STAGES["student"])
-    return run, _row(run, "uniform" if architecture.add_ons else BARE, trial)
-
-
-def _search_run(context, strategy, trial, drawn):
-    return _run_of(context, f"{strategy}/trial_{trial}", trial, strategy=strategy, also_score=drawn)
 
 
 def _run_of(context, name, trial, also_score=(), **changes):
@@ -172,17 +268,22 @@ def _run_of(context, name, trial, also_score=(), **changes):
     return Context(changed, origin=context, also_score=also_score)
 
 
-def _row(run, who, trial):
-    metrics = files.read_json(run.workdir / "student" / "metrics.json")
-    found = spec.read(run.arch_path)
+def _folder(run):
+    return str(run.workdir.relative_to(run.origin.workdir / "compare"))
+
+
+def _row(part):
+    """A row of the comparison, as far as it is of the student."""
+    accuracy = metrics.of_last_epoch(part.run.workdir / "student" / "metrics.json")
+    found = spec.read(part.run.arch_path)
     return {
-        "who": who,
-        "trial": trial,
-        "folder": str(run.workdir.relative_to(run.origin.workdir)),
+        "who": part.who,
+        "trial": part.trial,
+        "folder": f"compare/{_folder(part.run)}",
         "params": found.cost.params,
         "flops": found.cost.flops,
         "add_ons": [f"{one.op}{' chain' * one.chain}{' feed_back' * one.feed_back}" for one in found.add_ons],
-        "val_accuracy": metrics["val"]["last"]["accuracy"],
+        "val_accuracy": accuracy,
     }
 
 

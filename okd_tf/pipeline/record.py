@@ -12,7 +12,7 @@ import sys
 import time
 from importlib import metadata
 
-from okd_tf import errors, files, version
+from okd_tf import claims, errors, fields, files, stages_file, version
 from okd_tf import settings as all_settings
 from okd_tf.teachers import teacher
 from okd_tf.training import progress
@@ -105,6 +105,12 @@ def outdated(context, stage):
     return "" if stage.leaves(context) else "has lost some of its files"
 
 
+def is_underway(context, stage):
+    """Whether the workdir's run is at a stage, or was when it ended, with the inputs there are here."""
+    entry = _stored(context).get(stage.name)
+    return entry is not None and not entry["complete"] and entry["key"] == _key(context, stage)
+
+
 def current(context, stages):
     """The names of the stages whose results can be shown: not outdated, nor resting on what is."""
     return {
@@ -150,39 +156,31 @@ def _commands(context):
     path = context.workdir / "run.json"
     if not path.exists():
         return []
-    described = files.read_json(path)
-    if not isinstance(described, dict) or not isinstance(described.get("commands"), list):
-        raise errors.UserError(f"{path}: not a description of a run; delete it, and it is written again")
-    return described["commands"]
+    described = fields.read(path, mend="delete it, and it is written again")
+    return [command.value for command in described["commands"].items()]
 
 
 def _write_description(context, commands):
     teachers = [{"file": path.name, "sha256": teacher.content_hash(path)} for path in context.teacher_paths()]
     files.write_json(
-        context.workdir / "run.json",
-        {
-            "okd_tf": version.VERSION,
-            "python": platform.python_version(),
-            "packages": {name: metadata.version(name) for name in _PACKAGES},
-            "seed": context.settings.seed,
-            "split": context.split_record,
-            "teachers": teachers,
-            "commands": commands,
-        },
+        context.workdir / "run.json", {**description(context), "teachers": teachers, "commands": commands}
     )
 
 
+def description(context):
+    """What run.json says of a run that is no file's: versions, seed, splits; as JSON gives it back."""
+    described = {
+        "okd_tf": version.VERSION,
+        "python": platform.python_version(),
+        "packages": {name: metadata.version(name) for name in _PACKAGES},
+        "seed": context.settings.seed,
+        "split": context.split_record,
+    }
+    return json.loads(json.dumps(described))
+
+
 def _stored(context):
-    path = context.workdir / all_settings.STAGES_FILE
-    if not path.exists():
-        return {}
-    stored = files.read_json(path)
-    parts = {"key", "complete", "seconds"}
-    if not isinstance(stored, dict) or not all(
-        isinstance(entry, dict) and set(entry) == parts for entry in stored.values()
-    ):
-        raise errors.UserError(f"{path}: not a record of stages; delete it, and all stages run again")
-    return stored
+    return stages_file.read(context.workdir / all_settings.STAGES_FILE)
 
 
 def _store(context, stage, entry):
@@ -194,6 +192,8 @@ def _set_aside(context, stage):
     """Makes room for a stage that starts from nothing; what is there is kept under another name."""
     if not stage.folder:
         return
+    # Who is at work there with the inputs from before stops when they are gone.
+    files.remove(context.workdir / stage.folder / claims.FOLDER)
     for folder in (context.workdir / stage.folder, context.workdir / "logs" / stage.folder):
         if folder.exists():
             progress.say(f"{stage.name}: what was in {folder} is now in {files.set_aside(folder)}")

@@ -4,6 +4,8 @@ import functools
 import json
 import pathlib
 
+import keras
+
 from okd_tf import backbones, data, errors, losses, seeds, settings
 from okd_tf.arch import build, cost, space, spec
 from okd_tf.backbones import attach, keras_file, prepare, stored
@@ -64,6 +66,8 @@ class Context:
             checkpoint_seconds=chosen.checkpoint_seconds,
             checkpoint_steps=chosen.checkpoint_steps,
             strategy=self._strategy(),
+            clip_norm=chosen.clip_norm,
+            compute=chosen.precision,
         )
 
     def _strategy(self):
@@ -89,6 +93,8 @@ class Context:
         chosen = self.settings
         arguments = (self.data.image_shape, self.data.classes, self.data.mean, self.data.std)
         if backbones.is_file(chosen.backbone):
+            # Its initial weights mean nothing, but its file has them: the same bytes whenever it is read.
+            keras.utils.set_random_seed(seeds.derive(chosen.seed, "backbone"))
             model = prepare.read(chosen.backbone, *arguments)
             points = attach.select(model, chosen.attach_after, chosen.backbone)
             return backbones.Backbone(model, points)

@@ -13,7 +13,10 @@ from okd_tf.report import page
 from okd_tf.student import distill
 from okd_tf.teachers import assistant, ensemble, folds, shards, teacher
 
-_RECIPE = ("seed", "batch_size", "learning_rate", "schedule", "weight_decay")
+_RECIPE = (
+    *("seed", "batch_size", "learning_rate", "schedule", "weight_decay"),
+    *("clip_norm", "precision"),
+)
 _LOSS = ("temperature", "ce_weight", "views")
 _SEARCH = (
     *("backbone", "backbone_width", "attach_after", "ops", "strategy", "search_loss", "search_epochs"),
@@ -267,7 +270,7 @@ STAGES = {
             settings=lambda context: (),
             reads=lambda context: {path.stem: path for path, *_ in work.evaluated(context)},
             leaves=lambda context: all(
-                path.exists() and "test" in work.own_part(files.read_json(path), name)
+                path.exists() and "test" in work.own_part(work.read_metrics(path, name), name)
                 for _, path, name in work.evaluated(context)
             ),
             needs=lambda context: [] if context.settings.student else [STAGES["student"], STAGES["baseline"]],

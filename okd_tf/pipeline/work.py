@@ -1,15 +1,17 @@
 """The work of each stage: what it takes from the run, and which part of okd_tf it hands it to."""
 
+import functools
+
 import numpy as np
 
-from okd_tf import files, seeds
+from okd_tf import claims, files, seeds
 from okd_tf.export import student as exporting
-from okd_tf.pipeline import diagnosis
+from okd_tf.pipeline import diagnosis, sharing
 from okd_tf.search import loop, options
 from okd_tf.student import distill
 from okd_tf.teachers import assistant, bank, ensemble, shards, teacher
 from okd_tf.teachers import train as teacher_training
-from okd_tf.training import inference, progress, scalars
+from okd_tf.training import inference, metrics, progress, scalars
 
 LEAST_AGREEMENT = 0.98  # of an exported file with the Keras model, below which the user is warned
 
@@ -27,20 +29,58 @@ def make_teachers(context):
         diagnosis.write(context)
 
     if not given:
-        teacher_training.train(
-            context.data,
-            count=chosen.num_teachers,
-            backbone=chosen.teacher_backbone,
-            width=chosen.teacher_width,
-            epochs=chosen.teacher_epochs,
-            batch_size=chosen.batch_size,
-            seed=chosen.seed,
-            how=context.recipe,
-            folder=folder,
-            logs=context.workdir / "logs" / "teachers",
-            held_out=context.to_hold_out(),
-        )
+        claimed = folder / claims.FOLDER
+        _train_teachers(context, lambda jobs: sharing.complete("teachers", claimed, jobs, context.crew))
     context.crew.lead(finish)
+
+
+def join_teachers(context, is_wanted):
+    """Trains teachers that no other process does, as long as they are wanted; gives what they are called."""
+    done = []
+    claimed = context.workdir / "teachers" / claims.FOLDER
+    _train_teachers(context, lambda jobs: done.extend(sharing.join("teachers", claimed, jobs, is_wanted)))
+    return done
+
+
+def teachers_of_others(context):
+    """Which teachers other processes train, as text, and who they are."""
+    doing = []
+    claimed = context.workdir / "teachers" / claims.FOLDER
+    _train_teachers(context, lambda jobs: doing.append(sharing.others(claimed, jobs)))
+    return doing[0]
+
+
+def _train_teachers(context, share):
+    """Has the missing teachers trained by `share`, which takes a `sharing.Job` of each."""
+    chosen, folder = context.settings, context.workdir / "teachers"
+
+    def spread(indices, is_done, work):
+        share(
+            [
+                sharing.Job(
+                    f"teacher {index + 1}",
+                    functools.partial(is_done, index),
+                    functools.partial(work, index),
+                    (teacher_training.work_folder(folder, index) / "history.csv",),
+                )
+                for index in indices
+            ]
+        )
+
+    teacher_training.train(
+        context.data,
+        count=chosen.num_teachers,
+        backbone=chosen.teacher_backbone,
+        width=chosen.teacher_width,
+        epochs=chosen.teacher_epochs,
+        batch_size=chosen.batch_size,
+        seed=chosen.seed,
+        how=context.recipe,
+        folder=folder,
+        logs=context.workdir / "logs" / "teachers",
+        held_out=context.to_hold_out(),
+        spread=spread,
+    )
 
 
 def fill_bank(context):
@@ -87,6 +127,8 @@ def search_architecture(context):
             sharpness=chosen.search_sharpness,
             budget_weight=chosen.budget_weight,
             seed=context.trial_seed,
+            clip_norm=chosen.clip_norm,
+            compute=chosen.precision,
             alpha_weight_decay=chosen.alpha_weight_decay,
             unrolled=chosen.unrolled,
             temperatures=(chosen.gumbel_temperature, chosen.gumbel_temperature_end),
@@ -196,9 +238,14 @@ def evaluated(context):
     return found
 
 
-def own_part(metrics, name):
+def own_part(found, name):
     """What a metrics.json says of the network of this name, as `evaluated` gives it."""
-    return metrics.get(name, {}) if name else metrics
+    return found.get(name, {}) if name else found
+
+
+def read_metrics(path, name):
+    """What a metrics.json holds: of one network, or with a name of several."""
+    return metrics.read_chain(path) if name else metrics.read(path)
 
 
 def evaluate(context):
@@ -207,9 +254,9 @@ def evaluate(context):
         network = context.classifier(path)
         test = inference.Predictor(network).evaluate(context.data.test)
         own = name or (metrics_path.exists() and not context.settings.student)
-        metrics = files.read_json(metrics_path) if own else {"params": network.count_params()}
-        own_part(metrics, name)["test"] = test
-        files.write_json(metrics_path, metrics)
+        found = read_metrics(metrics_path, name) if own else {"params": network.count_params()}
+        own_part(found, name)["test"] = test
+        files.write_json(metrics_path, found)
         scalars.write(
             context.workdir / "logs" / "evaluate" / (name or metrics_path.parent.name),
             {f"test_{figure}": value for figure, value in test.items()},

@@ -3,6 +3,8 @@
 search/arch.json        the chosen architecture, an ArchSpec
 search/candidates.json  every candidate that was ranked: the strategy's own, best first, then random ones
 search/history.csv      one row per epoch, with every probability
+
+The figures of each network that was ranked are kept until these are written: a kill costs those of one.
 """
 
 import dataclasses
@@ -11,9 +13,10 @@ import pathlib
 import keras
 import tensorflow as tf
 
-from okd_tf import files, search, seeds
+from okd_tf import files, kept, search, seeds
 from okd_tf.arch import space, spec, uniform
 from okd_tf.data import batches
+from okd_tf.ops import precision
 from okd_tf.search import base, derive, ranking, supernet
 from okd_tf.search.options import SearchOptions
 from okd_tf.search.telemetry import Telemetry
@@ -120,34 +123,56 @@ def run(
         checkpoint_seconds=recipe.checkpoint_seconds,
         checkpoint_steps=recipe.checkpoint_steps,
     )
+    scores = _Scores(ranker, search_space, kept.Kept(folder / ".ranked", epochs * training.steps_per_epoch))
     return recipe.crew.lead(
         lambda: _choose(
-            model, ranker, search_space, template, strategy, options, candidates, also_score, folder
+            model, scores, search_space, template, strategy, options, candidates, also_score, folder
         )
     )
 
 
-def _choose(model, ranker, search_space, template, strategy, options, candidates, also_score, folder):
-    """Proposes, ranks and writes; arguments as those of `run`."""
+def _choose(model, scores, search_space, template, strategy, options, candidates, also_score, folder):
+    """Proposes, ranks and writes; arguments as those of `run`, and what the ranker says."""
     proposed = model.propose(candidates, options.seed)
-    ranked = _rank(ranker, search_space, template, proposed, {"strategy": strategy, "seed": options.seed})
+    ranked = _rank(scores, search_space, template, proposed, {"strategy": strategy, "seed": options.seed})
     drawn = []
     if model.learns:
         sampler = uniform.UniformSampler(search_space, template.budget)
         drawn = sampler.different(len(proposed), seeds.derive(options.seed, "random candidates"))
-        drawn = _rank(ranker, search_space, template, drawn, {"strategy": "random", "seed": options.seed})
+        drawn = _rank(scores, search_space, template, drawn, {"strategy": "random", "seed": options.seed})
         ranked[0] = _compared(ranked[0], drawn[0])
     files.write_json(
         folder / "candidates.json",
         [_candidate(item, chosen=item is ranked[0]) for item in [*ranked, *drawn]],
     )
     if also_score:
-        files.write_json(
-            folder / "scored.json", [ranker.evaluate(architecture) for architecture in also_score]
-        )
+        files.write_json(folder / "scored.json", [scores.of(architecture) for architecture in also_score])
     spec.write(folder / "arch.json", ranked[0])
+    scores.forget()
     files.remove(folder / "checkpoints")
     return ranked[0]
+
+
+@dataclasses.dataclass(frozen=True)
+class _Scores:
+    """What the ranker says of networks with the finished shared weights; asked once of each."""
+
+    ranker: ranking.Ranker
+    space: space.SearchSpace
+    known: kept.Kept
+
+    def of(self, architecture):
+        """{"accuracy", "loss"} on all validation images."""
+        part = str([[int(choice) for choice in layer] for layer in self.space.canonical(architecture)])
+        return self.known.value(part, lambda: self.ranker.evaluate(architecture), holds=_are_scores)
+
+    def forget(self):
+        """Removes them from the disk."""
+        self.known.forget()
+
+
+def _are_scores(found):
+    return set(found) == {"accuracy", "loss"} and all(isinstance(one, float) for one in found.values())
 
 
 def make_model(
@@ -155,34 +180,42 @@ def make_model(
 ) -> base.SearchModel:
     """The supernet of a strategy with its optimizers, freshly initialised; arguments as those of `run`."""
     chosen = search.STRATEGIES[strategy]
+
+    def make(compute):
+        return supernet.make(backbone, search_space, chosen.cell, recipe.synchronized, compute)
+
     with recipe.strategy.scope():
         keras.utils.set_random_seed(seeds.derive(options.seed, "supernet"))
+        own = make(options.compute)
+        looks_ahead = options.unrolled and options.compute != precision.FLOAT32
+        rate = optimizers.sgd(recipe.learning_rate, recipe.schedule, epochs * training.steps_per_epoch)
         return chosen(
-            supernet.make(backbone, search_space, chosen.cell, recipe.synchronized),
+            own,
             search_space,
             budget,
             objective,
-            optimizers.sgd(recipe.learning_rate, recipe.schedule, epochs * training.steps_per_epoch),
+            optimizers.scaling(rate, options.compute),
             options,
+            **({"precise": make(precision.FLOAT32)} if looks_ahead else {}),
         )
 
 
-def _rank(ranker, search_space, template, architectures, provenance):
+def _rank(scores, search_space, template, architectures, provenance):
     """The specs of architectures with their figures on validation, best first."""
     ranked = []
     for position, architecture in enumerate(architectures):
-        scores = ranker.evaluate(architecture)
+        own = scores.of(architecture)
         cost = search_space.cost(architecture)
         progress.say(
             f"search: {provenance['strategy']} candidate {position + 1} of {len(architectures)}: "
-            f"{cost.params:,} parameters, val accuracy with shared weights {scores['accuracy']:.4f}"
+            f"{cost.params:,} parameters, val accuracy with shared weights {own['accuracy']:.4f}"
         )
         ranked.append(
             dataclasses.replace(
                 template,
                 add_ons=search_space.add_ons(architecture),
                 cost=cost,
-                provenance={**provenance, "proposed": position + 1, "val": scores},
+                provenance={**provenance, "proposed": position + 1, "val": own},
             )
         )
     # Ties in accuracy go to the lower loss, then to the more probable candidate (sorting is stable).

@@ -13,7 +13,7 @@ import pathlib
 
 from okd_tf import backbones, files
 from okd_tf.data import batches, splits
-from okd_tf.training import objective, recipe
+from okd_tf.training import metrics, objective, recipe
 
 
 def path(folder, index):
@@ -114,4 +114,4 @@ def _metrics_path(folder):
 
 def _metrics(folder):
     there = _metrics_path(folder)
-    return files.read_json(there) if there.exists() else {}
+    return metrics.read_chain(there) if there.exists() else {}

@@ -17,6 +17,18 @@ def path(folder, index):
     return pathlib.Path(folder) / f"teacher_{index:02}.keras"
 
 
+def work_folder(folder, index):
+    """Where its history is kept, and checkpoints while it is trained."""
+    return pathlib.Path(folder) / f"history_{index:02}"
+
+
+def in_turn(indices, is_done, work):
+    """Does what is not done, one after the other; all take indices of teachers."""
+    for index in indices:
+        if not is_done(index):
+            work(index)
+
+
 def train(
     data: splits.Splits,
     *,
@@ -30,11 +42,14 @@ def train(
     folder,
     logs,
     held_out=None,
+    spread=in_turn,
 ):
     """Trains what is still missing of `count` teachers with the cross-entropy.
 
     Each is written to `folder` as soon as it is done, and is not trained again. `held_out` says what each is
     not shown, as `folds.assigned` does, None that all see all; it is recorded before the teacher is there.
+    `spread` is what has them trained, each on its own, as `in_turn` does; others may share them among
+    processes.
     """
     held_out = held_out or [None] * count
     seen = folds.seen(data.train.ids, held_out)
@@ -43,18 +58,24 @@ def train(
         built = backbones.build(backbone, width, data.image_shape, data.classes, data.mean, data.std)
         return built.model
 
-    def is_there(index):
+    def is_done(index):
+        recorded = not held_out[index] or folds.is_recorded(path(folder, index), held_out[index])
+        return recorded and path(folder, index).exists()
+
+    def prepare(index):
         if held_out[index]:
             folds.write(path(folder, index), held_out[index])
-        return path(folder, index).exists()
+        return not path(folder, index).exists()
 
-    for index in range(count):
-        if how.crew.agree(lambda index=index: is_there(index)):
-            continue
+    def work(index):
+        if how.crew.agree(lambda: prepare(index)):
+            train_one(index)
+
+    def train_one(index):
         shown = data.train if seen[index].all() else data.train.take(seen[index])
         own_seed = seeds.derive(seed, "teacher", index)
         # A teacher's checkpoints have a folder of their own: only finished networks lie beside each other.
-        work = pathlib.Path(folder) / f"history_{index:02}"
+        own = work_folder(folder, index)
         recipe.train(
             make,
             objective.Objective("ce"),
@@ -63,9 +84,11 @@ def train(
             epochs=epochs,
             seed=own_seed,
             recipe=how,
-            folder=work,
+            folder=own,
             logs=pathlib.Path(logs) / f"teacher_{index:02}",
             title=f"teacher {index + 1} of {count} ({backbone})",
             save_to=path(folder, index),
         )
-        how.crew.lead(lambda work=work: recipe.finish(work))
+        how.crew.lead(lambda: recipe.finish(own))
+
+    spread(range(count), is_done, work)

@@ -16,7 +16,7 @@ import re
 
 import tensorflow as tf
 
-from okd_tf import errors, files
+from okd_tf import errors, fields, files, memory
 from okd_tf.training import crew, progress
 
 FORMAT = 1
@@ -64,6 +64,8 @@ class Checkpointer:
             except errors.UserError as error:
                 reason = str(error)
             except Exception as error:  # TensorFlow raises many types for what does not fit
+                if memory.line(error):
+                    raise
                 reason = f"{path}: {(str(error).splitlines() or [type(error).__name__])[0]}"
             else:
                 return step
@@ -122,18 +124,18 @@ def steps(folder):
 def verify(path):
     """Raises UserError, naming the file, unless a checkpoint is whole and as it was written."""
     path = pathlib.Path(path)
-    manifest = files.read_json(path / MANIFEST, "Delete its folder")
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise errors.UserError(f"{path / MANIFEST}: not a checkpoint of format {FORMAT}")
-    if str(manifest.get("step")) != path.name.removeprefix("step_").lstrip("0"):
-        raise errors.UserError(f"{path / MANIFEST}: 'step' is not that of its folder")
-    sums = manifest.get("files")
-    if not isinstance(sums, dict) or set(sums) != {file.name for file in path.iterdir()} - {MANIFEST}:
-        raise errors.UserError(f"{path / MANIFEST}: 'files' are not those that lie beside it")
+    manifest = fields.read(path / MANIFEST, mend="delete its folder")
+    if manifest["format"].whole() != FORMAT:
+        raise manifest["format"].refusal(f"not a checkpoint of format {FORMAT}")
+    if str(manifest["step"].whole(1)) != path.name.removeprefix("step_").lstrip("0"):
+        raise manifest["step"].refusal("not that of its folder")
+    sums = manifest["files"].entries()
+    if set(sums) != {file.name for file in path.iterdir()} - {MANIFEST}:
+        raise manifest["files"].refusal("not those that lie beside it")
     for name, digest in sums.items():
-        if files.sha256(path / name) != digest:
+        if files.sha256(path / name) != digest.text():
             raise errors.UserError(f"{path / name}: damaged, its checksum is not the one in {MANIFEST}")
-    return manifest
+    return manifest.value
 
 
 def _is_sound(path):

@@ -16,7 +16,7 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from okd_tf import errors, files
+from okd_tf import errors
 from okd_tf.training import cluster
 
 SEEN_SECONDS = 120.0  # how long a shared file system may take to show what another worker has written
@@ -41,7 +41,7 @@ def _of_workers(strategy):
 class Alone:
     """One process: it leads, and nobody waits for it. What each method is for, `Crew` says."""
 
-    leads = True
+    leads, size = True, 1
 
     def lead(self, work, shows=None):
         """What `work()` gives."""
@@ -72,6 +72,11 @@ class Crew:
         """Takes the strategy, and the cluster it was made for."""
         self._strategy = strategy
         self._workers = workers
+
+    @property
+    def size(self):
+        """How many workers there are."""
+        return self._workers.size
 
     @property
     def leads(self):
@@ -261,8 +266,13 @@ def _listing(folder):
     return {
         str(path.relative_to(folder)): path.stat().st_size
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and not files.is_unfinished(path) and "checkpoints" not in path.parts
+        if path.is_file() and not _is_passing(path.relative_to(folder))
     }
+
+
+def _is_passing(path):
+    """Whether what lies there is gone soon."""
+    return "checkpoints" in path.parts or any(part.startswith(".") for part in path.parts)
 
 
 def _see(folder, listing):

@@ -13,7 +13,7 @@ import keras
 import tensorflow as tf
 
 from okd_tf import stopping
-from okd_tf.training import checkpoint, crew, history, progress, watch
+from okd_tf.training import checkpoint, crew, history, optimizers, progress, watch
 
 
 def fit(
@@ -33,8 +33,8 @@ def fit(
     """Trains a model for a number of epochs, or for what is left of them.
 
     Args:
-        model: has `train_step(batch)`, which gives its mean losses so far by name, `optimizer_variables()`
-            and `scalars()`, as `Classifier` does.
+        model: has `train_step(batch)`, which gives its mean losses so far by name, `all_optimizers()`,
+            `optimizer_variables()` and `scalars()`, as `Classifier` does.
         batches: has `steps_per_epoch`, `batch_size`, `failure`, `dataset(start, stop)` and, for many workers,
             `portions`, as `Batches` does.
         epochs: length of the whole training.
@@ -51,8 +51,8 @@ def fit(
         The history: a list of one dict per epoch. Of many workers, the lead knows it.
 
     Raises:
-        UserError: a loss or weight is not finite, or a batch cannot be made any more; the last checkpoint
-            holds the state before.
+        UserError: a loss or weight is not finite, no step in float16 is made any more, or a batch cannot be
+            made; the last checkpoint holds the state before.
         Stopped: the program is asked to stop; the last checkpoint holds the state that was reached.
     """
     folder = pathlib.Path(folder)
@@ -62,7 +62,8 @@ def fit(
     state = [*model.variables, *_metric_variables(model), *model.optimizer_variables()]
     checkpointer = checkpoint.Checkpointer(folder / "checkpoints", state, workers)
     step = checkpointer.restore()
-    rows = history.read(folder / "history.csv", step // batches.steps_per_epoch) if workers.leads else []
+    epochs_done = step // batches.steps_per_epoch
+    rows = history.finished(folder / "history.csv", epochs_done) if workers.leads else []
     if step >= steps:
         return rows
     watcher = watch.Watch(model)
@@ -101,6 +102,7 @@ def fit(
             signum, who, due = workers.heard(stopping.asked(), due)
             if due or step == steps or signum:
                 watcher.refuse_what_is_not_finite(_logs(model), step)
+                optimizers.refuse_what_is_stuck(model.all_optimizers(), step)
                 checkpointer.save(step)
                 saved_at, saved_step = time.monotonic(), step
             if signum:
@@ -125,11 +127,14 @@ def _telling(batches):
 
 
 def _executor(model, strategy, watcher):
+    # The loop below alone needs AutoGraph; to convert all that a step calls takes longer than to trace it.
+    train_step, note = map(tf.autograph.experimental.do_not_convert, (model.train_step, watcher.note))
+
     @tf.function(jit_compile=False)
     def execute(iterator, step, count):
         for index in tf.range(count):
-            logs = strategy.run(model.train_step, args=(next(iterator),))
-            watcher.note(step + index + 1, strategy.experimental_local_results(logs))
+            logs = strategy.run(train_step, args=(next(iterator),))
+            note(step + index + 1, strategy.experimental_local_results(logs))
 
     return execute
 

@@ -8,9 +8,9 @@ import keras
 import pytest
 import tiny
 
-from okd_tf import backbones, errors
+from okd_tf import backbones, errors, kept
 from okd_tf.arch import build, cost, space, spec
-from okd_tf.search import loop, telemetry
+from okd_tf.search import loop, ranking, telemetry
 from okd_tf.training import history, objective
 
 ARGUMENTS = ("resnet8", 2, tiny.SHAPE, tiny.CLASSES)
@@ -175,7 +175,77 @@ def test_history_records_every_probability_and_checkpoints_are_gone(found):
         assert 0 <= row["argmax_val_accuracy"] <= 1
         assert row["alpha/learning_rate"] > 0
     assert not (found[1] / "search" / "checkpoints").exists()
+    assert not (found[1] / "search" / ".ranked").exists()
     assert list((found[1] / "logs").glob("events.out.tfevents.*"))
+
+
+class _Asked:
+    """A ranker that dies at the network after so many."""
+
+    def __init__(self, die_after):
+        self.asked, self._die_after = [], die_after
+
+    def evaluate(self, architecture):
+        if len(self.asked) == self._die_after:
+            raise KeyboardInterrupt
+        self.asked.append(architecture)
+        return {
+            "accuracy": 1 / (1 + EVERYTHING.index(architecture)),
+            "loss": 0.1 + EVERYTHING.index(architecture),
+        }
+
+
+def test_of_networks_that_were_ranked_before_a_kill_none_is_asked_again(tmp_path):
+    backbone = backbones.build(*ARGUMENTS, DATA.mean, DATA.std)
+    of = space.SearchSpace.around(backbone, OPS)
+    template = tiny.make_template(backbone, spec.Budget())
+
+    def rank(ranker, folder, step=8):
+        scores = loop._Scores(ranker, of, kept.Kept(folder, step))
+        return loop._rank(scores, of, template, EVERYTHING[:5], {"strategy": "darts"})
+
+    dying, next_one, whole = _Asked(3), _Asked(9), _Asked(9)
+    with pytest.raises(KeyboardInterrupt):
+        rank(dying, tmp_path / "killed")
+    assert rank(next_one, tmp_path / "killed") == rank(whole, tmp_path / "whole")
+    assert dying.asked + next_one.asked == whole.asked == EVERYTHING[:5]
+    # Of shared weights that were trained for longer, nothing is known.
+    longer = _Asked(9)
+    rank(longer, tmp_path / "killed", step=9)
+    assert longer.asked == EVERYTHING[:5]
+
+
+@pytest.mark.slow
+def test_a_search_killed_while_it_ranks_asks_again_of_no_network(tmp_path, monkeypatch):
+    evaluate, asked = ranking.Ranker.evaluate, {}
+
+    def evaluate_or_die(ranker, architecture, examples=None):
+        figures = evaluate(ranker, architecture, examples)
+        if examples is None:
+            if len(asked) == 4:
+                raise KeyboardInterrupt
+            asked[architecture] = figures
+        return figures
+
+    def evaluate_others(ranker, architecture, examples=None):
+        assert architecture not in asked
+        if examples is None:
+            # As in one process alone, these are what is asked for again.
+            assert all(evaluate(ranker, other) == figures for other, figures in asked.items())
+            after.append(architecture)
+        return evaluate(ranker, architecture, examples)
+
+    after, others = [], EVERYTHING[:4]
+    monkeypatch.setattr(ranking.Ranker, "evaluate", evaluate_or_die)
+    with pytest.raises(KeyboardInterrupt):
+        _run(tmp_path, "random", epochs=1, also_score=others)
+    monkeypatch.setattr(ranking.Ranker, "evaluate", evaluate_others)
+    _run(tmp_path, "random", epochs=1, also_score=others)
+    assert after
+    scored = json.loads((tmp_path / "search" / "scored.json").read_text())
+    # Three candidates came before.
+    assert scored[0] == asked[others[0]]
+    assert not (tmp_path / "search" / ".ranked").exists()
 
 
 def test_a_budget_below_the_backbone_is_refused_before_any_training(tmp_path):

@@ -9,14 +9,14 @@ import time
 import pytest
 import workers
 
-from okd_tf import errors, stopping
+from okd_tf import errors, search, stopping
 from okd_tf.training import crew
 
 SCRIPT = pathlib.Path(__file__).with_name("two_workers_script.py")
-ROUNDING = 1e-6  # after six steps at a rate of 0.1
-OF_PATHS = 2e-5  # where one path is trained, and weights move by more than two
+ROUNDING = 1e-6  # after six steps at a rate of 0.01; what they learn is 50,000 times as large
+LEARNT = 0.05
 FAST = ("classifier, stored logits",)
-SLOW = ("mutual", "darts", "gumbel", "reinforce", "random", "darts, unrolled")
+SLOW = ("classifier, live teachers", "mutual", *search.STRATEGIES, "darts, unrolled")
 
 
 def _compared(kinds):
@@ -37,26 +37,25 @@ def slow_report():
     return _compared(SLOW)
 
 
-def _assert_same(found, rounding=ROUNDING):
-    assert found["learnt"] > 0.1
-    assert found["weights"] < rounding
-    assert found["history"] < rounding
+def _assert_same(found):
+    assert found["learnt"] > LEARNT
+    assert found["weights"] < ROUNDING
+    assert found["history"] < ROUNDING
 
 
 @pytest.mark.parametrize("kind", FAST)
 def test_two_workers_learn_what_one_device_does(report, kind):
     _assert_same(report[kind])
-    assert report[kind]["statistics"] < 10 * ROUNDING
+    assert report[kind]["statistics"] < ROUNDING
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", SLOW)
 def test_two_workers_learn_what_one_device_does_in_every_kind_of_training(slow_report, kind):
-    whole = kind in ("mutual", "darts", "darts, unrolled")
-    _assert_same(slow_report[kind], ROUNDING if whole else OF_PATHS)
+    _assert_same(slow_report[kind])
     # Not of paths: over several devices all operations run, and statistics of those not chosen move too.
-    if whole:
-        assert slow_report[kind]["statistics"] < 10 * ROUNDING
+    if kind not in ("gumbel", "reinforce", "random"):
+        assert slow_report[kind]["statistics"] < ROUNDING
 
 
 def test_a_signal_stops_a_worker_that_waits_for_others(signals):

@@ -1,0 +1,171 @@
+"""Jobs that do not need each other, done by whoever of the processes that share a workdir is free.
+
+The run itself does all that nobody else does, and waits for the others. Who joins it does what nobody does,
+and leaves. A job's results are the same whoever does it.
+"""
+
+import contextlib
+import dataclasses
+import pathlib
+import time
+from collections.abc import Callable
+
+from okd_tf import claims, files
+from okd_tf.training import history, progress
+
+POLL_SECONDS = 1.0
+REMIND_SECONDS = 60.0
+
+_RUN = "run"
+
+
+@dataclasses.dataclass(frozen=True)
+class Job:
+    """One of them.
+
+    Attributes:
+        name: on screen, and of its claim.
+        is_done: whether its results are there.
+        work: makes them, from where somebody who is gone has stopped.
+        histories: files that grow by a row with each epoch that is done of it.
+    """
+
+    name: str
+    is_done: Callable[[], bool]
+    work: Callable[[], None]
+    histories: tuple[pathlib.Path, ...] = ()
+
+    def progress(self):
+        """How far it is, in a few words, or ""."""
+        epochs = sum(len(history.read(path, float("inf"))) for path in self.histories)
+        return f"{epochs} epochs done" if epochs else ""
+
+
+def complete(title, folder, jobs, workers=None):
+    """Does all jobs in their order but those that others do, and waits for these: then all are done.
+
+    Args:
+        title: what the lines on screen begin with.
+        folder: of the claims; gone in the end.
+        jobs: a list of `Job`.
+        workers: the crew that does them, each together; None is this process alone.
+
+    Raises:
+        UserError: what a job raises; of one that failed elsewhere, when its turn comes here.
+    """
+    folder = pathlib.Path(folder)
+    held = claims.Claims(folder)
+    if workers and workers.size > 1:
+        for job in jobs:
+            _together(title, folder, job, workers)
+        workers.lead(lambda: files.remove(folder))
+        return
+    while left := [job for job in jobs if not job.is_done()]:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        if all(_attempt(title, held, job) is None for job in left):
+            _wait(title, held, left)
+    files.remove(folder)
+
+
+def join(title, folder, jobs, is_wanted):
+    """Does jobs that nobody else does until there is none.
+
+    Args:
+        title: what the lines on screen begin with.
+        folder: of the claims.
+        jobs: a list of `Job`.
+        is_wanted: () -> whether they still are jobs of the run, asked before each.
+
+    Returns:
+        The names of those that were done here.
+    """
+    held, done = claims.Claims(folder), []
+    taken = True
+    while taken:
+        taken = False
+        for job in jobs:
+            if not is_wanted():
+                return done
+            if not job.is_done():
+                worked = _attempt(title, held, job)
+                taken = taken or worked is not None
+                done += [job.name] * bool(worked)
+    return done
+
+
+def others(folder, jobs):
+    """Which jobs others are doing, as text, and who they are; "" if none is being done."""
+    held = claims.Claims(folder)
+    there = ((job, held.holder(job.name)) for job in jobs if not job.is_done())
+    return ", ".join(f"{job.name} ({holder})" for job, holder in there if holder)
+
+
+@contextlib.contextmanager
+def announced(workdir):
+    """Within, `is_announced` says of a workdir that its run is going on."""
+    folder = pathlib.Path(workdir) / claims.FOLDER
+    with claims.Claims(folder).take(_RUN) or contextlib.nullcontext():
+        # Without a claim where that of a run that has just died elsewhere is not over: it says the same.
+        yield
+    files.remove(folder)
+
+
+def is_announced(workdir):
+    """Whether there is a run in a workdir that has jobs now or later."""
+    return claims.Claims(pathlib.Path(workdir) / claims.FOLDER).holder(_RUN) is not None
+
+
+def _together(title, folder, job, workers):
+    """Has all workers do a job, whose claim the lead holds; or waits until another process has done it."""
+    held = claims.Claims(folder)
+
+    def own():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        while not job.is_done():
+            claim = held.take(job.name)
+            if claim is not None:
+                return claim
+            _wait(title, held, [job])
+        return None
+
+    with workers.lead(own) or contextlib.nullcontext():
+        if not workers.agree(job.is_done):
+            job.work()
+
+
+def _attempt(title, held, job):
+    """Does a job if nobody else has it: None if somebody has, else whether it was done here."""
+    claim = held.take(job.name)
+    if claim is None:
+        return None
+    with claim:
+        if job.is_done():
+            return False
+        if claim.before:
+            progress.say(f"{title}: {job.name}: taken over from {claim.before}, which is gone")
+        try:
+            with files.owned(claim.check):
+                job.work()
+        except claims.LostError as lost:
+            progress.say(f"{title}: {job.name}: {lost}")
+            return False
+    return True
+
+
+def _wait(title, held, jobs):
+    """Returns when one of these jobs is nobody's any more: it is done, or who did it is gone."""
+    started, reminded = time.monotonic(), None
+    while True:
+        holders = [held.holder(job.name) for job in jobs]
+        if None in holders:
+            return
+        now = time.monotonic()
+        if reminded is None or now - reminded > REMIND_SECONDS:
+            doing = ", ".join(
+                f"{job.name} ({'; '.join(filter(None, [str(holder), job.progress()]))})"
+                for job, holder in zip(jobs, holders, strict=True)
+            )
+            waited = f", since {progress.duration(now - started)}" if reminded else ""
+            progress.say(f"{title}: waiting for {doing}{waited}")
+            reminded = now
+        time.sleep(POLL_SECONDS)
