@@ -1,6 +1,7 @@
 """Over which devices, of which hosts, a training is spread."""
 
 import functools
+import signal
 
 import tensorflow as tf
 
@@ -64,9 +65,12 @@ def _multi_worker(workers, told, wait_seconds):
         progress.say(f"all are here; what is done, {workers.name(0)} says")
         progress.mute()
     try:
-        return crew.patiently(tf.distribute.MultiWorkerMirroredStrategy, _MEETING_SECONDS)
+        strategy = crew.patiently(tf.distribute.MultiWorkerMirroredStrategy, _MEETING_SECONDS)
     except (TimeoutError, tf.errors.OpError):
         gone = ", ".join(map(workers.name, workers.unreachable())) or "another worker"
         raise errors.LostWorkerError(
             f"{gone} has gone before the first step; start the same command on all workers again"
         ) from None
+    # Connecting them, TensorFlow has taken SIGTERM for itself, and would keep it from this program.
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
+    return strategy
