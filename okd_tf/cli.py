@@ -4,6 +4,7 @@ A tool of the spine is `cli.main(stages)`, and what it does is in `okd_tf.pipeli
 `cli.start(work)`.
 """
 
+import contextlib
 import os
 import pathlib
 import sys
@@ -11,9 +12,11 @@ import sys
 from absl import app, flags, logging
 
 from okd_tf import errors, lock, memory, quiet, settings, stages_file, stopping
+from okd_tf.training import cluster
 
 INPUTS = settings.INPUTS | {"student", "bank", "backbone"}  # what must be there when it is named
 EXIT_USER_ERROR = 2
+EXIT_LOST_WORKER = 75  # of a failure that is not the program's, and that another try may mend (sysexits.h)
 GOES_ON = "the same command goes on where it stopped"
 
 
@@ -35,6 +38,8 @@ def _run(work, stopped=GOES_ON):
     stopping.install()
     try:
         work()
+    except errors.LostWorkerError as error:
+        _fail(error, EXIT_LOST_WORKER)
     except errors.UserError as error:
         _fail(error)
     except Exception as error:
@@ -55,18 +60,40 @@ def _run_stages(stages):
     if chosen.join:
         if "teachers" not in names:
             refuse_join()
+        refuse_workers(chosen, "--join", "who joins helps alone")
         _refuse_without_teachers(chosen)
         import_tensorflow()
         from okd_tf import pipeline
 
         pipeline.join(chosen)
         return
-    with lock.holding(chosen.workdir):
+    with _holding_workdir(chosen, names):
         import_tensorflow()
         # After the flags are known to be good: these imports take seconds.
         from okd_tf import pipeline
 
         pipeline.run(chosen, names)
+
+
+@contextlib.contextmanager
+def _holding_workdir(chosen, names):
+    """Keeps other runs out of the workdir while these stages run; of many workers the chief does, for all.
+
+    Raises:
+        UserError: another run holds it; or TF_CONFIG does not say who the workers are.
+    """
+    spread = chosen.distribution == "multi_worker" and set(names) & set(settings.TRAINING)
+    if spread and cluster.read().number:
+        yield
+        return
+    with lock.holding(chosen.workdir):
+        yield
+
+
+def refuse_workers(chosen, what, why):
+    """Raises UserError if what is asked for is to be done by many workers together, which it is not."""
+    if chosen.distribution == "multi_worker":
+        raise errors.UserError(f"{what}: {why}; add --distribution=none, or mirrored")
 
 
 def refuse_stages():
@@ -109,9 +136,9 @@ def refuse_missing(chosen):
                 raise errors.UserError(f"--{name}: {path}: no such file or folder; mend the path")
 
 
-def _fail(error):
+def _fail(error, exit_code=EXIT_USER_ERROR):
     print(f"error: {errors.one_line(str(error))}", file=sys.stderr)
-    sys.exit(EXIT_USER_ERROR)
+    sys.exit(exit_code)
 
 
 def define(names):

@@ -25,6 +25,10 @@ def one_line(text: str) -> str:
     )
 
 
+class LostWorkerError(UserError):
+    """Another worker of a training on many hosts is gone; the message says what to do."""
+
+
 def unknown(what: str, name: str, valid: Iterable[str]) -> UserError:
     """The error for a name that is in no registry: the nearest valid names first, then all of them."""
     valid = sorted(valid)

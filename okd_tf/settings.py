@@ -24,7 +24,7 @@ STAGES = (
     *("teachers", "bank", "search", "assistant", "student"),
     *("baseline", "evaluate", "export", "report"),
 )
-
+TRAINING = ("teachers", "search", "assistant", "student", "baseline")  # of these, those that may train
 
 FLAGFILE = "flags.cfg"  # in the workdir
 STAGES_FILE = "stages.json"  # in the workdir
@@ -200,7 +200,15 @@ class Settings:
         "float32 in each",
     )
 
-    distribution: str = _option("none", "none, or mirrored: all local devices share each batch", kind=MANNER)
+    distribution: str = _option(
+        "none",
+        "none; mirrored: all local devices share each batch; or multi_worker: those of all hosts that the "
+        "variable TF_CONFIG names, which run the same command",
+        kind=MANNER,
+    )
+    workers_wait_seconds: float = _option(
+        600.0, "multi_worker: how long to wait for all workers to start", minimum=0, kind=MANNER
+    )
     steps_per_execution: int = _option(1, "training steps in one traced call", minimum=1, kind=MANNER)
     checkpoint_seconds: float = _option(
         60.0, "at most this much of a training is lost by a kill", minimum=0, kind=MANNER

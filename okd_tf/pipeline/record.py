@@ -28,17 +28,34 @@ _PACKAGES = ("tensorflow", "keras", "tensorflow-datasets", "numpy", "ai-edge-lit
 def complete(context, stage):
     """Runs a stage unless it is complete for the inputs there are now.
 
+    Of many workers the lead decides that, for all.
+
     Raises:
         UserError: a stage that it needs is not complete.
     """
+    key = context.crew.agree(lambda: _begin(context, stage))
+    started = time.monotonic()
+    if key is not None:
+        if stage.together:
+            stage.work(context)
+        else:
+            context.crew.lead(lambda: stage.work(context))
+    context.crew.lead(
+        lambda: key is None or _end(context, stage, key, time.monotonic() - started),
+        shows=context.workdir / stage.folder if stage.folder else None,
+    )
+
+
+def _begin(context, stage):
+    """Prepares a stage that is to run, and gives its key; None if it is complete, or not needed."""
     needless = stage.needless(context)
     if needless:
         progress.say(f"{stage.name}: not needed ({needless})")
-        return
+        return None
     require(context, stage, stage.needs(context))
     if not outdated(context, stage):
         progress.say(f"{stage.name}: complete, not run again")
-        return
+        return None
     key, before = _key(context, stage), _stored(context).get(stage.name)
     if before is None or before["key"] != key:
         if before is not None:
@@ -48,9 +65,12 @@ def complete(context, stage):
     # What the page says of this stage is no longer so; the report stage writes it again.
     files.remove(context.workdir / "report.md")
     _store(context, stage, {"key": key, "complete": False, "seconds": 0.0})
-    started = time.monotonic()
-    stage.work(context)
-    seconds = round(time.monotonic() - started, 1)
+    return key
+
+
+def _end(context, stage, key, seconds):
+    """Records that a stage is complete."""
+    seconds = round(seconds, 1)
     _store(context, stage, {"key": key, "complete": True, "seconds": seconds})
     progress.say(f"{stage.name}: complete, {progress.duration(seconds)} in this call")
 

@@ -47,6 +47,8 @@ class Stage:
         leaves: whether all that it leaves is there.
         needs: the stages that must be complete before.
         needless: why it need not run, or "".
+
+    Of many workers the lead alone does it, unless it is one of `settings.TRAINING`: these all do `together`.
     """
 
     name: str
@@ -57,6 +59,11 @@ class Stage:
     leaves: Callable[[Context], bool]
     needs: Callable[[Context], list] = lambda context: []
     needless: Callable[[Context], str] = lambda context: ""
+
+    @property
+    def together(self) -> bool:
+        """Whether all workers do it, and not the lead alone."""
+        return self.name in settings.TRAINING
 
 
 def _work_report(context):
@@ -297,6 +304,6 @@ def complete(context: Context, name: str) -> None:
         UserError: a stage that it needs is not complete, or what its work raises.
     """
     record.complete(context, STAGES[name])
-    record.describe_teachers(context)
+    context.crew.lead(lambda: record.describe_teachers(context))
     if name == "bank" and context.settings.check_bank:
-        work.check_bank(context)
+        context.crew.lead(lambda: work.check_bank(context))

@@ -49,6 +49,10 @@ class Bilevel:
         """Pairs (training batch, validation batch) of the steps start..stop-1."""
         return tf.data.Dataset.zip(self.training.dataset(start, stop), self.validation.dataset(start, stop))
 
+    def portions(self, *wanted):
+        """The same of parts of the batches, as `Batches` gives them."""
+        return tf.data.Dataset.zip(self.training.portions(*wanted), self.validation.portions(*wanted))
+
 
 def run(
     backbone,
@@ -90,7 +94,7 @@ def run(
         also_score: further architectures, whose figures with shared weights go to scored.json.
 
     Returns:
-        The chosen ArchSpec.
+        The chosen ArchSpec. Of many workers, the lead chooses; the others are given None.
     """
     folder = pathlib.Path(folder)
     derive.check_budget(search_space, template.budget)
@@ -112,7 +116,7 @@ def run(
         strategy=recipe.strategy,
         at_epoch_end=lambda: model.end_epoch(validation, recipe.strategy) | telemetry.look(),
         callbacks=[
-            scalars.ScalarWriter(logs),
+            *([scalars.ScalarWriter(logs)] if recipe.crew.leads else []),
             keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: telemetry.warn_of_collapse()),
         ],
         steps_per_execution=recipe.steps_per_execution,
@@ -120,6 +124,15 @@ def run(
         checkpoint_steps=recipe.checkpoint_steps,
     )
     scores = _Scores(ranker, search_space, kept.Kept(folder / ".ranked", epochs * training.steps_per_epoch))
+    return recipe.crew.lead(
+        lambda: _choose(
+            model, scores, search_space, template, strategy, options, candidates, also_score, folder
+        )
+    )
+
+
+def _choose(model, scores, search_space, template, strategy, options, candidates, also_score, folder):
+    """Proposes, ranks and writes; arguments as those of `run`, and what the ranker says."""
     proposed = model.propose(candidates, options.seed)
     ranked = _rank(scores, search_space, template, proposed, {"strategy": strategy, "seed": options.seed})
     drawn = []

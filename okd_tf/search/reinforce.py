@@ -69,7 +69,7 @@ class ReinforceSearch(base.SearchModel):
         learning = _number(self.weight_optimizer.iterations) >= self.options.warmup_steps
         count = self.options.controller_updates if learning else 1
         first = _number(self._updates)
-        batches = iter(loop.distribute(validation.dataset(first, first + count), strategy))
+        batches = iter(loop.distribute(validation, first, first + count, strategy))
         means, entropies = [], []
         for number in range(first, first + count):
             choices = self.write(self.options.controller_children, "children", number)

@@ -84,8 +84,12 @@ def train(
         title=f"assistant {index + 1} ({backbone}, {loss.name})",
         save_to=own,
     )
-    record(folder, index, backbone=backbone, width=width, **trained.metrics())
-    recipe.finish(work)
+
+    def finish():
+        record(folder, index, backbone=backbone, width=width, **trained.metrics())
+        recipe.finish(work)
+
+    how.crew.lead(finish, shows=folder)
 
 
 def finish(folder, index):

@@ -63,12 +63,15 @@ def train(
         # A kill may have come after its file and before its checkpoints were removed.
         return recorded and path(folder, index).exists() and recipe.is_finished(work_folder(folder, index))
 
-    def work(index):
+    def prepare(index):
         if held_out[index]:
             folds.write(path(folder, index), held_out[index])
-        if not path(folder, index).exists():
+        return not path(folder, index).exists()
+
+    def work(index):
+        if how.crew.agree(lambda: prepare(index)):
             train_one(index)
-        recipe.finish(work_folder(folder, index))
+        how.crew.lead(lambda: recipe.finish(work_folder(folder, index)))
 
     def train_one(index):
         shown = data.train if seen[index].all() else data.train.take(seen[index])

@@ -9,7 +9,7 @@ from okd_tf import files, seeds
 from okd_tf.backbones import keras_file
 from okd_tf.data import batches
 from okd_tf.ops import batch_norm, precision
-from okd_tf.training import classifier, inference, loop, mutual, optimizers, progress, scalars
+from okd_tf.training import classifier, crew, inference, loop, mutual, optimizers, progress, scalars
 
 _PEER, _VALIDATION = "peer_", ("val_accuracy", "val_loss")
 
@@ -42,6 +42,11 @@ class Recipe:
     compute: str = precision.FLOAT32
 
     @property
+    def crew(self):
+        """The workers that train together."""
+        return crew.of(self.strategy)
+
+    @property
     def synchronized(self):
         """Whether batch statistics must be shared between replicas."""
         return self.strategy.num_replicas_in_sync > 1
@@ -49,7 +54,10 @@ class Recipe:
 
 @dataclasses.dataclass(frozen=True)
 class Trained:
-    """A finished training: the network with stock layers, and its history, one dict per epoch."""
+    """A finished training: the network with stock layers, and its history, one dict per epoch.
+
+    Of many workers, the lead knows the history.
+    """
 
     network: keras.Model
     history: list
@@ -87,7 +95,7 @@ def train(make, objective, data: batches.Batches, val, *, epochs, seed, recipe, 
     """
     model = make_classifier(make, objective, data, epochs=epochs, seed=seed, recipe=recipe)
     history = _fit(model, {"": model.network}, data, val, epochs, recipe, folder, logs, title)
-    return _saved(model.network, history, save_to, title)
+    return _saved(model.network, history, recipe, save_to, title)
 
 
 def make_classifier(make, objective, data, *, epochs, seed, recipe):
@@ -132,7 +140,10 @@ def train_pair(
     networks = dict(zip(("", _PEER), pair, strict=True))
     history = _fit(model, networks, data, val, epochs, recipe, folder, logs, title)
     of_peer = [row | {name: row[f"{_PEER}{name}"] for name in _VALIDATION} for row in history]
-    return _saved(pair[0], history, save_to, title), _saved(pair[1], of_peer, peer_to, f"{title}, peer")
+    return (
+        _saved(pair[0], history, recipe, save_to, title),
+        _saved(pair[1], of_peer, recipe, peer_to, f"{title}, peer"),
+    )
 
 
 def _fresh(make, seed, recipe):
@@ -165,7 +176,7 @@ def _fit(model, networks, data, val, epochs, recipe, folder, logs, title):
         title=title,
         strategy=recipe.strategy,
         at_epoch_end=validate,
-        callbacks=[scalars.ScalarWriter(logs)],
+        callbacks=[scalars.ScalarWriter(logs)] if recipe.crew.leads else [],
         steps_per_execution=recipe.steps_per_execution,
         checkpoint_seconds=recipe.checkpoint_seconds,
         checkpoint_steps=recipe.checkpoint_steps,
@@ -188,11 +199,15 @@ class _Validated:
         return self._predictor.evaluate(val)
 
 
-def _saved(network, history, path, title):
+def _saved(network, history, recipe, path, title):
     """Writes a trained network with stock layers."""
     trained = Trained(batch_norm.stock_copy(network), history)
-    keras_file.save(path, trained.network)
-    progress.say(f"{title}: done, {path}")
+
+    def save():
+        keras_file.save(path, trained.network)
+        progress.say(f"{title}: done, {path}")
+
+    recipe.crew.lead(save)
     return trained
 
 

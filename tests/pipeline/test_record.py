@@ -10,6 +10,7 @@ import pytest
 
 from okd_tf import errors, files, settings
 from okd_tf.pipeline import record, stages
+from okd_tf.training import crew
 
 
 class _Context:
@@ -18,6 +19,7 @@ class _Context:
     def __init__(self, workdir, **changes):
         self.workdir = workdir
         self.settings = settings.Settings(workdir=str(workdir), **changes)
+        self.crew = crew.Alone()
         self.split_record = {"dataset": "digits", "train": 10, "sha256": "ab"}
 
     def teacher_paths(self):

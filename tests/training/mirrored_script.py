@@ -135,7 +135,7 @@ def train(make, bilevel, strategy, stored=None):
             at_epoch_end=at_epoch_end,
             steps_per_execution=2,
         )
-    return model, start, rows[-1]
+    return model, start, rows[-1] if rows else {}
 
 
 def largest(ones, others):
@@ -233,7 +233,7 @@ def clipping():
         both = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, own)
         return tf.linalg.global_norm(own), tf.linalg.global_norm(both)
 
-    batch = next(iter(loop.distribute(make_batches().dataset(0, 1), strategy)))
+    batch = next(iter(loop.distribute(make_batches(), 0, 1, strategy)))
     parts, sums = map(
         strategy.experimental_local_results,
         tf.function(strategy.run, jit_compile=False)(norms, args=(batch,)),
