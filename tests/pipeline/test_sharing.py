@@ -53,8 +53,14 @@ def test_alone_it_does_all_in_their_order_says_nothing_and_leaves_no_claims(tmp_
 
 
 def test_a_run_and_who_joins_do_each_job_once(tmp_path):
-    made = _Jobs(tmp_path, 12, work=lambda name: time.sleep(0.01))
-    joined = []
+    both, begun, joined = threading.Barrier(2, timeout=30), set(), []
+
+    def work(name):
+        if threading.get_ident() not in begun:
+            begun.add(threading.get_ident())
+            both.wait()
+
+    made = _Jobs(tmp_path, 12, work)
     helper = threading.Thread(target=lambda: joined.extend(_join(made)))
     made.claims.mkdir()
     helper.start()
