@@ -40,7 +40,8 @@ def complete(context, stage):
         progress.say(f"{stage.name}: complete, not run again")
         return
     key, before = _key(context, stage), _stored(context).get(stage.name)
-    if before is None or before["key"] != key:
+    anew = before is None or before["key"] != key
+    if anew:
         if before is not None:
             changed = ", ".join(_changed(before["key"], key))
             progress.say(f"{stage.name}: redone, since these changed: {changed}")
@@ -48,6 +49,9 @@ def complete(context, stage):
     # What the page says of this stage is no longer so; the report stage writes it again.
     files.remove(context.workdir / "report.md")
     _store(context, stage, {"key": key, "complete": False, "seconds": 0.0})
+    if anew and stage.folder:
+        # Nor does anybody go on who has come there since, before the new inputs were known.
+        files.remove(context.workdir / stage.folder / claims.FOLDER)
     started = time.monotonic()
     stage.work(context)
     seconds = round(time.monotonic() - started, 1)

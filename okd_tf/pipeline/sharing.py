@@ -81,7 +81,8 @@ def join(title, folder, jobs, is_wanted):
             if not is_wanted():
                 return done
             if not job.is_done():
-                worked = _attempt(title, held, job)
+                pathlib.Path(folder).parent.mkdir(exist_ok=True)
+                worked = _attempt(title, held, job, is_wanted)
                 taken = taken or worked is not None
                 done += [job.name] * bool(worked)
     return done
@@ -109,13 +110,14 @@ def is_announced(workdir):
     return claims.Claims(pathlib.Path(workdir) / claims.FOLDER).holder(_RUN) is not None
 
 
-def _attempt(title, held, job):
+def _attempt(title, held, job, is_wanted=lambda: True):
     """Does a job if nobody else has it: None if somebody has, else whether it was done here."""
     claim = held.take(job.name)
     if claim is None:
         return None
     with claim:
-        if job.is_done():
+        # Asked again, since what was seen before may have changed until others were kept out.
+        if job.is_done() or not is_wanted():
             return False
         if claim.before:
             progress.say(f"{title}: {job.name}: taken over from {claim.before}, which is gone")
