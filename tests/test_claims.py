@@ -190,6 +190,30 @@ def test_a_claim_that_goes_with_its_folder_is_lost_and_is_not_made_again(tmp_pat
     assert not folder.parent.exists()
 
 
+def test_claims_that_are_ended_are_lost_while_others_come_and_go(folder):
+    ended = threading.Event()
+
+    def come_and_go(number):
+        while not ended.is_set():
+            claim = claims.Claims(folder).take(f"job {number}")
+            if claim:
+                with claim:
+                    pass
+
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        coming = [pool.submit(come_and_go, number) for number in range(3)]
+        for _ in range(10):
+            with claims.Claims(folder).take("mine") or pytest.fail("not taken") as claim:
+                claims.remove(folder)
+                with pytest.raises(claims.LostError):
+                    claim.check()
+        ended.set()
+        for one in coming:
+            one.result()
+    claims.remove(folder)
+    assert list(folder.parent.iterdir()) == []
+
+
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"pid": "x"}', '{"pid": 1}', "null"])
 def test_a_claim_that_cannot_be_read_counts_until_it_is_old(folder, content):
     folder.mkdir()

@@ -31,7 +31,9 @@ def check(context):
         UserError: other versions, or another split of the data.
     """
     path = context.workdir / "run.json"
-    described = files.read_json(path, f"Start the run again, without --join, in {context.workdir}")
+    if not path.exists():
+        raise errors.UserError(f"--join: {path} is not there; start the run again, without --join")
+    described = files.read_json(path, "Start the run again, without --join")
     here = record.description(context)
     try:
         versions = {"okd_tf": described["okd_tf"], **described["packages"]}

@@ -51,7 +51,7 @@ def complete(context, stage):
     _store(context, stage, {"key": key, "complete": False, "seconds": 0.0})
     if anew and stage.folder:
         # Nor does anybody go on who has come there since, before the new inputs were known.
-        files.remove(context.workdir / stage.folder / claims.FOLDER)
+        claims.remove(context.workdir / stage.folder / claims.FOLDER)
     started = time.monotonic()
     stage.work(context)
     seconds = round(time.monotonic() - started, 1)
@@ -188,7 +188,7 @@ def _set_aside(context, stage):
     if not stage.folder:
         return
     # Who is at work there with the inputs from before stops when they are gone.
-    files.remove(context.workdir / stage.folder / claims.FOLDER)
+    claims.remove(context.workdir / stage.folder / claims.FOLDER)
     for folder in (context.workdir / stage.folder, context.workdir / "logs" / stage.folder):
         if folder.exists():
             progress.say(f"{stage.name}: what was in {folder} is now in {files.set_aside(folder)}")

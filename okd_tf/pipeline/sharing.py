@@ -58,7 +58,7 @@ def complete(title, folder, jobs):
         folder.parent.mkdir(parents=True, exist_ok=True)
         if all(_attempt(title, held, job) is None for job in left):
             _wait(title, held, left)
-    files.remove(folder)
+    claims.remove(folder)
 
 
 def join(title, folder, jobs, is_wanted):
@@ -102,7 +102,7 @@ def announced(workdir):
     with claims.Claims(folder).take(_RUN) or contextlib.nullcontext():
         # Without a claim where that of a run that has just died elsewhere is not over: it says the same.
         yield
-    files.remove(folder)
+    claims.remove(folder)
 
 
 def is_announced(workdir):
