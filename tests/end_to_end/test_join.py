@@ -45,10 +45,19 @@ def start(tmp_path):
 
 
 def wait_until(happens):
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + 300
     while not happens():
         assert time.monotonic() < deadline
         time.sleep(0.02)
+
+
+def hold_back(process, until):
+    """Lets a process do next to nothing until something happens, but show that it is alive."""
+    while not until():
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(3)
+        process.send_signal(signal.SIGCONT)
+        time.sleep(0.3)
 
 
 def claimed(workdir, process):
@@ -103,10 +112,8 @@ def test_teachers_of_a_run_and_two_who_joined_of_whom_one_was_killed_are_those_o
     # The run takes over what it left, and somebody else has come.
     run = start("run.txt")
     wait_until(lambda: claimed(workdir, run))
-    run.send_signal(signal.SIGSTOP)
     joined = start("joined.txt", "--join")
-    wait_until(lambda: claimed(workdir, joined))
-    run.send_signal(signal.SIGCONT)
+    hold_back(run, lambda: claimed(workdir, joined))
     assert joined.wait(300) == 0
     assert run.wait(300) == 0
 
