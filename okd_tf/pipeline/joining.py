@@ -4,7 +4,7 @@ It takes jobs of the run that nobody does, and leaves when there are none. What 
 (flags.cfg, run.json, stages.json) is the run's alone to write.
 """
 
-from okd_tf import errors, files, version
+from okd_tf import errors, files
 from okd_tf.pipeline import record, stages, work
 from okd_tf.pipeline.shared import Context
 from okd_tf.training import progress
@@ -42,7 +42,7 @@ def check(context):
         raise errors.UserError(
             f"{path}: not a description of a run; start it again, without --join"
         ) from None
-    for name, own in {"okd_tf": version.VERSION, **here["packages"]}.items():
+    for name, own in {"okd_tf": here["okd_tf"], **here["packages"]}.items():
         if versions.get(name) != own:
             raise errors.UserError(
                 f"--join: the run in {context.workdir} is of {name} {versions.get(name)}, and here is {own}; "

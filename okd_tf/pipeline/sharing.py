@@ -6,6 +6,7 @@ and leaves. A job's results are the same whoever does it.
 
 import contextlib
 import dataclasses
+import functools
 import pathlib
 import time
 from collections.abc import Callable
@@ -82,7 +83,8 @@ def join(title, folder, jobs, is_wanted):
                 return done
             if not job.is_done():
                 pathlib.Path(folder).parent.mkdir(exist_ok=True)
-                worked = _attempt(title, held, job, is_wanted)
+                said = dataclasses.replace(job, work=functools.partial(_say_and_do, title, job))
+                worked = _attempt(title, held, said, is_wanted)
                 taken = taken or worked is not None
                 done += [job.name] * bool(worked)
     return done
@@ -108,6 +110,11 @@ def announced(workdir):
 def is_announced(workdir):
     """Whether there is a run in a workdir that has jobs now or later."""
     return claims.Claims(pathlib.Path(workdir) / claims.FOLDER).holder(_RUN) is not None
+
+
+def _say_and_do(title, job):
+    progress.say(f"{title}: {job.name}")
+    job.work()
 
 
 def _attempt(title, held, job, is_wanted=lambda: True):
