@@ -187,7 +187,9 @@ def test_a_flagfile_says_every_setting_but_those_of_one_call():
         download=True,
     )
     said = _parsed(settings.flagfile(chosen))
-    assert set(settings.FIELDS) - set(said) == {"stages", "redo", "download", "student", "check_bank"}
+    assert set(settings.FIELDS) - set(said) == {
+        *("stages", "redo", "download", "student", "check_bank", "join"),
+    }
     assert set(said) < set(settings.FIELDS)
     given = {
         "workdir": "runs/a",

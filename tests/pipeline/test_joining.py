@@ -100,6 +100,12 @@ def test_nothing_done_is_an_error_that_says_why_and_something_a_line(workdir, ca
     assert f"joined {workdir}: did teacher 1, teacher 3; " in capsys.readouterr().out
 
 
+def test_a_run_without_a_description_is_refused_by_its_name(workdir):
+    (workdir / "run.json").unlink()
+    with pytest.raises(errors.UserError, match=f"^--join: {workdir}/run.json is not there; start the run"):
+        joining.check(_context(workdir))
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
