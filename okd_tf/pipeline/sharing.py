@@ -38,7 +38,7 @@ class Job:
 
     def progress(self):
         """How far it is, in a few words, or ""."""
-        epochs = sum(len(history.read(path, float("inf"))) for path in self.histories)
+        epochs = sum(len(history.read(path)) for path in self.histories)
         return f"{epochs} epochs done" if epochs else ""
 
 
