@@ -6,7 +6,6 @@ A run that was killed finds those of the parts it had finished, and does only th
 import hashlib
 import json
 import pathlib
-import zipfile
 from collections.abc import Callable
 from typing import Any
 
@@ -27,12 +26,11 @@ class Kept:
         """The array of a part, made only if it is not there."""
         path = self._path(part, ".npy")
         try:
-            found = np.load(path, allow_pickle=False)
-            if isinstance(found, np.ndarray):
-                return found
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile):
-            pass
-        made = make()
+            # np.load would open archives too.
+            with path.open("rb") as file:
+                return np.lib.format.read_array(file, allow_pickle=False)
+        except (OSError, ValueError, EOFError):
+            made = make()
         with files.replacing(path) as temporary:
             np.save(temporary, made, allow_pickle=False)
         return made
