@@ -208,14 +208,15 @@ def _listening(cluster, deadline):
     """A socket on this worker's own port, which nobody else may have."""
     _, port = _split(cluster.addresses[cluster.number])
     while True:
-        server = socket.socket()
         try:
-            # What is left of connections of a run before is no use of the port.
-            server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            server.bind(("", port))
+            # On all of this host's addresses, of both kinds.
+            both = socket.has_dualstack_ipv6()
+            family = socket.AF_INET6 if both else socket.AF_INET
+            server = socket.create_server(
+                ("", port), family=family, dualstack_ipv6=both, backlog=cluster.size
+            )
             break
         except OSError as error:
-            server.close()
             if time.monotonic() > deadline:
                 raise errors.UserError(
                     f"{VARIABLE}: port {port} of this worker cannot be used ({error.strerror}); stop what "
@@ -223,7 +224,6 @@ def _listening(cluster, deadline):
                 ) from None
         time.sleep(0.2)
     with server:
-        server.listen(cluster.size)
         yield server
 
 
