@@ -17,6 +17,7 @@ import os
 import pathlib
 import re
 import secrets
+import shutil
 import socket
 import tempfile
 import threading
@@ -113,6 +114,20 @@ class Claims:
 
     def _is_over(self, holder: Holder, touched: float) -> bool:
         return holder.is_dead or _now(self._folder) - touched > self._seconds
+
+
+def remove(folder: files.PathLike) -> None:
+    """Ends all claims in a folder, and removes it."""
+    folder = pathlib.Path(folder)
+    # Out of the way at once: others may be about to put something there.
+    aside = folder.with_name(f"{folder.name}-{secrets.token_hex(4)}")
+    try:
+        folder.rename(aside)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise files.write_error(folder, error) from error
+    shutil.rmtree(aside, ignore_errors=True)
 
 
 class Claim:

@@ -6,6 +6,7 @@ A run that was killed finds those of the parts it had finished, and does only th
 import hashlib
 import json
 import pathlib
+import zipfile
 from collections.abc import Callable
 from typing import Any
 
@@ -26,9 +27,12 @@ class Kept:
         """The array of a part, made only if it is not there."""
         path = self._path(part, ".npy")
         try:
-            return np.load(path, allow_pickle=False)
-        except (OSError, ValueError, EOFError):
-            made = make()
+            found = np.load(path, allow_pickle=False)
+            if isinstance(found, np.ndarray):
+                return found
+        except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+            pass
+        made = make()
         with files.replacing(path) as temporary:
             np.save(temporary, made, allow_pickle=False)
         return made

@@ -120,11 +120,15 @@ def test_a_claim_of_another_host_is_over_when_it_was_not_touched_for_long(folder
         assert str(claim.before) == "process 7 on elsewhere"
 
 
-def test_a_heartbeat_keeps_a_claim_for_longer_than_it_lasts(folder):
+def test_a_heartbeat_keeps_a_claim_from_growing_old(folder):
     with claims.Claims(folder, seconds=0.6).take("job"):
-        for _ in range(10):
-            time.sleep(0.12)
-            assert claims.Claims(folder, seconds=0.6).take("job") is None
+        for _ in range(2):
+            os.utime(folder / "job", (1, 1))
+            deadline = time.monotonic() + 30
+            while (folder / "job").stat().st_mtime == 1:
+                assert time.monotonic() < deadline
+                time.sleep(0.01)
+            assert claims.Claims(folder, seconds=30.0).take("job") is None
 
 
 def test_the_claim_of_a_killed_process_of_this_host_is_over_at_once(folder, start):
@@ -184,6 +188,30 @@ def test_a_claim_that_goes_with_its_folder_is_lost_and_is_not_made_again(tmp_pat
         assert claims.Claims(folder).take("job") is None
         assert claims.Claims(folder).holder("job") is None
     assert not folder.parent.exists()
+
+
+def test_claims_that_are_ended_are_lost_while_others_come_and_go(folder):
+    ended = threading.Event()
+
+    def come_and_go(number):
+        while not ended.is_set():
+            claim = claims.Claims(folder).take(f"job {number}")
+            if claim:
+                with claim:
+                    pass
+
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        coming = [pool.submit(come_and_go, number) for number in range(3)]
+        for _ in range(10):
+            with claims.Claims(folder).take("mine") or pytest.fail("not taken") as claim:
+                claims.remove(folder)
+                with pytest.raises(claims.LostError):
+                    claim.check()
+        ended.set()
+        for one in coming:
+            one.result()
+    claims.remove(folder)
+    assert list(folder.parent.iterdir()) == []
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{", '{"pid": "x"}', '{"pid": 1}', "null"])

@@ -1,5 +1,6 @@
 """The command line: flags, flagfiles, workdirs that remember, and errors of one line."""
 
+import dataclasses
 import json
 import os
 import pathlib
@@ -41,6 +42,7 @@ def run(monkeypatch):
             work(chosen)
 
         monkeypatch.setattr(pipeline, "run", record)
+        monkeypatch.setattr(pipeline, "join", lambda chosen: record(chosen, None))
         for name in settings.FIELDS:
             flags.FLAGS[name].unparse()
         flags.FLAGS.unparse_flags()
@@ -381,6 +383,58 @@ def test_a_workdir_in_use_is_refused_before_tensorflow_is_imported(run, refused,
     monkeypatch.setattr(cli, "import_tensorflow", lambda: pytest.fail("imported"))
     with lock.holding(workdir):
         assert f"--workdir: {workdir} is in use by process {os.getpid()}" in refused(f"--workdir={workdir}")
+
+
+def test_who_joins_takes_the_run_s_flags_beside_its_lock_and_may_go_about_it_in_another_manner(run, workdir):
+    first, _ = run(f"--workdir={workdir}", "--seed=7", "--teacher_epochs=3", "--data_dir=/there", work=_keep)
+    with lock.holding(workdir):
+        joined, names = run(f"--workdir={workdir}", "--join", "--data_dir=/here", "--seed=7")
+    assert names is None
+    assert joined == dataclasses.replace(first, join=True, data_dir="/here")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (
+            ["--seed=8", "--views=3"],
+            "--join: the run in {} has other flags: --seed is 7 there, 8 here; ",
+        ),
+        (["--teacher_epochs=5"], "--teacher_epochs is 20 there, 5 here"),  # though no stage has used it
+        (["--redo"], "--redo: is for the run itself, which --join only helps; leave it out"),
+        (["--student=a.keras"], "--student: is for the run itself"),
+        (["--stages=search,student"], "--join: nothing is shared of what is done here"),
+    ],
+)
+def test_who_joins_is_refused_what_the_run_is_not_doing(run, refused, workdir, arguments, message):
+    run(f"--workdir={workdir}", "--seed=7", work=_keep)
+    assert message.format(workdir) in refused(f"--workdir={workdir}", "--join", *arguments)
+
+
+def test_who_joins_where_no_run_is_is_refused_and_leaves_nothing(refused, workdir):
+    message = f"--join: {workdir} holds no run to help (flags.cfg is not there)"
+    assert message in refused(f"--workdir={workdir}", "--join")
+    assert not workdir.exists()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "why"),
+    [
+        (lambda stages: stages.pop("teachers"), "has not begun yet"),
+        (lambda stages: stages["teachers"].update(complete=True), "is complete"),
+    ],
+)
+def test_who_joins_a_run_that_trains_no_teachers_is_refused_at_once(
+    run, refused, workdir, monkeypatch, spoil, why
+):
+    run(f"--workdir={workdir}", work=_keep)
+    path = workdir / settings.STAGES_FILE
+    stages = json.loads(path.read_text())
+    spoil(stages)
+    path.write_text(json.dumps(stages))
+    monkeypatch.setattr(cli, "import_tensorflow", lambda: pytest.fail("imported"))
+    message = refused(f"--workdir={workdir}", "--join")
+    assert f"--join: nothing to do in {workdir}: the teachers stage of its run {why}" in message
 
 
 def test_a_run_that_is_refused_leaves_no_workdir(refused, workdir):

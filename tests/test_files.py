@@ -53,6 +53,70 @@ def test_what_a_killed_process_left_is_not_in_the_way(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
+def _nothing():
+    """Who owns files, and is never asked in vain."""
+
+
+def test_of_a_file_that_others_may_come_to_write_temporary_names_are_a_process_s_own(tmp_path):
+    def names():
+        with files.replacing(tmp_path / "a.txt") as temporary:
+            temporary.write_text("")
+            return temporary.name
+
+    with files.owned(_nothing):
+        own = names()
+    assert own != names()
+    assert own.startswith(".partial-")
+    assert own.endswith("-a.txt")
+
+
+def test_what_others_left_of_an_owned_file_and_of_no_other_is_removed(tmp_path):
+    (tmp_path / ".partial-01234567-a.txt").write_text("left")
+    (tmp_path / ".partial-01234567-a[.txt").mkdir()
+    (tmp_path / ".partial-01234567-b.txt").write_text("of another")
+    with files.owned(_nothing):
+        files.write_text(tmp_path / "a.txt", "a")
+        files.write_text(tmp_path / "a[.txt", "a")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".partial-01234567-b.txt", "a.txt", "a[.txt"]
+
+
+def test_a_file_that_is_not_owned_any_more_stays_as_others_write_it(tmp_path):
+    path, owned = tmp_path / "a.txt", [True]
+
+    def check():
+        if not owned[0]:
+            raise LookupError
+
+    def write():
+        with files.replacing(path) as temporary:
+            temporary.write_text("mine")
+            owned[0] = False
+            path.write_text("another's")
+
+    with files.owned(check), pytest.raises(LookupError):
+        write()
+    assert path.read_text() == "another's"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_was_written_of_a_file_that_was_taken_over_is_not_missed_as_by_a_bad_disk(
+    tmp_path,
+):
+    owned = [True]
+
+    def check():
+        if not owned[0]:
+            raise LookupError
+
+    def write():
+        with files.replacing(tmp_path / "folder") as temporary:
+            owned[0] = False
+            (temporary / "in a folder that is gone").write_text("")
+
+    with files.owned(check), pytest.raises(LookupError):
+        write()
+
+
 def test_a_folder_is_replaced_with_all_in_it(tmp_path):
     (tmp_path / "saved").mkdir()
     (tmp_path / "saved" / "old").write_text("")

@@ -37,7 +37,9 @@ def test_what_is_of_something_else_is_not_found(folder, of, part):
     assert kept.Kept(folder, of).value(part, lambda: "second") == "second"
 
 
-@pytest.mark.parametrize("content", [b"", b"cut", b"\x93NUMPY\x01\x00v\x00{"])
+@pytest.mark.parametrize(
+    "content", [b"", b"cut", b"\x93NUMPY\x01\x00v\x00{", b"PK\x03\x04", b"PK\x05\x06" + 18 * b"\0"]
+)
 def test_what_is_damaged_is_made_again(folder, content):
     results = kept.Kept(folder, 1)
     results.array("a", lambda: np.zeros(3))

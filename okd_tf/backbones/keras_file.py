@@ -56,7 +56,7 @@ def save(path, model):
         UserError: the file system refuses.
         ValueError: the model holds Python code, which `load` would refuse.
     """
-    code = [layer.name for layer in model.layers if isinstance(layer, keras.layers.Lambda)]
+    code = [layer.name for layer in _layers(model) if isinstance(layer, keras.layers.Lambda)]
     if code:
         raise ValueError(f"{path}: layers of Python code ({', '.join(code)}) are not to be saved")
     with files.replacing(path) as temporary:
@@ -66,6 +66,14 @@ def save(path, model):
         with zipfile.ZipFile(temporary, "w") as undated:
             for name, content in members.items():
                 undated.writestr(zipfile.ZipInfo(name, _DATE), _undated(name, content))
+
+
+def _layers(model):
+    """All layers of a model, those of models within it too."""
+    for layer in model.layers:
+        yield layer
+        if isinstance(layer, keras.Model):
+            yield from _layers(layer)
 
 
 def _undated(name, content):

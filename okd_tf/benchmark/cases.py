@@ -8,6 +8,8 @@ reads stored logits in the background, so that their input is in their time. A c
 import dataclasses
 import functools
 import itertools
+import pathlib
+import tempfile
 from collections.abc import Callable
 
 import keras
@@ -19,10 +21,11 @@ from okd_tf.arch import cost
 from okd_tf.benchmark import search_steps, workload
 from okd_tf.benchmark.setup import Setup
 from okd_tf.benchmark.workload import Workload
-from okd_tf.training import objective, recipe
+from okd_tf.training import checkpoint, loop, objective, recipe
 
 GEMM = 2048  # rows and columns of the matrices
 MIRRORED = "_mirrored"  # ends the names of cases that run over devices
+CHECKPOINT = "_checkpoint"  # ends the names of cases that save what others train
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,11 +37,13 @@ class Case:
         images: training images in a step; None if it is not of images.
         flops: multiply-adds times two of matrix products, convolutions and dense layers in a step, on average
             over what the step samples; None if it has none of them.
+        model: what the step trains, if it does.
     """
 
     step: Callable[[], object]
     images: int | None
     flops: float | None
+    model: keras.Model | None = None
 
 
 def gemm(given: Workload) -> Case:
@@ -99,6 +104,14 @@ def bank_read(given: Workload) -> Case:
     return Case(run, images, None)
 
 
+def checkpointed(given: Workload, case: Callable[[Workload], Case]) -> Case:
+    """A checkpoint of what another case trains, written and flushed to the disk; none of its steps."""
+    folder = pathlib.Path(tempfile.mkdtemp(dir=given.setup.folder))
+    checkpointer = checkpoint.Checkpointer(folder, loop.state(case(given).model))
+    steps = itertools.count(1)
+    return Case(lambda: checkpointer.save(next(steps)), given.setup.batch_size, None)
+
+
 def over_devices(given: Workload, case: Callable[[Workload], Case]) -> Case:
     """Another case on all local devices, each with its part of the batch; see `prepare`."""
     return case(Workload(given.setup, "mirrored"))
@@ -111,7 +124,7 @@ def search_step(given: Workload, strategy: str, unrolled: bool = False) -> Case:
     """
     model, batches, flops = search_steps.make(given, strategy, unrolled)
     images = given.setup.batch_size
-    return Case(_fed(given, model, batches), images, images * flops)
+    return Case(_fed(given, model, batches), images, images * flops, model)
 
 
 CASES: dict[str, Callable[[Workload], Case]] = {
@@ -127,6 +140,7 @@ CASES: dict[str, Callable[[Workload], Case]] = {
 }
 for _name in ("ce", "search_darts"):
     CASES[f"{_name}{MIRRORED}"] = functools.partial(over_devices, case=CASES[_name])
+    CASES[f"{_name}{CHECKPOINT}"] = functools.partial(checkpointed, case=CASES[_name])
 
 
 def prepare(name: str):
@@ -154,7 +168,8 @@ def _training(given, asked, batches, teacher_flops=0):
     trained = recipe.make_classifier(
         lambda: given.backbone().model, asked, batches, epochs=workload.EPOCHS, seed=0, recipe=given.recipe
     )
-    return Case(_fed(given, trained, batches), given.setup.batch_size, given.setup.batch_size * flops)
+    images = given.setup.batch_size
+    return Case(_fed(given, trained, batches), images, images * flops, trained)
 
 
 def _forward(model):

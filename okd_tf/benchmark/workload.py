@@ -80,5 +80,5 @@ class Workload:
 
 def endless(source, strategy=None):
     """An iterator over all steps of `Batches` or `Bilevel`, each for all replicas of a strategy."""
-    dataset = source.dataset(0, tf.int64.max)
-    return iter(loop.distribute(dataset, strategy) if strategy else dataset)
+    steps = 0, tf.int64.max
+    return iter(loop.distribute(source, *steps, strategy) if strategy else source.dataset(*steps))

@@ -154,7 +154,7 @@ def _decisive(context):
 def _make_known(context, plan):
     """Writes what is going to be done, for who joins; those who do what is not to be done any more stop."""
     if _known(context) is None:
-        files.remove(_claims(context))
+        claims.remove(_claims(context))
     files.write_json(context.workdir / "compare" / PLAN, plan)
 
 

@@ -4,7 +4,7 @@ It takes jobs of the run that nobody does, and leaves when there are none. What 
 (flags.cfg, run.json, stages.json) is the run's alone to write.
 """
 
-from okd_tf import errors, fields, version
+from okd_tf import errors, fields
 from okd_tf.pipeline import record, stages, work
 from okd_tf.pipeline.shared import Context
 from okd_tf.training import progress
@@ -31,12 +31,14 @@ def check(context):
         UserError: other versions, or another split of the data.
     """
     path = context.workdir / "run.json"
-    described = fields.read(path, f"start the run again, without --join, in {context.workdir}")
+    if not path.exists():
+        raise errors.UserError(f"--join: {path} is not there; start the run again, without --join")
+    described = fields.read(path, "start the run again, without --join")
     here = record.description(context)
     versions = {name: one.text() for name, one in described["packages"].entries().items()}
     versions["okd_tf"] = described["okd_tf"].text()
     split = described["split"].value
-    for name, own in {"okd_tf": version.VERSION, **here["packages"]}.items():
+    for name, own in {"okd_tf": here["okd_tf"], **here["packages"]}.items():
         if versions.get(name) != own:
             raise errors.UserError(
                 f"--join: the run in {context.workdir} is of {name} {versions.get(name)}, and here is {own}; "

@@ -57,7 +57,8 @@ def _begin(context, stage):
         progress.say(f"{stage.name}: complete, not run again")
         return None
     key, before = _key(context, stage), _stored(context).get(stage.name)
-    if before is None or before["key"] != key:
+    anew = before is None or before["key"] != key
+    if anew:
         if before is not None:
             changed = ", ".join(_changed(before["key"], key))
             progress.say(f"{stage.name}: redone, since these changed: {changed}")
@@ -65,6 +66,9 @@ def _begin(context, stage):
     # What the page says of this stage is no longer so; the report stage writes it again.
     files.remove(context.workdir / "report.md")
     _store(context, stage, {"key": key, "complete": False, "seconds": 0.0})
+    if anew and stage.folder:
+        # Nor does anybody go on who has come there since, before the new inputs were known.
+        claims.remove(context.workdir / stage.folder / claims.FOLDER)
     return key
 
 
@@ -193,7 +197,7 @@ def _set_aside(context, stage):
     if not stage.folder:
         return
     # Who is at work there with the inputs from before stops when they are gone.
-    files.remove(context.workdir / stage.folder / claims.FOLDER)
+    claims.remove(context.workdir / stage.folder / claims.FOLDER)
     for folder in (context.workdir / stage.folder, context.workdir / "logs" / stage.folder):
         if folder.exists():
             progress.say(f"{stage.name}: what was in {folder} is now in {files.set_aside(folder)}")

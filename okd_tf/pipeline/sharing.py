@@ -6,6 +6,7 @@ and leaves. A job's results are the same whoever does it.
 
 import contextlib
 import dataclasses
+import functools
 import pathlib
 import time
 from collections.abc import Callable
@@ -37,7 +38,7 @@ class Job:
 
     def progress(self):
         """How far it is, in a few words, or ""."""
-        epochs = sum(len(history.read(path, float("inf"))) for path in self.histories)
+        epochs = sum(len(history.read(path)) for path in self.histories)
         return f"{epochs} epochs done" if epochs else ""
 
 
@@ -64,7 +65,7 @@ def complete(title, folder, jobs, workers=None):
         folder.parent.mkdir(parents=True, exist_ok=True)
         if all(_attempt(title, held, job) is None for job in left):
             _wait(title, held, left)
-    files.remove(folder)
+    claims.remove(folder)
 
 
 def join(title, folder, jobs, is_wanted):
@@ -87,7 +88,9 @@ def join(title, folder, jobs, is_wanted):
             if not is_wanted():
                 return done
             if not job.is_done():
-                worked = _attempt(title, held, job)
+                pathlib.Path(folder).parent.mkdir(exist_ok=True)
+                said = dataclasses.replace(job, work=functools.partial(_say_and_do, title, job))
+                worked = _attempt(title, held, said, is_wanted)
                 taken = taken or worked is not None
                 done += [job.name] * bool(worked)
     return done
@@ -107,7 +110,7 @@ def announced(workdir):
     with claims.Claims(folder).take(_RUN) or contextlib.nullcontext():
         # Without a claim where that of a run that has just died elsewhere is not over: it says the same.
         yield
-    files.remove(folder)
+    claims.remove(folder)
 
 
 def is_announced(workdir):
@@ -133,13 +136,19 @@ def _together(title, folder, job, workers):
             job.work()
 
 
-def _attempt(title, held, job):
+def _say_and_do(title, job):
+    progress.say(f"{title}: {job.name}")
+    job.work()
+
+
+def _attempt(title, held, job, is_wanted=lambda: True):
     """Does a job if nobody else has it: None if somebody has, else whether it was done here."""
     claim = held.take(job.name)
     if claim is None:
         return None
     with claim:
-        if job.is_done():
+        # Asked again, since what was seen before may have changed until others were kept out.
+        if job.is_done() or not is_wanted():
             return False
         if claim.before:
             progress.say(f"{title}: {job.name}: taken over from {claim.before}, which is gone")

@@ -150,7 +150,9 @@ def train_assistants(context):
     """Trains what is missing of the chain, each link from the one before."""
     chosen, folder = context.settings, context.workdir / "assistant"
     for index, backbone in enumerate(chosen.assistant):
-        if not context.crew.agree(lambda index=index: assistant.is_trained(folder, index)):
+        if context.crew.agree(lambda index=index: assistant.is_trained(folder, index)):
+            context.crew.lead(functools.partial(assistant.finish, folder, index))
+        else:
             # As of the teachers: another trial has the same assistants.
             seed = seeds.derive(chosen.seed, "assistant", index)
             # What one that was lost has said is not what the one in its place says.

@@ -70,7 +70,7 @@ def train(
         return built.model
 
     own = path(folder, index)
-    work = pathlib.Path(folder) / f"history_{index:02}"
+    work = _work(folder, index)
     trained = recipe.train(
         make,
         loss,
@@ -92,11 +92,21 @@ def train(
     how.crew.lead(finish, shows=folder)
 
 
+def finish(folder, index):
+    """Removes what a kill has left of the training of a link that is trained."""
+    recipe.finish(_work(folder, index))
+
+
 def record(folder, index, **figures):
     """Writes the figures of a link whose file is there."""
     own = path(folder, index)
     entry = {**figures, **_hashes(own, _before(folder, index))}
     files.write_json(_metrics_path(folder), {**_metrics(folder), own.stem: entry})
+
+
+def _work(folder, index):
+    """Where its checkpoints and history are."""
+    return pathlib.Path(folder) / f"history_{index:02}"
 
 
 def _before(folder, index):

@@ -19,8 +19,8 @@ def finished(path, epochs):
     return rows
 
 
-def read(path, epochs):
-    """The first `epochs` rows as dicts of numbers; an epoch that ran again after a kill is dropped.
+def read(path, epochs=None):
+    """The first `epochs` rows as dicts of numbers, or all; an epoch that ran again after a kill is dropped.
 
     Raises:
         UserError: cut short, or not such a table; names the file, and the row and column that are wrong.

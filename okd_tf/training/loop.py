@@ -59,8 +59,7 @@ def fit(
     strategy = strategy or tf.distribute.get_strategy()
     steps = epochs * batches.steps_per_epoch
     workers = crew.of(strategy)
-    state = [*model.variables, *_metric_variables(model), *model.optimizer_variables()]
-    checkpointer = checkpoint.Checkpointer(folder / "checkpoints", state, workers)
+    checkpointer = checkpoint.Checkpointer(folder / "checkpoints", state(model), workers)
     step = checkpointer.restore()
     epochs_done = step // batches.steps_per_epoch
     rows = history.finished(folder / "history.csv", epochs_done) if workers.leads else []
@@ -157,8 +156,10 @@ def distribute(batches, start, stop, strategy):
     return strategy.distribute_datasets_from_function(own)
 
 
-def _metric_variables(model):
-    return [variable for metric in model.metrics for variable in metric.variables]
+def state(model):
+    """Every variable of a training: of the model, its metrics and its optimizers."""
+    metrics = [variable for metric in model.metrics for variable in metric.variables]
+    return [*model.variables, *metrics, *model.optimizer_variables()]
 
 
 def _logs(model):

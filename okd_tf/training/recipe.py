@@ -213,4 +213,13 @@ def _saved(network, history, recipe, path, title):
 
 def finish(folder):
     """Removes the checkpoints of a training whose results are written."""
-    files.remove(pathlib.Path(folder) / "checkpoints")
+    files.remove(_checkpoints(folder))
+
+
+def is_finished(folder):
+    """Whether there are none."""
+    return not _checkpoints(folder).exists()
+
+
+def _checkpoints(folder):
+    return pathlib.Path(folder) / "checkpoints"

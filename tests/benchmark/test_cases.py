@@ -15,7 +15,7 @@ from okd_tf.benchmark.setup import Setup
 from okd_tf.training import recipe
 
 SIZE, CLASSES, BATCH = 8, 3, 4
-SLOW = ("live", "search_darts_unrolled", "ce_mirrored", "search_darts_mirrored")
+SLOW = ("live", "search_darts_unrolled", "ce_mirrored", "search_darts_mirrored", "search_darts_checkpoint")
 
 
 @pytest.fixture(scope="module")

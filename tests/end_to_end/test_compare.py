@@ -4,6 +4,7 @@ import json
 import pathlib
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -85,6 +86,37 @@ def test_all_use_the_same_teachers_and_nothing_is_done_twice(finished):
     again = run(f"--workdir={workdir}", "--trials=1", "--sample=2")
     assert again.returncode == 0, again.stderr
     assert before == {path: path.stat().st_mtime_ns for path in (workdir / "compare").rglob("*.keras")}
+
+
+def test_what_a_comparison_says_is_the_same_when_another_process_has_joined_it(finished, tmp_path):
+    workdir, flags = tmp_path / "run", ("--strategies=random", "--trials=1", "--sample=2")
+    tool = [sys.executable, ROOT / "tools" / "compare_strategies.py", f"--workdir={workdir}"]
+    with subprocess.Popen([*tool, *SMALL, *flags], stdout=subprocess.DEVNULL) as comparing:
+        deadline = time.monotonic() + 120
+        while not (workdir / "stages.json").exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        joined = run(f"--workdir={workdir}", "--join")
+        assert comparing.wait(300) == 0
+    assert joined.returncode == 0, joined.stderr
+    did = joined.stdout.strip().splitlines()[-1]
+    assert did.startswith(f"joined {workdir}: did ")
+    assert any(name in did for name in ("sample/00", "sample/01", "random/trial_0", "bare_backbone/trial_0"))
+    found, alone = (
+        json.loads((one / "compare" / "comparison.json").read_text()) for one in (workdir, finished[0])
+    )
+    assert found["sample"] == alone["sample"]
+    for row in (*found["results"], *alone["results"]):
+        row.pop("search_seconds", None)
+    assert found["results"] == [row for row in alone["results"] if row["who"] in ("random", "bare backbone")]
+    assert (
+        "--strategies: is as the run that --join helps has it"
+        in run(f"--workdir={workdir}", "--join", "--strategies=random").stderr
+    )
+    assert run(f"--workdir={workdir}", "--join").stderr == (
+        f"error: --join: nothing to do in {workdir}: all is done that can be shared; the run itself is "
+        "started without it\n"
+    )
 
 
 def test_what_was_compared_is_not_replaced_unasked(finished):

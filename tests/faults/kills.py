@@ -37,6 +37,7 @@ AIMED = {  # by scene, in the order in which they can strike
         "SIGKILL:replaced:history_00/checkpoints/step_*:2",
         "halve:replace:assistant/assistant_00.keras",
         "halve:replace:assistant/metrics.json",
+        "SIGKILL:remove:assistant/history_00/checkpoints",  # all is there, and more
     ),
     "student": (
         "halve:replace:bank_00/train/view_001_*.f16",  # of what the assistant says

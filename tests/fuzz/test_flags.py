@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from okd_tf import cli, settings
 
-EXAMPLES, SLOW_EXAMPLES = 120, 1200
+EXAMPLES, SLOW_EXAMPLES = 40, 400
 
 
 @pytest.fixture(scope="module", autouse=True)

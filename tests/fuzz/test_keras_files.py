@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from okd_tf import errors
 from okd_tf.backbones import keras_file
 
-EXAMPLES = 300
+EXAMPLES = 100
 
 
 @pytest.fixture(scope="module")

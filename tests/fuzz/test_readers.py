@@ -19,7 +19,7 @@ from okd_tf.search import candidates
 from okd_tf.teachers import diagnosis, folds, manifest, shards, store
 from okd_tf.training import checkpoint, history, metrics
 
-EXAMPLES, SLOW_EXAMPLES = 120, 1200
+EXAMPLES, SLOW_EXAMPLES = 40, 400
 
 ARCH = spec.ArchSpec(
     backbone="backbone.keras",

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from okd_tf.ops import batch_norm
+from okd_tf.ops import batch_norm, precision
 
 ARGUMENTS = {
     "momentum": 0.7,
@@ -218,3 +218,40 @@ def test_a_twin_keeps_what_a_normalization_layer_has_adapted_to(rng):
     model = keras.Model(inputs, keras.layers.BatchNormalization()(adapted(inputs)))
     for twin in (batch_norm.fused_copy(model), batch_norm.stock_copy(batch_norm.fused_copy(model))):
         np.testing.assert_allclose(twin(images), model(images), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("compute", ["bfloat16", "float16"])
+def test_a_copy_in_sixteen_bits_scales_pixels_and_gives_logits_in_32_and_comes_back(rng, compute):
+    images = rng.integers(0, 256, size=(8, 6, 6, 2)).astype(np.float32)
+    adapted = keras.layers.Normalization(name="adapted")
+    adapted.adapt(images)
+    inputs = keras.Input((6, 6, 2))
+    features = keras.layers.Rescaling(1 / 3, name="scaled")(adapted(inputs))
+    features = keras.layers.Conv2D(8, 3, name="conv")(features)
+    features = keras.layers.ReLU(name="relu")(batch_norm.stock("bn")(features))
+    logits = keras.layers.Dense(3, name="logits")(keras.layers.Flatten(name="flat")(features))
+    model = keras.Model(inputs, logits)
+    copy = batch_norm.fused_copy(model, compute=compute)
+    computes = {layer.name: layer.compute_dtype for layer in copy.layers[1:]}
+    whole = dict.fromkeys(("adapted", "scaled", "logits"), "float32")
+    assert computes == {**dict.fromkeys(("conv", "bn", "relu", "flat"), compute), **whole}
+    assert {weight.dtype for weight in copy.weights} == {"float32", "int32"}  # of what was adapted, a count
+    np.testing.assert_allclose(copy(images), model(images), atol=0.05)
+    assert np.any(copy(images).numpy() != model(images).numpy())
+    back = batch_norm.stock_copy(copy)
+    assert {layer.compute_dtype for layer in back.layers} == {"float32"}
+    assert [type(layer) for layer in back.layers] == [type(layer) for layer in model.layers]
+    np.testing.assert_array_equal(back(images), model(images))
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "bfloat16"])
+def test_a_network_that_was_made_in_another_precision_trains_in_the_one_that_is_asked_for(rng, policy):
+    inputs = keras.Input((6, 6, 2))
+    features = keras.layers.Conv2D(3, 3, dtype=policy)(inputs)
+    features = keras.layers.BatchNormalization(dtype=policy)(features)
+    model = keras.Model(inputs, keras.layers.Flatten(dtype=policy)(features))
+    for copy in (batch_norm.fused_copy(model), precision.in_float32(model)):
+        assert {layer.compute_dtype for layer in copy.layers[1:]} == {"float32"}
+        assert {weight.dtype for weight in copy.weights} == {"float32"}
+        for mine, theirs in zip(copy.get_weights(), model.get_weights(), strict=True):
+            np.testing.assert_array_equal(mine, np.asarray(theirs, np.float32))

@@ -53,8 +53,14 @@ def test_alone_it_does_all_in_their_order_says_nothing_and_leaves_no_claims(tmp_
 
 
 def test_a_run_and_who_joins_do_each_job_once(tmp_path):
-    made = _Jobs(tmp_path, 12, work=lambda name: time.sleep(0.01))
-    joined = []
+    both, begun, joined = threading.Barrier(2, timeout=30), set(), []
+
+    def work(name):
+        if threading.get_ident() not in begun:
+            begun.add(threading.get_ident())
+            both.wait()
+
+    made = _Jobs(tmp_path, 12, work)
     helper = threading.Thread(target=lambda: joined.extend(_join(made)))
     made.claims.mkdir()
     helper.start()
@@ -67,7 +73,7 @@ def test_a_run_and_who_joins_do_each_job_once(tmp_path):
 def test_a_run_waits_for_the_others_and_says_for_whom_and_how_far_they_are(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(sharing, "REMIND_SECONDS", 0.05)
     made = _Jobs(tmp_path)
-    (tmp_path / "job 1.csv").write_text("epoch,step\n1,5\n2,10\n")
+    (tmp_path / "job 1.csv").write_text("epoch,step,seconds\n1,5,0.5\n2,10,0.5\n")
     with claims.Claims(made.claims).take("job 1"):
         run = threading.Thread(target=_complete, args=[made])
         run.start()
@@ -145,10 +151,18 @@ def test_who_joins_stops_when_its_jobs_are_not_wanted_any_more(tmp_path):
     assert _join(made, lambda: len(made.done) < 2) == ["job 0", "job 1"]
 
 
-def test_who_joins_makes_no_folder_where_the_run_has_none(tmp_path):
-    made = _Jobs(tmp_path / "gone")
-    assert _join(made) == []
+def test_who_joins_makes_the_folder_of_the_jobs_only_where_they_are_wanted(tmp_path):
+    made = _Jobs(tmp_path / "new", count=1)
+    assert _join(made, lambda: False) == []
     assert not made.folder.exists()
+    assert _join(made) == ["job 0"]
+
+
+def test_a_job_that_is_not_wanted_any_more_when_it_is_claimed_is_left(tmp_path):
+    made, wanted = _Jobs(tmp_path), iter([True, False, False])
+    assert _join(made, lambda: next(wanted)) == []
+    assert made.done == []
+    assert claims.Claims(made.claims).holder("job 0") is None
 
 
 def test_a_run_is_announced_as_long_as_it_goes_on(tmp_path):

@@ -20,6 +20,7 @@ def path(tmp_path):
 
 def test_rows_are_read_back_up_to_an_epoch(path):
     assert history.read(path, 3) == history.finished(path, 3) == history.read(path, 9) == ROWS
+    assert history.read(path) == ROWS
     assert history.read(path, 2) == history.finished(path, 2) == ROWS[:2]
     assert history.read(path, 0) == history.finished(path, 0) == []
 
