@@ -59,7 +59,7 @@ def complete(title, folder, jobs, workers=None):
     if workers and workers.size > 1:
         for job in jobs:
             _together(title, folder, job, workers)
-        workers.lead(lambda: files.remove(folder))
+        workers.lead(lambda: claims.remove(folder))
         return
     while left := [job for job in jobs if not job.is_done()]:
         folder.parent.mkdir(parents=True, exist_ok=True)

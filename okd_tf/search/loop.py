@@ -123,12 +123,15 @@ def run(
         checkpoint_seconds=recipe.checkpoint_seconds,
         checkpoint_steps=recipe.checkpoint_steps,
     )
-    scores = _Scores(ranker, search_space, kept.Kept(folder / ".ranked", epochs * training.steps_per_epoch))
-    return recipe.crew.lead(
-        lambda: _choose(
+
+    def choose():
+        known = kept.Kept(folder / ".ranked", epochs * training.steps_per_epoch)
+        scores = _Scores(ranker, search_space, known)
+        return _choose(
             model, scores, search_space, template, strategy, options, candidates, also_score, folder
         )
-    )
+
+    return recipe.crew.lead(choose)
 
 
 def _choose(model, scores, search_space, template, strategy, options, candidates, also_score, folder):

@@ -114,7 +114,8 @@ def roll_call(cluster: Cluster, told: dict[str, str], seconds: float) -> None:
         seconds: how long to wait for the others.
 
     Raises:
-        UserError: this worker's port is in use, one does not come in time, or one is told something else.
+        UserError: this worker's port is in use, or one is told something else.
+        LostWorkerError: one does not come in time.
     """
     deadline = time.monotonic() + seconds
     with _listening(cluster, min(deadline, time.monotonic() + PORT_SECONDS)) as server:
@@ -128,11 +129,11 @@ def _call(server, cluster, told, deadline, seconds):
     """The chief's part: keeps the connections until all have come, then tells all how it goes."""
     present: dict[int, socket.socket] = {}
     with contextlib.ExitStack() as stack:
-        refusal = ""
+        refusal, lost = "", False
         while len(present) < cluster.size - 1 and not refusal:
             if time.monotonic() > deadline:
                 missing = [n for n in range(1, cluster.size) if n not in present]
-                names = ", ".join(map(cluster.name, missing))
+                names, lost = ", ".join(map(cluster.name, missing)), True
                 refusal = (
                     f"{FLAG}: {names} did not come within {seconds:.0f} s; start the same command there, or "
                     "raise --workers_wait_seconds"
@@ -155,9 +156,9 @@ def _call(server, cluster, told, deadline, seconds):
             present[number] = connection
         for connection in present.values():
             with contextlib.suppress(OSError):
-                _send(connection, {"refusal": refusal})
+                _send(connection, {"refusal": refusal, "lost": lost})
     if refusal:
-        raise errors.UserError(refusal)
+        raise _error(refusal, lost)
 
 
 def _answer(cluster, told, deadline, seconds):
@@ -169,16 +170,21 @@ def _answer(cluster, told, deadline, seconds):
                 _send(connection, {"worker": cluster.number, "told": told})
                 heard = f"{cluster.name(0)} does not say that all are there"
                 # The chief itself waits no longer than this process.
-                refusal = str(_receive(connection, deadline + _PATIENCE)["refusal"])
+                said = _receive(connection, deadline + _PATIENCE)
+                refusal, lost = str(said["refusal"]), bool(said["lost"])
         except (OSError, ValueError, KeyError, TypeError):
             time.sleep(0.2)
             continue
         if refusal:
-            raise errors.UserError(refusal)
+            raise _error(refusal, lost)
         return
-    raise errors.UserError(
+    raise errors.LostWorkerError(
         f"{FLAG}: {heard}, for {seconds:.0f} s; start the same command there, or raise --workers_wait_seconds"
     )
+
+
+def _error(refusal, lost):
+    return errors.LostWorkerError(refusal) if lost else errors.UserError(refusal)
 
 
 def _difference(cluster, number, theirs, told):
@@ -202,14 +208,15 @@ def _listening(cluster, deadline):
     """A socket on this worker's own port, which nobody else may have."""
     _, port = _split(cluster.addresses[cluster.number])
     while True:
-        server = socket.socket()
         try:
-            # What is left of connections of a run before is no use of the port.
-            server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            server.bind(("", port))
+            # On all of this host's addresses, of both kinds.
+            both = socket.has_dualstack_ipv6()
+            family = socket.AF_INET6 if both else socket.AF_INET
+            server = socket.create_server(
+                ("", port), family=family, dualstack_ipv6=both, backlog=cluster.size
+            )
             break
         except OSError as error:
-            server.close()
             if time.monotonic() > deadline:
                 raise errors.UserError(
                     f"{VARIABLE}: port {port} of this worker cannot be used ({error.strerror}); stop what "
@@ -217,7 +224,6 @@ def _listening(cluster, deadline):
                 ) from None
         time.sleep(0.2)
     with server:
-        server.listen(cluster.size)
         yield server
 
 

@@ -41,6 +41,27 @@ def test_dataset_gives_what_batch_gives():
         _assert_same_batch(batch, stream.batch(tf.constant(step)))
 
 
+def test_the_portions_of_two_workers_are_one_after_the_other_the_whole_batch():
+    def read(rows, shown):
+        return np.stack([rows, shown], axis=1)[:, None].astype(np.float32)
+
+    stream = batches.Batches(
+        _split(),
+        8,
+        seed=2,
+        augmentation=AUGMENTATION,
+        teacher_logits=read,
+        heard=np.arange(26)[:, None] % 2 == 0,
+    )
+    # The first has three devices and the other one.
+    portions = [iter(stream.portions(2, 5, wanted, 4)) for wanted in (range(3), range(3, 4))]
+    for whole in stream.dataset(2, 5):
+        parts = [next(portions[0]) for _ in range(3)] + [next(portions[1])]
+        assert {len(part["id"]) for part in parts} == {2}
+        _assert_same_batch({name: np.concatenate([part[name] for part in parts]) for name in whole}, whole)
+    assert all(next(rest, None) is None for rest in portions)
+
+
 def test_each_epoch_shows_different_examples_each_once():
     stream = batches.Batches(_split(26), 8, seed=2)
     assert stream.steps_per_epoch == 3

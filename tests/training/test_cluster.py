@@ -2,7 +2,11 @@
 
 import concurrent.futures
 import json
+import os
+import pathlib
 import socket
+import subprocess
+import sys
 import time
 
 import pytest
@@ -31,7 +35,7 @@ def _meet(ports, told, seconds=20.0):
         try:
             cluster.roll_call(_of(ports, number), told[number], seconds)
         except errors.UserError as error:
-            return str(error)
+            return f"{type(error).__name__}: {error}"
         return None
 
     with concurrent.futures.ThreadPoolExecutor() as pool:
@@ -75,6 +79,22 @@ def test_what_is_not_a_cluster_of_workers_is_refused_in_a_line(monkeypatch, desc
     assert "\n" not in str(refusal.value)
 
 
+def test_a_tool_without_tf_config_is_refused_before_anything_is_made(tmp_path):
+    tool = pathlib.Path(__file__).parents[2] / "tools" / "search.py"
+    refused = subprocess.run(
+        [sys.executable, tool, f"--workdir={tmp_path / 'run'}", "--distribution=multi_worker"],
+        env={name: value for name, value in os.environ.items() if name != "TF_CONFIG"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert refused.returncode == 2
+    assert refused.stderr.startswith("error: --distribution=multi_worker: the environment variable TF_CONFIG")
+    assert refused.stderr.count("\n") == 1
+    assert not (tmp_path / "run").exists()
+
+
 def test_workers_that_are_told_the_same_all_go_on_and_leave_their_ports():
     ports = workers.free_ports(3)
     assert _meet(ports, dict.fromkeys(range(3), TOLD)) == {0: None, 1: None, 2: None}
@@ -87,6 +107,7 @@ def test_workers_that_are_told_the_same_all_go_on_and_leave_their_ports():
 def test_a_worker_that_is_told_something_else_keeps_all_from_going_on():
     heard = _meet(workers.free_ports(2), {0: TOLD, 1: TOLD | {"batch_size": "64"}})
     assert heard[0] == heard[1]
+    assert heard[0].startswith("UserError")
     assert "--batch_size is '128' at the chief and '64' at worker 1" in heard[0]
 
 
@@ -94,11 +115,13 @@ def test_a_worker_that_does_not_come_is_named():
     heard = _meet(workers.free_ports(3), {0: TOLD, 1: TOLD}, seconds=1.0)
     assert "worker 2 (127.0.0.1" in heard[0]
     assert "within 1 s" in heard[0]
+    assert all(heard[number].startswith("LostWorkerError") for number in (0, 1))
     assert "worker 0 (127.0.0.1" in heard[1] or heard[1] == heard[0]
 
 
 def test_a_chief_that_does_not_come_is_named():
     heard = _meet(workers.free_ports(2), {1: TOLD}, seconds=0.5)
+    assert heard[1].startswith("LostWorkerError")
     assert "worker 0 (127.0.0.1" in heard[1]
     assert "does not answer, for 0 s" in heard[1] or "does not answer, for 1 s" in heard[1]
 

@@ -10,7 +10,7 @@ import pytest
 import workers
 
 from okd_tf import errors, search, stopping
-from okd_tf.training import crew
+from okd_tf.training import crew, distribution
 
 SCRIPT = pathlib.Path(__file__).with_name("two_workers_script.py")
 ROUNDING = 1e-6  # after six steps at a rate of 0.01; what they learn is 50,000 times as large
@@ -56,6 +56,12 @@ def test_two_workers_learn_what_one_device_does_in_every_kind_of_training(slow_r
     # Not of paths: over several devices all operations run, and statistics of those not chosen move too.
     if kind not in ("gumbel", "reinforce", "random"):
         assert slow_report[kind]["statistics"] < ROUNDING
+
+
+def test_a_batch_that_does_not_split_over_the_workers_is_refused_before_they_meet(monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", workers.config(workers.free_ports(2), 0))
+    with pytest.raises(errors.UserError, match="--batch_size: 13 does not split over 2 workers"):
+        distribution.make("multi_worker", 13)
 
 
 def test_a_signal_stops_a_worker_that_waits_for_others(signals):
