@@ -127,7 +127,7 @@ def _attempt(title, held, job, is_wanted=lambda: True):
         if job.is_done() or not is_wanted():
             return False
         if claim.before:
-            progress.say(f"{title}: {job.name}: taken over from {claim.before}, which is gone")
+            progress.say(f"{title}: {job.name}: taken over from {claim.before}, not heard of any more")
         try:
             with files.owned(claim.check):
                 job.work()

@@ -99,7 +99,9 @@ def test_a_run_takes_over_what_somebody_who_is_gone_has_left(tmp_path, capsys):
     os.utime(made.claims / "job_1", (1, 1))
     _complete(made)
     assert made.done == ["job 0", "job 1", "job 2"]
-    assert capsys.readouterr().out == "title: job 1: taken over from process 5 on other, which is gone\n"
+    assert (
+        capsys.readouterr().out == "title: job 1: taken over from process 5 on other, not heard of any more\n"
+    )
 
 
 def test_what_fails_elsewhere_is_the_run_s_to_do_and_what_fails_here_surfaces(tmp_path):
