@@ -221,7 +221,7 @@ def _holder(content: bytes) -> Holder:
         said: Any = json.loads(content)
         texts = (str(said[name]) for name in ("machine", "started", "token"))
         return Holder(str(said["host"]), int(said["pid"]), *texts)
-    except (ValueError, TypeError, KeyError):
+    except (ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return _NOBODY_KNOWN
 
 

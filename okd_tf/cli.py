@@ -4,16 +4,19 @@ A tool of the spine is `cli.main(stages)`, and what it does is in `okd_tf.pipeli
 `cli.start(work)`.
 """
 
+import contextlib
 import os
 import pathlib
 import sys
 
 from absl import app, flags, logging
 
-from okd_tf import errors, files, lock, quiet, settings, stopping
+from okd_tf import errors, lock, memory, quiet, settings, stages_file, stopping
+from okd_tf.training import cluster
 
 INPUTS = settings.INPUTS | {"student", "bank", "backbone"}  # what must be there when it is named
 EXIT_USER_ERROR = 2
+EXIT_LOST_WORKER = 75  # of a failure that is not the program's, and that another try may mend (sysexits.h)
 GOES_ON = "the same command goes on where it stopped"
 
 
@@ -28,19 +31,22 @@ def start(work, stopped=GOES_ON):
 
     `define` and the tool's own flags come before. `stopped` is said to who stops it, of how to go on.
     """
-    app.run(lambda argv: _run(argv, work, stopped), flags_parser=_parse)
+    app.run(lambda argv: _run(work, stopped), flags_parser=_parse)
 
 
-def _run(argv, work, stopped=GOES_ON):
+def _run(work, stopped=GOES_ON):
     stopping.install()
     try:
-        if argv[1:]:
-            raise errors.UserError(
-                f"'{argv[1]}' is not a flag; flags begin with two dashes, as in --workdir=runs/first"
-            )
         work()
+    except errors.LostWorkerError as error:
+        _fail(error, EXIT_LOST_WORKER)
     except errors.UserError as error:
         _fail(error)
+    except Exception as error:
+        why = memory.line(error)
+        if not why:
+            raise
+        _fail(f"{why}; {stopped}")
     except stopping.Stopped as stop:
         print(f"{stop}; {stopped}", file=sys.stderr)
         sys.exit(stop.exit_code)
@@ -54,18 +60,40 @@ def _run_stages(stages):
     if chosen.join:
         if "teachers" not in names:
             refuse_join()
+        refuse_workers(chosen, "--join", "who joins helps alone")
         _refuse_without_teachers(chosen)
         import_tensorflow()
         from okd_tf import pipeline
 
         pipeline.join(chosen)
         return
-    with lock.holding(chosen.workdir):
+    with _holding_workdir(chosen, names):
         import_tensorflow()
         # After the flags are known to be good: these imports take seconds.
         from okd_tf import pipeline
 
         pipeline.run(chosen, names)
+
+
+@contextlib.contextmanager
+def _holding_workdir(chosen, names):
+    """Keeps other runs out of the workdir while these stages run; of many workers the chief does, for all.
+
+    Raises:
+        UserError: another run holds it; or TF_CONFIG does not say who the workers are.
+    """
+    spread = chosen.distribution == "multi_worker" and set(names) & set(settings.TRAINING)
+    if spread and cluster.read().number:
+        yield
+        return
+    with lock.holding(chosen.workdir):
+        yield
+
+
+def refuse_workers(chosen, what, why):
+    """Raises UserError if what is asked for is to be done by many workers together, which it is not."""
+    if chosen.distribution == "multi_worker":
+        raise errors.UserError(f"{what}: {why}; add --distribution=none, or mirrored")
 
 
 def refuse_stages():
@@ -85,10 +113,8 @@ def refuse_join():
 
 def _refuse_without_teachers(chosen):
     """Raises UserError where it is known without reading data that --join has no teachers to train."""
-    path = pathlib.Path(chosen.workdir) / settings.STAGES_FILE
-    _used(path)  # refuses what is no record
-    stage = files.read_json(path).get("teachers") if path.exists() else None
-    why = "is complete" if stage and stage.get("complete") else "" if stage else "has not begun yet"
+    stage = stages_file.read(pathlib.Path(chosen.workdir) / settings.STAGES_FILE).get("teachers")
+    why = "is complete" if stage and stage["complete"] else "" if stage else "has not begun yet"
     if why:
         raise errors.UserError(
             f"--join: nothing to do in {chosen.workdir}: the teachers stage of its run {why}, and that alone "
@@ -110,9 +136,9 @@ def refuse_missing(chosen):
                 raise errors.UserError(f"--{name}: {path}: no such file or folder; mend the path")
 
 
-def _fail(error):
-    print(f"error: {error}", file=sys.stderr)
-    sys.exit(EXIT_USER_ERROR)
+def _fail(error, exit_code=EXIT_USER_ERROR):
+    print(f"error: {errors.one_line(str(error))}", file=sys.stderr)
+    sys.exit(exit_code)
 
 
 def define(names):
@@ -138,27 +164,57 @@ def define(names):
 
 def _parse(argv):
     try:
-        return flags.FLAGS(argv)
-    except flags.Error as error:
-        return _fail(str(error).replace("\n", " "))
+        rest = flags.FLAGS(argv)
+    # Not UTF-8; and what absl raises while it looks for flags like one of a thousand letters.
+    except (flags.Error, ValueError, RecursionError) as error:
+        return _fail(f"{' '.join(str(error).split())[:400]}{_or_in_a_flagfile(argv)}")
+    if rest[1:]:
+        _fail(
+            f"'{rest[1][:60]}' is not a flag; flags begin with two dashes, as in --workdir=runs/first"
+            f"{_or_in_a_flagfile(argv)}"
+        )
+    return rest
+
+
+def _or_in_a_flagfile(argv):
+    """Where else than on the command line a wrong flag may stand, in words."""
+    given = [
+        after if each.lstrip("-") == "flagfile" else each.partition("=")[2]
+        for each, after in zip(argv, [*argv[1:], ""], strict=True)
+        if each.lstrip("-").partition("=")[0] == "flagfile"
+    ]
+    return f" (on the command line, or in {', '.join(given)})" if given else ""
 
 
 def resolve():
     """The `Settings` that the flags given now and, for the others, the workdir's own flags.cfg say."""
     workdir = flags.FLAGS["workdir"].value
     path = pathlib.Path(workdir) / settings.FLAGFILE
+    recorded = bool(workdir) and _is_there(path)
     if workdir and flags.FLAGS["join"].value:
         _join(path)
-    elif workdir and path.exists():
+    elif recorded:
         _adopt(path)
     elif workdir and _used(path.parent / settings.STAGES_FILE) and not flags.FLAGS["redo"].value:
         raise errors.UserError(
             f"{path}: no such file, but the workdir holds results; write the flags they were made with "
             "into it again, or add --redo with all flags of the run"
         )
-    chosen = settings.Settings(**{name: _absolute(name, value(name)) for name in settings.FIELDS})
+    try:
+        chosen = settings.Settings(**{name: _absolute(name, value(name)) for name in settings.FIELDS})
+    except errors.UserError as error:
+        raise errors.UserError(f"{error}{f' (or mend {path})' if recorded else ''}") from None
     refuse_missing(chosen)
     return chosen
+
+
+def _is_there(path):
+    try:
+        return path.exists()
+    except OSError as error:
+        raise errors.UserError(
+            f"--workdir: {str(path.parent)[:200]}: {error.strerror}; name another folder"
+        ) from None
 
 
 def _adopt(path):
@@ -217,15 +273,8 @@ def _take_over(path, decisive):
 
 def _used(path):
     """The settings that the results in a workdir depend on, from its record of stages."""
-    if not path.exists():
-        return set()
-    stored = files.read_json(path)
-    try:
-        names = {name for entry in stored.values() for name in entry["key"]["settings"]}
-    except (AttributeError, KeyError, TypeError):
-        raise errors.UserError(
-            f"{path}: not a record of stages; delete it, and all stages run again"
-        ) from None
+    stored = stages_file.read(path)
+    names = {name for entry in stored.values() for name in entry["key"]["settings"]}
     inputs = {"teachers"} & set(stored)
     if {"search", "student", "baseline"} & set(stored):
         inputs.add("arch")

@@ -5,7 +5,6 @@ that ends. What is written beside it, for people, says who holds it.
 """
 
 import contextlib
-import json
 import os
 import pathlib
 import socket
@@ -14,7 +13,7 @@ from collections.abc import Iterator
 
 import filelock
 
-from okd_tf import errors, files
+from okd_tf import errors, fields, files
 
 NAME, HOLDER = ".lock", ".holder.json"
 
@@ -71,7 +70,7 @@ def _this_process() -> dict[str, object]:
 def _holder(workdir: pathlib.Path) -> str:
     """Who holds the lock, as far as it is known: its holder may not have written it yet."""
     try:
-        holder = json.loads((workdir / HOLDER).read_text(encoding="utf-8"))
-        return f"process {int(holder['pid'])} on {str(holder['host'])[:80]}"
-    except (OSError, ValueError, TypeError, KeyError):
+        holder = fields.read(workdir / HOLDER)
+        return f"process {holder['pid'].whole()} on {holder['host'].text()[:80]}"
+    except errors.UserError:
         return "another run"

@@ -15,6 +15,7 @@ TEACHERS_LOSSES = ("mean", "vote", "oracle", "dkd", "oracle_dkd")  # of what tea
 SEARCH_LOSSES = ("ce", *TEACHERS_LOSSES)
 LOSSES = (*SEARCH_LOSSES, "mutual")
 REWARDS = ("accuracy", "loss")
+PRECISIONS = ("float32", "bfloat16", "float16")
 OPS = (
     *("identity", "conv_3x3", "conv_5x5", "sep_conv_3x3", "sep_conv_5x5"),
     *("max_pool_3x3", "avg_pool_3x3"),
@@ -23,7 +24,7 @@ STAGES = (
     *("teachers", "bank", "search", "assistant", "student"),
     *("baseline", "evaluate", "export", "report"),
 )
-
+TRAINING = ("teachers", "search", "assistant", "student", "baseline")  # of these, those that may train
 
 FLAGFILE = "flags.cfg"  # in the workdir
 STAGES_FILE = "stages.json"  # in the workdir
@@ -34,6 +35,8 @@ INPUTS = {"teachers", "arch"}  # files of the user that a run depends on
 RESULT = "result"  # decides what the run gives; kept in its workdir and compared with it
 MANNER = "manner"  # changes how the run goes but not what it gives; kept, and free to change
 ONCE = "once"  # says what this call is to do; not kept
+
+MOST = 2**63 - 1  # of any whole number: int64
 
 
 def _option(default: Any, meaning: str, *, minimum: float | None = None, kind: str = RESULT) -> Any:
@@ -178,11 +181,34 @@ class Settings:
     student_epochs: int = _option(30, "epochs of the student and of the baseline", minimum=1)
     baseline: bool = _option(True, "also train the bare backbone with the cross-entropy")
 
-    learning_rate: float = _option(0.1, "highest rate of SGD with momentum, for all weights", minimum=0)
+    learning_rate: float = _option(
+        0.1,
+        "highest rate of SGD with momentum, for all weights; of the whole batch, and not scaled by how many "
+        "devices share that",
+        minimum=0,
+    )
     schedule: str = _option("cosine", "of the rate: cosine or step")
     weight_decay: float = _option(5e-4, "L2 factor on all weights", minimum=0)
+    clip_norm: float = _option(
+        0.0,
+        "largest norm of the weights' gradients in a step, of the whole batch and before L2; 0: any",
+        minimum=0,
+    )
+    precision: str = _option(
+        "float32",
+        f"what training steps compute in: {', '.join(PRECISIONS)}; weights, losses and saved networks are "
+        "float32 in each",
+    )
 
-    distribution: str = _option("none", "none, or mirrored: all local devices share each batch", kind=MANNER)
+    distribution: str = _option(
+        "none",
+        "none; mirrored: all local devices share each batch; or multi_worker: those of all hosts that the "
+        "variable TF_CONFIG names, which run the same command",
+        kind=MANNER,
+    )
+    workers_wait_seconds: float = _option(
+        600.0, "multi_worker: how long to wait for all workers to start", minimum=0, kind=MANNER
+    )
     steps_per_execution: int = _option(1, "training steps in one traced call", minimum=1, kind=MANNER)
     checkpoint_seconds: float = _option(
         60.0, "at most this much of a training is lost by a kill", minimum=0, kind=MANNER
@@ -194,6 +220,14 @@ class Settings:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value, minimum = getattr(self, field.name), field.metadata["minimum"]
+            for text in value if isinstance(value, tuple) else [value]:
+                # flags.cfg has one flag a line, as UTF-8.
+                if isinstance(text, str) and errors.one_line(text) != text:
+                    raise errors.UserError(
+                        f"--{field.name}: {text} has control characters, or is not UTF-8; use another name"
+                    )
+            if isinstance(value, int) and value > MOST:
+                raise errors.UserError(f"--{field.name}: {str(value)[:30]} is too large; at most {MOST}")
             if minimum is None:
                 continue
             if not math.isfinite(value):
@@ -214,6 +248,7 @@ class Settings:
             ("--search_loss", [self.search_loss], SEARCH_LOSSES),
             ("--train_loss", [self.train_loss], LOSSES),
             ("--reward", [self.reward], REWARDS),
+            ("--precision", [self.precision], PRECISIONS),
         ):
             for name in names:
                 if name not in valid:

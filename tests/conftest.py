@@ -29,11 +29,23 @@ def load_source():
     """A dataset by name, loaded once; skips the test if its data lies nowhere at hand."""
 
     def load(name):
-        if name != "digits" and not (PREPARED_DATA / name).is_dir():
-            pytest.skip(f"no prepared '{name}' in ../shared/tfds beside the repository")
+        if name != "digits":
+            _prepared(name)
         return _load(name)
 
     return load
+
+
+@pytest.fixture(scope="session")
+def prepared_data():
+    """The prepared folder of a dataset by name; skips the test if it is nowhere at hand."""
+    return _prepared
+
+
+def _prepared(name):
+    if not (PREPARED_DATA / name).is_dir():
+        pytest.skip(f"no prepared '{name}' in ../shared/tfds beside the repository")
+    return PREPARED_DATA / name
 
 
 @pytest.fixture(scope="session")

@@ -195,3 +195,6 @@ class CutBatches:
 
     def dataset(self, start, stop):
         return self._inner.dataset(start, min(stop, self._stop))
+
+    def portions(self, start, stop, wanted, parts):
+        return self._inner.portions(start, min(stop, self._stop), wanted, parts)

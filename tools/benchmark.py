@@ -12,6 +12,8 @@ logits random, which time does not depend on.
     input       augmented batches with stored logits, without a step
     bank_read   the stored logits of a batch alone, from all over the bank
     search_...  a step of a search, with the oracle loss from the bank
+    ..._mirrored    of ce and search_darts: the same batch over all GPUs, or over the processor as two devices
+    ..._checkpoint  of ce and search_darts: a checkpoint of that training, and none of its steps
 
 A number of teachers may follow some: --what=bank:1,bank:10.
 """
@@ -24,17 +26,18 @@ from absl import flags
 
 from okd_tf import cli, errors, files, settings
 from okd_tf.benchmark import measure, processes
-from okd_tf.benchmark.setup import FLOAT32, NOISE, PRECISIONS, Setup
+from okd_tf.benchmark.setup import NOISE, Setup
 from okd_tf.training import progress
 
 _SHARED = (
     *("backbone", "backbone_width", "batch_size", "num_teachers", "views", "ops"),
-    *("data_dir", "train_examples"),
+    *("data_dir", "train_examples", "precision"),
 )
 _STORED = ("bank", "input", "bank_read")  # read a bank, as searches do
 _SEARCHES = tuple(f"search_{name}" for name in settings.STRATEGIES)
 _DEFAULT = ("gemm", "ce", "bank", "live", "inference", "input", "bank_read", *_SEARCHES)
-_CASES = (*_DEFAULT, "search_darts_unrolled")
+_OF_TWO = tuple(f"{case}_{what}" for what in ("mirrored", "checkpoint") for case in ("ce", "search_darts"))
+_CASES = (*_DEFAULT, "search_darts_unrolled", *_OF_TWO)
 _COUNTED = (*_STORED, "live")  # a number of teachers may follow
 
 _WHAT = flags.DEFINE_list(
@@ -56,9 +59,6 @@ _TEACHER_BACKBONE = flags.DEFINE_string(
 )
 _TEACHER_WIDTH = flags.DEFINE_integer(
     "teacher_width", 0, "channels of its first stage (default: the backbone's)", lower_bound=0
-)
-_PRECISION = flags.DEFINE_enum(
-    "precision", FLOAT32, PRECISIONS, "what is computed in; in bfloat16 weights and losses stay float32"
 )
 _BANK_DIR = flags.DEFINE_string(
     "bank_dir", "", "folder for examples and banks while this runs (default: the system's temporary one)"
@@ -110,7 +110,7 @@ def _measured(chosen, banks, folder):
         views=chosen.views,
         batch_size=chosen.batch_size,
         ops=chosen.ops,
-        precision=_PRECISION.value,
+        precision=chosen.precision,
     )
     with processes.running(_WHAT.value, setup, cli.import_tensorflow, progress.say) as runners:
         return measure.interleaved(runners, _ROUNDS.value, _SECONDS.value, progress.say)
@@ -141,10 +141,6 @@ def _check(chosen):
         raise errors.UserError("--views: 0 leaves nothing to store; at least 1 (the case live asks teachers)")
     if len(set(_WHAT.value)) < len(_WHAT.value):
         raise errors.UserError(f"--what: {','.join(_WHAT.value)} names one twice; name each once")
-    if _PRECISION.value != FLOAT32 and any(name.startswith("search") for name in _WHAT.value):
-        raise errors.UserError(
-            f"--precision: searches compute in {FLOAT32}; leave them out of --what, or this flag"
-        )
     for flag in (_IMAGE_SIZE, _CLASSES):
         if _DATASET.value != NOISE and flag.present:
             raise errors.UserError(

@@ -31,6 +31,9 @@ def main():
             raise errors.UserError(f"--{name}: searches are compared here, --trials times; leave it out")
     if not _STRATEGIES.value:
         raise errors.UserError(f"--strategies: none given; name some of {','.join(settings.STRATEGIES)}")
+    cli.refuse_workers(
+        chosen, "--distribution", "a comparison has many trainings, which processes share by --join"
+    )
     if chosen.join:
         for flag in (_STRATEGIES, _TRIALS, _SAMPLE):
             if flag.present:

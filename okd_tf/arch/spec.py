@@ -5,15 +5,17 @@ is a user's own, its file lies beside arch.json and the record has its fingerpri
 """
 
 import dataclasses
-import math
 import os
 import pathlib
 import shutil
 from typing import Any
 
-from okd_tf import backbones, errors, files
+from okd_tf import backbones, fields, files
 
 FORMAT_VERSION = 2
+LARGEST_SIDE = 2**20  # of images, channels and classes: beyond it a number is a mistake
+SMALLEST_STD = 1e-30  # its reciprocal is finite in float32
+_MEND = "mend it, or search again"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -111,69 +113,48 @@ class ArchSpec:
         Raises:
             UserError: naming `path`, the field, what was expected and what came.
         """
-        fields = {field.name for field in dataclasses.fields(cls)} - {"folder"}
-        record = _typed(value, dict, path, "the whole file")
-        version = record.get("format_version")
-        if version != FORMAT_VERSION:
-            raise errors.UserError(
-                f"{path}: format_version {version!r}, this version reads {FORMAT_VERSION}; search again"
-            )
-        _same_fields(record, fields | {"format_version"}, path, "the whole file")
+        names = {field.name for field in dataclasses.fields(cls)} - {"folder"}
+        document = fields.Field(path, value, mend=_MEND)
+        version = document.entries().get("format_version")
+        if version is None or version.value != FORMAT_VERSION:
+            found = str(version and version.value)[:40]
+            raise document.refusal(f"format_version {found}, this version reads {FORMAT_VERSION}")
+        record = document.only({*names, "format_version"})
         add_ons: list[AddOn] = []
-        for index, entry in enumerate(_typed(record["add_ons"], list, path, "add_ons")):
-            where = f"add_ons[{index}]"
-            entry = _typed(entry, dict, path, where)
-            _same_fields(entry, {"after", "op", "chain", "feed_back"}, path, where)
-            for name, kind in (("after", str), ("op", str), ("chain", bool), ("feed_back", bool)):
-                _typed(entry[name], kind, path, f"{where}.{name}")
-            if entry["after"] in [add_on.after for add_on in add_ons]:
-                raise errors.UserError(
-                    f"{path}: {where}.after: '{entry['after']}' has an add-on layer already"
-                )
-            add_ons.append(AddOn(**entry))
-        cost = _counts(record["cost"], {"params", "flops"}, path, "cost")
-        budget = _counts(record["budget"], {"max_params", "max_flops"}, path, "budget")
-        shape = _numbers(record["input_shape"], int, path, "input_shape")
-        if len(shape) != 3:
-            raise errors.UserError(f"{path}: input_shape: expected 3 numbers, got {len(shape)}")
-        height, width, channels = shape
-        backbone = _typed(record["backbone"], str, path, "backbone")
-        if pathlib.PurePath(backbone).name != backbone and backbones.is_file(backbone):
-            raise errors.UserError(
-                f"{path}: backbone: expected the name of a file in the same folder, got '{backbone}'"
+        for field in record["add_ons"].items():
+            entry = field.only(("after", "op", "chain", "feed_back"))
+            add_on = AddOn(
+                entry["after"].text(), entry["op"].text(), entry["chain"].flag(), entry["feed_back"].flag()
             )
+            if add_on.after in [other.after for other in add_ons]:
+                raise entry["after"].refusal(f"'{add_on.after[:60]}' has an add-on layer already")
+            add_ons.append(add_on)
+        height, width, channels = (side.whole(1, LARGEST_SIDE) for side in record["input_shape"].items(3))
+        backbone = record["backbone"].text()
         file = backbones.is_file(backbone)
-        mean = _numbers(record["mean"], float, path, "mean")
-        std = _numbers(record["std"], float, path, "std")
-        for name, values in (("mean", mean), ("std", std)):
-            if len(values) != (0 if file else channels):
-                expected = "no numbers for a file" if file else f"{channels} numbers, one per channel"
-                raise errors.UserError(f"{path}: {name}: expected {expected}, got {len(values)}")
-        if std and min(std) <= 0:
-            raise errors.UserError(f"{path}: std: expected numbers above 0, got {min(std)}")
-        points = _typed(record["attach_points"], list, path, "attach_points")
-        for point in points:
-            _typed(point, str, path, "attach_points")
+        if file and pathlib.PurePath(backbone).name != backbone:
+            raise record["backbone"].unexpected("the name of a file in the same folder")
+        numbers = 0 if file else channels  # a file normalises by itself
         return cls(
             backbone=backbone,
-            width=_numbers([record["width"]], int, path, "width", least=0 if file else 1)[0],
+            width=record["width"].whole(0 if file else 1, LARGEST_SIDE),
             input_shape=(height, width, channels),
-            classes=_numbers([record["classes"]], int, path, "classes")[0],
-            mean=mean,
-            std=std,
+            classes=record["classes"].whole(1, LARGEST_SIDE),
+            mean=tuple(float(one.number()) for one in record["mean"].items(numbers)),
+            std=tuple(float(one.number(SMALLEST_STD)) for one in record["std"].items(numbers)),
             add_ons=tuple(add_ons),
-            cost=Cost(**cost),
-            budget=Budget(**budget),
-            attach_points=tuple(points),
-            backbone_sha256=_typed(record["backbone_sha256"], str, path, "backbone_sha256"),
-            provenance=_typed(record["provenance"], dict, path, "provenance"),
+            cost=Cost(**_counts(record["cost"], ("params", "flops"))),
+            budget=Budget(**_counts(record["budget"], ("max_params", "max_flops"))),
+            attach_points=tuple(point.text() for point in record["attach_points"].items()),
+            backbone_sha256=record["backbone_sha256"].text(),
+            provenance={key: one.value for key, one in record["provenance"].entries().items()},
             folder=str(pathlib.Path(path).parent),
         )
 
 
 def read(path: str | os.PathLike[str]) -> ArchSpec:
     """Reads an arch.json; raises UserError naming the file and the field that is wrong."""
-    return ArchSpec.from_json(files.read_json(path), str(path))
+    return ArchSpec.from_json(files.read_json(path, _MEND), str(path))
 
 
 def write(path: str | os.PathLike[str], spec: ArchSpec) -> None:
@@ -186,33 +167,5 @@ def write(path: str | os.PathLike[str], spec: ArchSpec) -> None:
     files.write_json(path, spec.to_json())
 
 
-def _typed(value: Any, kind: type, path: str, field: str) -> Any:
-    if not isinstance(value, kind):
-        raise errors.UserError(f"{path}: {field}: expected {kind.__name__}, got {str(value)[:40]!r}")
-    return value
-
-
-def _same_fields(record: dict[str, Any], fields: set[str], path: str, where: str) -> None:
-    for problem, names in (("missing", fields - set(record)), ("unknown", set(record) - fields)):
-        if names:
-            raise errors.UserError(f"{path}: {where}: {problem} field {', '.join(sorted(map(str, names)))}")
-
-
-def _numbers(values: Any, kind: type, path: str, field: str, least: int = 1) -> tuple[Any, ...]:
-    kinds = (int,) if kind is int else (int, float)
-    whole = "a positive integer" if least == 1 else f"an integer >= {least}"
-    expected = whole if kind is int else "a number"
-    for value in _typed(values, list, path, field):
-        allowed = isinstance(value, kinds) and not isinstance(value, bool) and math.isfinite(value)
-        if not allowed or (kind is int and value < least):
-            raise errors.UserError(f"{path}: {field}: expected {expected}, got {str(value)[:40]!r}")
-    return tuple(kind(value) for value in values)
-
-
-def _counts(value: Any, fields: set[str], path: str, field: str) -> dict[str, int]:
-    record = _typed(value, dict, path, field)
-    _same_fields(record, fields, path, field)
-    for name, count in record.items():
-        if not isinstance(count, int) or isinstance(count, bool) or count < 0:
-            raise errors.UserError(f"{path}: {field}.{name}: expected an integer >= 0, got {count!r}")
-    return record
+def _counts(field: fields.Field, names: tuple[str, ...]) -> dict[str, int]:
+    return {name: one.whole() for name, one in field.only(names).items()}

@@ -1,12 +1,23 @@
-"""Reading a user's .keras file, and saying in one line why it cannot be used."""
+""".keras files: of a user read, saying in one line why one cannot be used; written, of content alone.
 
+Neither way with Python code in them.
+
+Keras writes into a .keras file when it was saved and where its objects lay in memory. Networks are told apart
+here by the hash of their files, so that neither may be in one: the same network gives the same bytes.
+"""
+
+import json
 import pathlib
+import zipfile
 
 import keras
 
-from okd_tf import errors
+from okd_tf import errors, files, memory
 
 SUFFIX = ".keras"
+
+_DATE = (1980, 1, 1, 0, 0, 0)  # the first that a zip file can have
+_METADATA, _CONFIG = "metadata.json", "config.json"
 
 
 def load(path):
@@ -18,14 +29,64 @@ def load(path):
     path = pathlib.Path(path)
     if not path.exists():
         raise errors.UserError(f"{path}: no such file")
+    if path.suffix != SUFFIX:
+        # Other suffixes make Keras read other formats, whose code it would run.
+        raise errors.UserError(f"{path}: not a .keras file; save the model as one")
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # zip, JSON, HDF5 and Keras each raise their own
-        reason = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+        if memory.line(error):
+            raise
         raise errors.UserError(
-            f"{path}: not a readable .keras file ({reason}); is it cut short, or of custom code? "
+            f"{path}: not a readable .keras file ({_reason(error)}); is it cut short, or of custom code? "
             "save a Functional model of stock layers again"
         ) from None
+
+
+def _reason(error):
+    # Around what went wrong, Keras puts what it was doing then.
+    said = str(error).split("Exception encountered: ")[-1].strip()
+    return (said.splitlines() or [type(error).__name__])[0].split(". ")[0][:200]
+
+
+def save(path, model):
+    """Writes a model, whole or not at all; the bytes depend on its configuration and weights alone.
+
+    Raises:
+        UserError: the file system refuses.
+        ValueError: the model holds Python code, which `load` would refuse.
+    """
+    code = [layer.name for layer in model.layers if isinstance(layer, keras.layers.Lambda)]
+    if code:
+        raise ValueError(f"{path}: layers of Python code ({', '.join(code)}) are not to be saved")
+    with files.replacing(path) as temporary:
+        model.save(temporary)
+        with zipfile.ZipFile(temporary) as saved:
+            members = {name: saved.read(name) for name in saved.namelist()}
+        with zipfile.ZipFile(temporary, "w") as undated:
+            for name, content in members.items():
+                undated.writestr(zipfile.ZipInfo(name, _DATE), _undated(name, content))
+
+
+def _undated(name, content):
+    """A member of a .keras file without times and addresses."""
+    if name == _METADATA:
+        return json.dumps(json.loads(content) | {"date_saved": "{}-{:02}-{:02}@00:00:00".format(*_DATE)})
+    if name == _CONFIG:
+        return json.dumps(_renumbered(json.loads(content), numbers={}))
+    return content
+
+
+def _renumbered(config, numbers):
+    """A configuration whose shared objects are numbered as they come, and not by their addresses."""
+    if isinstance(config, list):
+        return [_renumbered(value, numbers) for value in config]
+    if not isinstance(config, dict):
+        return config
+    renumbered = {name: _renumbered(value, numbers) for name, value in config.items()}
+    if "shared_object_id" in config:
+        renumbered["shared_object_id"] = numbers.setdefault(config["shared_object_id"], len(numbers))
+    return renumbered
 
 
 def shapes(path, network):

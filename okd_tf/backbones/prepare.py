@@ -8,7 +8,7 @@ What a layer holds that no training changes, such as the statistics of an adapte
 import keras
 import numpy as np
 
-from okd_tf import errors
+from okd_tf import errors, memory
 from okd_tf.backbones import base, graph, keras_file
 from okd_tf.ops import batch_norm
 
@@ -45,6 +45,8 @@ def read(path, image_shape, classes, mean, std) -> keras.Model:
     try:
         model = _rebuilt(network, image_shape, mean, std)
     except Exception as error:  # each layer has its own way to say that an input is too small for it
+        if memory.line(error):
+            raise
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise errors.UserError(
             f"{path}: cannot be rebuilt for images of shape {tuple(image_shape)} ({reason}); "

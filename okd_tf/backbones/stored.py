@@ -1,8 +1,8 @@
 """A prepared backbone as a file beside the arch.json that grows from it.
 
 Its fingerprint is of what decides the network: the model's configuration and the state that no training
-changes. Initial weights, which the file holds as well, are not in it, nor are the times that a .keras file
-holds; so preparing the same model again gives the same fingerprint.
+changes. Initial weights, which the file holds as well, are not in it; so preparing the same model again gives
+the same fingerprint, whatever the seed.
 """
 
 import hashlib
@@ -11,7 +11,7 @@ import pathlib
 
 import keras
 
-from okd_tf import errors, files
+from okd_tf import errors
 from okd_tf.backbones import graph, keras_file
 
 NAME = "backbone.keras"
@@ -29,8 +29,7 @@ def fingerprint(model) -> str:
 
 def write(path, model):
     """Writes a prepared backbone, whole or not at all."""
-    with files.replacing(path) as temporary:
-        model.save(temporary)
+    keras_file.save(path, model)
 
 
 def read(path, expected) -> keras.Model:

@@ -8,6 +8,8 @@ reads stored logits in the background, so that their input is in their time. A c
 import dataclasses
 import functools
 import itertools
+import pathlib
+import tempfile
 from collections.abc import Callable
 
 import keras
@@ -17,11 +19,13 @@ import tensorflow as tf
 from okd_tf import search
 from okd_tf.arch import cost
 from okd_tf.benchmark import search_steps, workload
-from okd_tf.benchmark.setup import FLOAT32, Setup
+from okd_tf.benchmark.setup import Setup
 from okd_tf.benchmark.workload import Workload
-from okd_tf.training import classifier, objective
+from okd_tf.training import checkpoint, loop, objective, recipe
 
 GEMM = 2048  # rows and columns of the matrices
+MIRRORED = "_mirrored"  # ends the names of cases that run over devices
+CHECKPOINT = "_checkpoint"  # ends the names of cases that save what others train
 
 
 @dataclasses.dataclass(frozen=True)
@@ -33,11 +37,13 @@ class Case:
         images: training images in a step; None if it is not of images.
         flops: multiply-adds times two of matrix products, convolutions and dense layers in a step, on average
             over what the step samples; None if it has none of them.
+        model: what the step trains, if it does.
     """
 
     step: Callable[[], object]
     images: int | None
     flops: float | None
+    model: keras.Model | None = None
 
 
 def gemm(given: Workload) -> Case:
@@ -98,6 +104,19 @@ def bank_read(given: Workload) -> Case:
     return Case(run, images, None)
 
 
+def checkpointed(given: Workload, case: Callable[[Workload], Case]) -> Case:
+    """A checkpoint of what another case trains, written and flushed to the disk; none of its steps."""
+    folder = pathlib.Path(tempfile.mkdtemp(dir=given.setup.folder))
+    checkpointer = checkpoint.Checkpointer(folder, loop.state(case(given).model))
+    steps = itertools.count(1)
+    return Case(lambda: checkpointer.save(next(steps)), given.setup.batch_size, None)
+
+
+def over_devices(given: Workload, case: Callable[[Workload], Case]) -> Case:
+    """Another case on all local devices, each with its part of the batch; see `prepare`."""
+    return case(Workload(given.setup, "mirrored"))
+
+
 def search_step(given: Workload, strategy: str, unrolled: bool = False) -> Case:
     """A step of a search: of reinforce and random, of the shared weights alone.
 
@@ -105,7 +124,7 @@ def search_step(given: Workload, strategy: str, unrolled: bool = False) -> Case:
     """
     model, batches, flops = search_steps.make(given, strategy, unrolled)
     images = given.setup.batch_size
-    return Case(_fed(model, batches), images, images * flops)
+    return Case(_fed(given, model, batches), images, images * flops, model)
 
 
 CASES: dict[str, Callable[[Workload], Case]] = {
@@ -119,6 +138,19 @@ CASES: dict[str, Callable[[Workload], Case]] = {
     **{f"search_{name}": functools.partial(search_step, strategy=name) for name in search.STRATEGIES},
     "search_darts_unrolled": functools.partial(search_step, strategy="darts", unrolled=True),
 }
+for _name in ("ce", "search_darts"):
+    CASES[f"{_name}{MIRRORED}"] = functools.partial(over_devices, case=CASES[_name])
+    CASES[f"{_name}{CHECKPOINT}"] = functools.partial(checkpointed, case=CASES[_name])
+
+
+def prepare(name: str):
+    """Splits the processor into two devices, if a case is to be run over devices and there are no others.
+
+    To be called before the first tensor is made.
+    """
+    if name.endswith(MIRRORED) and not tf.config.list_physical_devices("GPU"):
+        (processor,) = tf.config.list_physical_devices("CPU")
+        tf.config.set_logical_device_configuration(processor, [tf.config.LogicalDeviceConfiguration()] * 2)
 
 
 def make(name: str, setup: Setup) -> Case:
@@ -126,33 +158,29 @@ def make(name: str, setup: Setup) -> Case:
     name, _, teachers = name.partition(":")
     if teachers:
         setup = dataclasses.replace(setup, teachers=int(teachers))
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(
-        setup.precision if setup.precision == FLOAT32 else f"mixed_{setup.precision}"
-    )
-    try:
-        keras.utils.set_random_seed(0)
-        return CASES[name](Workload(setup))
-    finally:
-        keras.config.set_dtype_policy(policy)
+    keras.utils.set_random_seed(0)
+    return CASES[name](Workload(setup))
 
 
 def _training(given, asked, batches, teacher_flops=0):
-    model = given.backbone().model
     # Forward, and backward to the activations and to the weights.
-    flops = 3.0 * _forward(model) + teacher_flops
-    trained = classifier.Classifier(workload.training_twin(model), asked, search_steps.sgd())
-    return Case(_fed(trained, batches), given.setup.batch_size, given.setup.batch_size * flops)
+    flops = 3.0 * _forward(given.backbone().model) + teacher_flops
+    trained = recipe.make_classifier(
+        lambda: given.backbone().model, asked, batches, epochs=workload.EPOCHS, seed=0, recipe=given.recipe
+    )
+    images = given.setup.batch_size
+    return Case(_fed(given, trained, batches), images, images * flops, trained)
 
 
 def _forward(model):
     return cost.of_model(model).flops
 
 
-def _fed(model, batches):
-    iterator = workload.endless(batches)
-    return _traced(lambda: model.train_step(iterator.get_next()))
+def _fed(given, model, batches):
+    strategy = given.recipe.strategy
+    iterator = workload.endless(batches, strategy)
+    return _traced(lambda: strategy.run(model.train_step, args=(next(iterator),)))
 
 
 def _traced(step):
-    return tf.function(step, jit_compile=False)
+    return tf.function(step, jit_compile=False, autograph=False)

@@ -9,7 +9,7 @@ import multiprocessing
 import signal
 from collections.abc import Callable, Iterator
 
-from okd_tf import errors
+from okd_tf import errors, memory
 from okd_tf.benchmark import measure
 from okd_tf.benchmark.setup import Setup
 
@@ -51,9 +51,11 @@ class Process:
             answer = self._connection.recv()
         except EOFError:
             self._process.join()
+            if why := memory.line_of_exit(self._process.exitcode):
+                raise errors.UserError(f"--what: the process of {self._name} {why}") from None
             raise errors.UserError(
                 f"--what: the process of {self._name} ended with code {self._process.exitcode}; see what it "
-                "printed, or give it a smaller case if the system has stopped it for lack of memory"
+                "printed"
             ) from None
         if isinstance(answer, Exception):
             raise answer
@@ -81,6 +83,7 @@ def _serve(connection, name, setup, start):
         start()
         from okd_tf.benchmark import cases
 
+        cases.prepare(name)
         case = cases.make(name, setup)
         for _ in range(measure.WARM_UP):
             case.step()
@@ -89,5 +92,10 @@ def _serve(connection, name, setup, start):
             connection.send(measure.turn(case.step, connection.recv()))
     except errors.UserError as error:
         connection.send(error)
+    except Exception as error:
+        why = memory.line(error)
+        if not why:
+            raise
+        connection.send(errors.UserError(f"--what: {name}: {why}"))
     except (EOFError, BrokenPipeError):
         pass  # nobody is there any more

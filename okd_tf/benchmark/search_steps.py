@@ -1,23 +1,24 @@
 """A search as it is while its shared weights and alphas learn, and the arithmetic of its step."""
 
-from okd_tf import search
 from okd_tf.arch import space, spec
+from okd_tf.benchmark import workload
 from okd_tf.benchmark.workload import Workload
-from okd_tf.search import loop, options, supernet
-from okd_tf.training import objective, optimizers
+from okd_tf.search import loop, options
+from okd_tf.training import objective
 
 
 def make(given: Workload, strategy: str, unrolled: bool):
     """The model, its batches, and the FLOPs of a step per training image."""
     backbone = given.backbone()
     search_space = space.SearchSpace.around(backbone, given.setup.ops)
-    chosen = search.STRATEGIES[strategy]
-    model = chosen(
-        supernet.make(backbone, search_space, chosen.cell),
+    batches = given.training_batches(with_logits=True)
+    model = loop.make_model(
+        backbone,
         search_space,
         spec.Budget(),
+        strategy,
         objective.Objective("oracle"),
-        sgd(),
+        given.recipe,
         options.SearchOptions(
             weight_decay=5e-4,
             alpha_learning_rate=0.0,  # so that it samples from what it starts with all along
@@ -27,9 +28,11 @@ def make(given: Workload, strategy: str, unrolled: bool):
             budget_weight=1.0,
             seed=0,
             unrolled=unrolled,
+            compute=given.setup.precision,
         ),
+        workload.EPOCHS,
+        batches,
     )
-    batches = given.training_batches(with_logits=True)
     if model.bilevel:
         batches = loop.Bilevel(batches, given.validation_batches())
     return model, batches, _flops(model, search_space, strategy, unrolled)
@@ -48,8 +51,3 @@ def _flops(model, search_space, strategy, unrolled):
     if unrolled:  # gradients of the weights on both batches, and of the alphas at two sides
         of_alphas = (3.0 + 3.0 + 2.0 + 2.0) * (base + every)
     return of_weights + of_alphas
-
-
-def sgd():
-    """The optimizer of all training steps, as at the start of a long training."""
-    return optimizers.sgd(0.01, "cosine", 1_000_000)

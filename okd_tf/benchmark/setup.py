@@ -2,8 +2,6 @@
 
 import dataclasses
 
-FLOAT32, BFLOAT16 = "float32", "bfloat16"
-PRECISIONS = (FLOAT32, BFLOAT16)
 NOISE = "noise"  # in the place of a dataset's name
 
 
@@ -21,7 +19,7 @@ class Setup:
         views: stored views of each example.
         batch_size: images per step; a bilevel step takes as many validation images beside them.
         ops: candidate operations.
-        precision: of PRECISIONS. In bfloat16, weights, batch statistics, logits and losses stay float32.
+        precision: the setting of that name; what training steps and the matrix product compute in.
     """
 
     folder: str
@@ -33,4 +31,4 @@ class Setup:
     views: int
     batch_size: int
     ops: tuple[str, ...]
-    precision: str = FLOAT32
+    precision: str = "float32"

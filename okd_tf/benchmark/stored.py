@@ -5,7 +5,6 @@ Reading takes as long whatever the logits say, and asking real teachers can take
 
 import dataclasses
 import pathlib
-import pickle
 
 import numpy as np
 
@@ -15,6 +14,7 @@ from okd_tf.data import examples, splits, views
 from okd_tf.teachers import bank, shards, store
 
 NOISE_EXAMPLES = 5000
+_WRITTEN = ("train", "val")  # no case reads the test split
 
 
 def load(dataset, data_dir, train_examples, val_examples, image_size, classes) -> splits.Splits:
@@ -62,12 +62,14 @@ def write(folder, of: splits.Splits, num_views, teacher_counts):
         UserError: more views than an image has, or too little space on the disk.
     """
     bank.check_views(num_views, of)
-    of = dataclasses.replace(of, test=of.val)  # which nothing here reads
     plans = {count: bank.plan(of, num_views, count) for count in sorted(set(teacher_counts))}
     size = of.train.images.nbytes + 2 * of.val.images.nbytes + sum(plan.size_bytes for plan in plans.values())
     files.require_space(folder, size, "what the cases read", "--bank_dir")
-    with _splits(folder).open("wb") as file:
-        pickle.dump(of, file, protocol=5)
+    arrays = {f"{part}_{name}": array for part in _WRITTEN for name, array in vars(getattr(of, part)).items()}
+    with _arrays(folder).open("wb") as file:
+        np.savez(file, allow_pickle=False, **arrays)
+    rest = {name: getattr(of, name) for name in ("name", "class_names", "mean", "std")}
+    files.write_json(_rest(folder), {**rest, "augmentation": dataclasses.asdict(of.augmentation)})
     noise = np.random.default_rng(0).normal(size=(shards.SHARD_ROWS, max(plans, default=0), of.classes))
     noise = noise.astype(np.float16)
     for count, plan in plans.items():
@@ -80,8 +82,19 @@ def write(folder, of: splits.Splits, num_views, teacher_counts):
 
 def read_splits(folder) -> splits.Splits:
     """The examples that `write` was given."""
-    with _splits(folder).open("rb") as file:
-        return pickle.load(file)
+    with np.load(_arrays(folder), allow_pickle=False) as arrays:
+        parts = {
+            part: examples.Examples(*(arrays[f"{part}_{name}"] for name in ("ids", "images", "labels")))
+            for part in _WRITTEN
+        }
+    rest = files.read_json(_rest(folder))
+    return splits.Splits(
+        **parts,
+        test=parts["val"],
+        name=rest["name"],
+        augmentation=views.CropFlip(**rest["augmentation"]),
+        **{name: tuple(rest[name]) for name in ("class_names", "mean", "std")},
+    )
 
 
 def open_bank(folder, num_teachers, num_views) -> store.Store:
@@ -89,8 +102,12 @@ def open_bank(folder, num_teachers, num_views) -> store.Store:
     return store.read(_bank(folder, num_teachers), {}, bank.views(num_views))
 
 
-def _splits(folder):
-    return pathlib.Path(folder) / "splits.pickle"
+def _arrays(folder):
+    return pathlib.Path(folder) / "splits.npz"
+
+
+def _rest(folder):
+    return pathlib.Path(folder) / "splits.json"
 
 
 def _bank(folder, num_teachers):

@@ -2,23 +2,34 @@
 
 import functools
 
-import keras
 import tensorflow as tf
 
 from okd_tf import backbones
 from okd_tf.benchmark import stored
 from okd_tf.benchmark.setup import Setup
 from okd_tf.data import batches
-from okd_tf.ops import batch_norm
 from okd_tf.teachers import ensemble, formats, manifest, teacher
+from okd_tf.training import distribution, loop, recipe
+
+EPOCHS = 100_000  # so long that what is timed is the start of a training
 
 
 class Workload:
     """A `Setup`, read and built."""
 
-    def __init__(self, setup: Setup):
-        """Takes what is measured."""
+    def __init__(self, setup: Setup, devices="none"):
+        """Takes what is measured, and a name in `distribution.DISTRIBUTIONS`."""
         self.setup = setup
+        self.recipe = recipe.Recipe(
+            learning_rate=0.01,
+            schedule="cosine",
+            weight_decay=0.0,
+            steps_per_execution=1,
+            checkpoint_seconds=60.0,
+            checkpoint_steps=0,
+            strategy=distribution.make(devices, setup.batch_size),
+            compute=setup.precision,
+        )
 
     @functools.cached_property
     def data(self):
@@ -67,17 +78,7 @@ class Workload:
         return backbones.build(name, width, data.image_shape, data.classes, data.mean, data.std)
 
 
-def training_twin(model):
-    """The network that trains: fused batch norms, and logits of float32 whatever it computes in."""
-    network = batch_norm.fused_copy(model)
-    logits = network.outputs[0]
-    if logits.dtype == "float32":
-        return network
-    return keras.Model(
-        network.inputs[0], keras.layers.Activation("linear", dtype="float32", name="float32")(logits)
-    )
-
-
-def endless(source):
-    """An iterator over all steps of `Batches` or `Bilevel`."""
-    return iter(source.dataset(0, tf.int64.max))
+def endless(source, strategy=None):
+    """An iterator over all steps of `Batches` or `Bilevel`, each for all replicas of a strategy."""
+    steps = 0, tf.int64.max
+    return iter(loop.distribute(source, *steps, strategy) if strategy else source.dataset(*steps))

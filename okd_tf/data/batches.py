@@ -69,8 +69,8 @@ class Batches:
         self.failure: errors.UserError | None = None
         self._arrays: tuple[tf.Tensor, ...] | None = None
 
-    def batch(self, step: tf.Tensor) -> Batch:
-        """The batch of a global step.
+    def batch(self, step: tf.Tensor, part: tf.Tensor | int = 0, parts: int = 1) -> Batch:
+        """The batch of a global step, or one of equal parts of it.
 
         Returns a dict of "id" int64 [batch], "view" int64 [batch], "image" float32 [batch, height, width,
         channels] (pixel values 0..255), "label" int32 [batch] and, with stored logits, "teacher_logits"
@@ -79,9 +79,10 @@ class Batches:
         ids, images, labels, *heard = self._tensors()
         step = tf.cast(step, tf.int64)
         epoch, position = step // self.steps_per_epoch, step % self.steps_per_epoch
-        index = position * self.batch_size + tf.range(self.batch_size, dtype=tf.int64)
-        rows = self._shuffled(index, epoch)
-        shown = tf.fill([self.batch_size], epoch % self._num_views)
+        size = self.batch_size // parts
+        first = position * self.batch_size + tf.cast(part, tf.int64) * size
+        rows = self._shuffled(first + tf.range(size, dtype=tf.int64), epoch)
+        shown = tf.fill([size], epoch % self._num_views)
         batch = {"id": tf.gather(ids, rows), "view": shown, "label": tf.gather(labels, rows)}
         pixels = tf.gather(images, rows)
         if self._augmentation is not None:
@@ -89,16 +90,27 @@ class Batches:
         batch["image"] = tf.cast(pixels, tf.float32)
         if self._teacher_logits is not None:
             logits = tf.numpy_function(self._read_logits, [rows, shown], tf.float32)
-            batch["teacher_logits"] = tf.ensure_shape(logits, [self.batch_size, None, None])
+            batch["teacher_logits"] = tf.ensure_shape(logits, [size, None, None])
         if heard:
             batch["heard"] = tf.gather(heard[0], rows)
         return batch
 
     def dataset(self, start: int, stop: int) -> tf.data.Dataset:
         """Batches of the global steps start..stop-1, prepared in the background."""
+        return self.portions(start, stop, range(1), 1)
+
+    def portions(self, start: int, stop: int, wanted: range, parts: int) -> tf.data.Dataset:
+        """The wanted ones, one after the other, of the equal parts of each batch of these steps."""
         self._tensors()
-        steps = tf.data.Dataset.range(start, stop)
-        return steps.map(self.batch, num_parallel_calls=2, deterministic=True).prefetch(2)
+        count = len(wanted)
+        numbers = tf.data.Dataset.range(start * count, stop * count)
+
+        # Nothing in it is for AutoGraph, which takes seconds to look at all that it calls.
+        @tf.autograph.experimental.do_not_convert
+        def portion(number: tf.Tensor) -> Batch:
+            return self.batch(number // count, wanted.start + number % count, parts)
+
+        return numbers.map(portion, num_parallel_calls=2, deterministic=True).prefetch(2)
 
     def _read_logits(self, rows: np.ndarray, shown: np.ndarray) -> np.ndarray:
         assert self._teacher_logits is not None

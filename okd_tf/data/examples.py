@@ -4,6 +4,7 @@ import dataclasses
 
 import numpy as np
 
+from okd_tf import errors
 from okd_tf.data import views
 
 
@@ -40,3 +41,11 @@ class Source:
     train: Examples
     test: Examples
     augmentation: views.CropFlip
+
+    def __post_init__(self) -> None:
+        for index, name in enumerate(self.class_names):
+            if not name or errors.one_line(name) != name:
+                raise errors.UserError(
+                    f"--dataset: the name of class {index} of '{self.name}' is {name!r}; labels.txt takes a "
+                    "text of one line: mend the dataset"
+                )

@@ -5,9 +5,12 @@ Signature `serving_default`: "images" uint8 [batch, height, width, channels], an
 neither okd_tf nor Keras.
 """
 
+import hashlib
+
 import keras
 import numpy as np
 import tensorflow as tf
+from tensorflow.core.protobuf import fingerprint_pb2
 
 from okd_tf import files, quiet
 
@@ -26,17 +29,28 @@ def write(model: keras.Model, path: files.PathLike) -> None:
     Raises:
         UserError: the file system refuses.
     """
+    images = tf.TensorSpec([None, *model.input_shape[1:]], tf.uint8, name="images")
 
+    @tf.function(input_signature=[images], autograph=False)
     def serve(images):
         logits = model(tf.cast(images, tf.float32), training=False)
         return {"probabilities": tf.nn.softmax(tf.cast(logits, tf.float32))}
 
-    # Not told to track the model: it would store every variable twice.
-    archive = keras.export.ExportArchive()
-    images = tf.TensorSpec([None, *model.input_shape[1:]], tf.uint8, name="images")
+    # Not Keras's ExportArchive, which numbers the variables in the order of a set, another in each process.
+    served = tf.Module()
+    served.state = [variable.value for variable in model.variables]
+    served.serve = serve
     with files.replacing(path) as temporary, quiet.output_held_back():
-        archive.add_endpoint(SIGNATURE, serve, [images])
-        archive.write_out(str(temporary), verbose=False)
+        tf.saved_model.save(served, str(temporary), signatures={SIGNATURE: serve})
+        _make_repeatable(temporary / "fingerprint.pb")
+
+
+def _make_repeatable(path):
+    """Replaces the random part of a fingerprint by the hash of the others, which are of the content."""
+    fingerprint = fingerprint_pb2.FingerprintDef.FromString(path.read_bytes())
+    fingerprint.uuid = ""
+    fingerprint.uuid = hashlib.sha256(fingerprint.SerializeToString(deterministic=True)).hexdigest()
+    path.write_bytes(fingerprint.SerializeToString(deterministic=True))
 
 
 def read(path: files.PathLike):

@@ -23,6 +23,7 @@ from okd_tf import errors, files, kept
 from okd_tf.data import examples as data_examples
 from okd_tf.data import splits as data_splits
 from okd_tf.export import parity, saved_model, tflite
+from okd_tf.ops import precision
 
 REPORT = "report.json"
 LABELS = "labels.txt"
@@ -57,7 +58,8 @@ def export_student(
             stock TFLite runtime does not have, or the file system refuses.
     """
     _check_request(model, splits, formats, representative_examples)
-    model = _in_float32(model)
+    # TFLite's kernels compute in nothing less.
+    model = precision.in_float32(model)
     directory = pathlib.Path(directory)
     for name in (REPORT, *(file_name(name) for name in tflite.FORMATS if name not in formats)):
         files.remove(directory / name)
@@ -159,21 +161,6 @@ def _check_request(model, splits, formats, representative_examples):
             f"export: the model gives logits of shape {list(model.output_shape[1:])}, {splits.name} has "
             f"{splits.classes} classes; export it with the dataset it was trained on"
         )
-
-
-def _in_float32(model):
-    """The model itself, or its copy in float32 if it computes in less, which TFLite's kernels do not."""
-    if all(layer.compute_dtype == "float32" for layer in model.layers):
-        return model
-    copy = keras.models.clone_model(
-        model,
-        clone_function=lambda layer: layer.__class__.from_config({**layer.get_config(), "dtype": "float32"}),
-    )
-    copy.set_weights(model.get_weights())
-    for layer in copy.layers:
-        if isinstance(layer, keras.layers.Normalization):
-            layer.finalize_state()
-    return copy
 
 
 def _softmax(logits):

@@ -8,7 +8,7 @@ import abc
 
 import keras
 
-from okd_tf.ops import batch_norm
+from okd_tf.ops import batch_norm, precision
 
 
 class Operation(keras.layers.Layer, abc.ABC):
@@ -31,6 +31,7 @@ class Operation(keras.layers.Layer, abc.ABC):
     def build(self, input_shape):
         """Builds the chain for [batch, height, width, channels]."""
         chain = self.stock_layers(input_shape[-1], self.name)
+        chain = [precision.in_policy(layer, self.dtype_policy) for layer in chain]
         chain = [batch_norm.fuse(layer, self.synchronized) for layer in chain]
         for layer in chain:
             layer.build(input_shape)

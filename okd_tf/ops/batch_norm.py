@@ -9,6 +9,8 @@ here holds anything but stock layers.
 import keras
 import tensorflow as tf
 
+from okd_tf.ops import precision
+
 MOMENTUM = 0.9  # of the moving statistics; Keras's 0.99 lags behind in short trainings
 EPSILON = 1e-5
 
@@ -18,38 +20,113 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
     """`keras.layers.BatchNormalization` over the last axis, computed by `FusedBatchNormV3`.
 
     [batch, height, width, channels] -> the same shape, with or without `scale` and `center`. With
-    `synchronized=True`, statistics are taken over all replicas of a distribution strategy; that, and an input
-    of another rank, is Keras's own unfused computation.
+    `synchronized=True`, statistics are taken over all replicas of a distribution strategy. On one replica, an
+    input of another rank is Keras's own unfused computation.
     """
+
+    def add_weight(self, *args, **kwargs):
+        """Makes weights that are float32 to whoever reads them, as the kernel wants them in any precision."""
+        return super().add_weight(*args, **{**kwargs, "autocast": False})
 
     def call(self, inputs, training=None, mask=None):
         """Normalises by the batch's statistics in training, by the moving ones otherwise."""
-        if self.synchronized or len(inputs.shape) != 4:
+        together = self.synchronized and training and self.trainable and mask is None and _replicas() > 1
+        if len(inputs.shape) != 4 and not together:
             return super().call(inputs, training=training, mask=mask)
         gamma = tf.convert_to_tensor(self.gamma) if self.scale else tf.ones_like(self.moving_mean.value)
         beta = tf.convert_to_tensor(self.beta) if self.center else tf.zeros_like(self.moving_mean.value)
         if not (training and self.trainable):
-            outputs, *_ = tf.raw_ops.FusedBatchNormV3(
-                x=inputs,
-                scale=gamma,
-                offset=beta,
-                mean=tf.convert_to_tensor(self.moving_mean),
-                variance=tf.convert_to_tensor(self.moving_variance),
-                epsilon=self.epsilon,
-                is_training=False,
-            )
-            return outputs
-        nothing = tf.zeros([0])
-        outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
-            x=inputs, scale=gamma, offset=beta, mean=nothing, variance=nothing, epsilon=self.epsilon
-        )
-        # The kernel gives the unbiased variance; Keras's layer keeps the biased one.
-        count = tf.cast(tf.size(inputs) // tf.shape(inputs)[-1], variance.dtype)
-        variance *= (count - 1.0) / count
+            statistics = map(tf.convert_to_tensor, (self.moving_mean, self.moving_variance))
+            return _affine(inputs, gamma, beta, *statistics, self.epsilon)
+        if together:
+            outputs, mean, variance = _over_replicas(inputs, gamma, beta, self.epsilon)
+        else:
+            outputs, mean, variance = _fused(inputs, gamma, beta, self.epsilon)
         keep = self.momentum
         self.moving_mean.assign(self.moving_mean * keep + mean * (1.0 - keep))
         self.moving_variance.assign(self.moving_variance * keep + variance * (1.0 - keep))
         return outputs
+
+
+def _replicas():
+    """How many replicas of a strategy run what is being called; 1 outside of them."""
+    context = tf.distribute.get_replica_context()
+    return context.num_replicas_in_sync if context else 1
+
+
+def _fused(inputs, gamma, beta, epsilon):
+    """(outputs, mean, biased variance) of a batch [batch, height, width, channels]."""
+    nothing = tf.zeros([0])
+    outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+        x=inputs, scale=gamma, offset=beta, mean=nothing, variance=nothing, epsilon=epsilon
+    )
+    # The kernel gives the unbiased variance; Keras's layer keeps the biased one.
+    count = tf.cast(tf.size(inputs) // tf.shape(inputs)[-1], variance.dtype)
+    return outputs, mean, variance * (count - 1.0) / count
+
+
+def _affine(inputs, gamma, beta, mean, variance, epsilon):
+    """A batch [batch, height, width, channels] normalised by statistics that are given."""
+    outputs, *_ = tf.raw_ops.FusedBatchNormV3(
+        x=inputs,
+        scale=gamma,
+        offset=beta,
+        mean=mean,
+        variance=variance,
+        epsilon=epsilon,
+        is_training=False,
+    )
+    return outputs
+
+
+def _over_replicas(inputs, gamma, beta, epsilon):
+    """`_fused` of the batch of all replicas together, which have parts of one size; inputs of any rank.
+
+    Replicas exchange their own means and variances, and on the way back the gradients of gamma and beta: one
+    all-reduce each. A variance made of those has all its digits; one made of means of squares has not.
+    """
+    shape = tf.shape(inputs)
+    context = tf.distribute.get_replica_context()
+    replicas = context.num_replicas_in_sync
+
+    def total(value):
+        return context.all_reduce(tf.distribute.ReduceOp.SUM, value)
+
+    @tf.custom_gradient
+    def normalized(inputs, gamma, beta):
+        _, *own = _fused(inputs, tf.ones_like(gamma), tf.zeros_like(beta), epsilon)
+        # A row for each replica, of which all but its own are 0: the sum is the table of all.
+        row = tf.one_hot(context.replica_id_in_sync_group, replicas)
+        means, variances = tf.unstack(total(row * tf.stack(own)[..., tf.newaxis]))
+        mean = tf.reduce_mean(means, axis=-1)
+        variance = tf.reduce_mean(variances + tf.square(means - mean[:, tf.newaxis]), axis=-1)
+        outputs = _affine(inputs, gamma, beta, mean, variance, epsilon)
+
+        def gradient(upstream, *_):
+            # With mean and variance held; they depend on the inputs as well, which the rest is for.
+            held, by_gamma, by_beta, *_ = tf.raw_ops.FusedBatchNormGradV3(
+                y_backprop=upstream,
+                x=inputs,
+                scale=gamma,
+                reserve_space_1=mean,
+                reserve_space_2=variance,
+                reserve_space_3=tf.zeros([0]),
+                epsilon=epsilon,
+                is_training=False,
+            )
+            all_gamma, all_beta = tf.unstack(total(tf.stack([by_gamma, by_beta])))
+            count = tf.cast(replicas * tf.size(inputs) // tf.size(gamma), gamma.dtype)
+            inverse = tf.math.rsqrt(variance + epsilon)
+            slope = gamma * inverse * inverse * all_gamma / count
+            offset = gamma * inverse * all_beta / count - mean * slope
+            by_inputs = held - inputs * tf.cast(slope, inputs.dtype) - tf.cast(offset, inputs.dtype)
+            return by_inputs, by_gamma, by_beta
+
+        return (outputs, mean, variance), gradient
+
+    flat = inputs if len(inputs.shape) == 4 else tf.reshape(inputs, [-1, 1, 1, inputs.shape[-1]])
+    outputs, mean, variance = normalized(flat, gamma, beta)
+    return tf.ensure_shape(tf.reshape(outputs, shape), inputs.shape), mean, variance
 
 
 def stock(name):
@@ -67,35 +144,45 @@ def fuse(layer, synchronized=False):
     return FusedBatchNormalization.from_config({**config, "synchronized": synchronized})
 
 
-def fused_copy(model, synchronized=False):
+def fused_copy(model, synchronized=False, compute=precision.FLOAT32):
     """The training twin of a Functional model: fused batch norms in place of stock ones, same weights.
 
-    All other layers are the model's own, shared and not copied: a copy made from a layer's config and weights
-    can lack state that is in neither, such as what a `Normalization` layer has adapted to.
+    All other layers that compute in what is wanted are the model's own, shared and not copied: a copy made
+    from a layer's config and weights can lack state that is in neither, such as what a `Normalization` layer
+    has adapted to.
+
+    Args:
+        model: of stock layers.
+        synchronized: whether batch statistics are shared over the replicas of a strategy.
+        compute: of `precision.PRECISIONS`, what its layers compute in; see there for those that do not.
     """
-    return _with_batch_norms(model, lambda layer: fuse(layer, synchronized))
+
+    def twin(layer):
+        return fuse(precision.in_policy(layer, _policy(layer, model, compute)), synchronized)
+
+    return precision.with_layers(model, twin)
 
 
-def fused_clone(layer, synchronized=False):
-    """A freshly initialised copy of a layer, fused if it is a batch norm: for `clone_model`."""
-    return fuse(layer.__class__.from_config(layer.get_config()), synchronized)
+def fused_clone(layer, model, synchronized=False, compute=precision.FLOAT32):
+    """A freshly initialised copy of a layer of a model, else as in `fused_copy`: for `clone_model`."""
+    config = precision.config_in(layer, _policy(layer, model, compute))
+    return fuse(layer.__class__.from_config(config), synchronized)
 
 
 def stock_copy(model):
-    """The twin to save: Keras's own batch norms in place of fused ones, same weights; other layers shared."""
+    """The twin to save: Keras's own batch norms in place of fused ones, all of it in float32, same weights.
+
+    Layers that are so already are shared.
+    """
 
     def stock_twin(layer):
         if not isinstance(layer, FusedBatchNormalization):
             return layer
         return keras.layers.BatchNormalization.from_config({**layer.get_config(), "synchronized": False})
 
-    return _with_batch_norms(model, stock_twin)
+    return precision.in_float32(precision.with_layers(model, stock_twin))
 
 
-def _with_batch_norms(model, twin):
-    """A model whose layers are `twin(layer)`; a twin that is another layer gets the layer's weights."""
-    copy = keras.models.clone_model(model, clone_function=twin)
-    for old, new in zip(model.layers, copy.layers, strict=True):
-        if new is not old:
-            new.set_weights(old.get_weights())
-    return copy
+def _policy(layer, model, compute):
+    """The dtype policy that a layer of a model trains in."""
+    return precision.policy(precision.of_layer(layer, model, compute))

@@ -20,16 +20,21 @@ def run(chosen: settings.Settings, names):
     Raises:
         UserError: whatever in settings or files cannot be used, before any work where it can be known.
     """
-    context = shared.Context(chosen)
+    context = shared.Context(chosen, names)
     check.check(context, names)
-    record.describe(context)
-    for name in settings.STAGES:
-        if name in names:
-            stages.complete(context, name)
-    current = record.current(context, stages.STAGES.values())
-    progress.say(f"\n{page.screen(context.workdir, current)}\n\nresults: {context.workdir}")
+    with context.crew.together():
+        context.crew.lead(lambda: record.describe(context))
+        for name in settings.STAGES:
+            if name in names:
+                stages.complete(context, name)
+        context.crew.lead(lambda: _show(context))
     if "student" in names and "evaluate" not in names:
         progress.say(f"next: python tools/evaluate.py --workdir={context.workdir}")
+
+
+def _show(context):
+    current = record.current(context, stages.STAGES.values())
+    progress.say(f"\n{page.screen(context.workdir, current)}\n\nresults: {context.workdir}")
 
 
 def join(chosen: settings.Settings):
@@ -47,7 +52,7 @@ def diagnose(chosen: settings.Settings):
     Raises:
         UserError: there are no teachers, or whatever else cannot be used, before any work.
     """
-    context = shared.Context(chosen)
+    context = shared.Context(chosen, names=())
     # What is complete needs no files of the user.
     check.check(context, ())
     stage = stages.STAGES["teachers"]

@@ -28,7 +28,8 @@ def check(context, names):
     if not backbones.is_file(chosen.backbone) and chosen.backbone not in backbones.BACKBONES:
         unknown = errors.unknown("--backbone", chosen.backbone, backbones.BACKBONES)
         raise errors.UserError(f"{unknown}; or give the path of a .keras file")
-    _ = context.data, context.recipe
+    # In this order: workers are to meet before TensorFlow does anything.
+    _ = context.recipe, context.data
     # Of a stage that is complete, what it was made of may be gone.
     given = ensemble.paths(chosen.teachers) if will_run(context, "teachers", names) else []
     bank.check_views(chosen.views, context.data)

@@ -18,12 +18,13 @@ import time
 import numpy as np
 from scipy import stats
 
-from okd_tf import claims, errors, files, search, seeds, settings
+from okd_tf import claims, errors, fields, files, search, seeds, settings
 from okd_tf.arch import spec, uniform
 from okd_tf.pipeline import check, joining, record, sharing, stages
 from okd_tf.pipeline.shared import Context
 from okd_tf.report import comparison as page
-from okd_tf.training import history, progress
+from okd_tf.search import candidates
+from okd_tf.training import history, metrics, progress
 
 BARE = "bare backbone"
 PLAN = "plan.json"
@@ -159,12 +160,15 @@ def _make_known(context, plan):
 
 def _known(context):
     """What the run is going to do, if it is of the settings that are here; else None."""
-    path = context.workdir / "compare" / PLAN
     try:
-        plan = files.read_json(path)
-        return plan if plan["settings"] == _decisive(context)["settings"] else None
-    except (errors.UserError, KeyError, TypeError):
-        return None
+        plan = fields.read(context.workdir / "compare" / PLAN)
+        for name in plan["strategies"].items():
+            name.text(settings.STRATEGIES)
+        plan["trials"].whole(1), plan["sample"].whole()
+        same = plan["settings"].value == _decisive(context)["settings"]
+    except errors.UserError:
+        return None  # not there, or not whole: nothing is known
+    return plan.value if same else None
 
 
 def _parts(context, plan):
@@ -196,8 +200,8 @@ def _finish(context, of_sample, compared):
     for part in compared:
         row = _row(part) if part.architecture else {**_row(part), **_of_search(part, trained)}
         record.complete(part.run, stages.STAGES["evaluate"])
-        metrics = files.read_json(part.run.workdir / "student" / "metrics.json")
-        rows.append({**row, "test_accuracy": metrics["test"]["accuracy"]})
+        accuracy = metrics.of_test(part.run.workdir / "student" / "metrics.json")
+        rows.append({**row, "test_accuracy": accuracy})
     folder = context.workdir / "compare"
     found = {"sample": trained, "results": rows}
     files.write_json(folder / "comparison.json", found)
@@ -237,17 +241,15 @@ def _fixed(context, architecture):
 def _of_search(part, trained):
     """What a row of the comparison says of its search; `trained` are the rows of the sample."""
     folder = part.run.workdir / "search"
-    chosen = next(entry for entry in files.read_json(folder / "candidates.json") if entry["chosen"])
-    scored = files.read_json(folder / "scored.json") if trained else []
-    epochs = history.read(folder / "history.csv", part.run.settings.search_epochs)
+    chosen = candidates.chosen(folder / "candidates.json")
+    scored = candidates.read_scores(folder / "scored.json", len(trained)) if trained else []
+    epochs = history.finished(folder / "history.csv", part.run.settings.search_epochs)
     return {
         "shared_val_accuracy": chosen["val_accuracy"],
         "search_images": _images(part.run, epochs),
         "search_seconds": sum(row["seconds"] for row in epochs),
-        "sample_shared_val_accuracy": [entry["accuracy"] for entry in scored],
-        "kendall_tau": _tau(
-            [entry["accuracy"] for entry in scored], [entry["val_accuracy"] for entry in trained]
-        ),
+        "sample_shared_val_accuracy": scored,
+        "kendall_tau": _tau(scored, [entry["val_accuracy"] for entry in trained]),
     }
 
 
@@ -272,7 +274,7 @@ def _folder(run):
 
 def _row(part):
     """A row of the comparison, as far as it is of the student."""
-    metrics = files.read_json(part.run.workdir / "student" / "metrics.json")
+    accuracy = metrics.of_last_epoch(part.run.workdir / "student" / "metrics.json")
     found = spec.read(part.run.arch_path)
     return {
         "who": part.who,
@@ -281,7 +283,7 @@ def _row(part):
         "params": found.cost.params,
         "flops": found.cost.flops,
         "add_ons": [f"{one.op}{' chain' * one.chain}{' feed_back' * one.feed_back}" for one in found.add_ons],
-        "val_accuracy": metrics["val"]["last"]["accuracy"],
+        "val_accuracy": accuracy,
     }
 
 

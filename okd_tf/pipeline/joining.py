@@ -4,7 +4,7 @@ It takes jobs of the run that nobody does, and leaves when there are none. What 
 (flags.cfg, run.json, stages.json) is the run's alone to write.
 """
 
-from okd_tf import errors, files
+from okd_tf import errors, fields
 from okd_tf.pipeline import record, stages, work
 from okd_tf.pipeline.shared import Context
 from okd_tf.training import progress
@@ -33,15 +33,11 @@ def check(context):
     path = context.workdir / "run.json"
     if not path.exists():
         raise errors.UserError(f"--join: {path} is not there; start the run again, without --join")
-    described = files.read_json(path, "Start the run again, without --join")
+    described = fields.read(path, "start the run again, without --join")
     here = record.description(context)
-    try:
-        versions = {"okd_tf": described["okd_tf"], **described["packages"]}
-        split = described["split"]
-    except (KeyError, TypeError):
-        raise errors.UserError(
-            f"{path}: not a description of a run; start it again, without --join"
-        ) from None
+    versions = {name: one.text() for name, one in described["packages"].entries().items()}
+    versions["okd_tf"] = described["okd_tf"].text()
+    split = described["split"].value
     for name, own in {"okd_tf": here["okd_tf"], **here["packages"]}.items():
         if versions.get(name) != own:
             raise errors.UserError(

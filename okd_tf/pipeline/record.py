@@ -12,7 +12,7 @@ import sys
 import time
 from importlib import metadata
 
-from okd_tf import claims, errors, files, version
+from okd_tf import claims, errors, fields, files, stages_file, version
 from okd_tf import settings as all_settings
 from okd_tf.teachers import teacher
 from okd_tf.training import progress
@@ -28,17 +28,34 @@ _PACKAGES = ("tensorflow", "keras", "tensorflow-datasets", "numpy", "ai-edge-lit
 def complete(context, stage):
     """Runs a stage unless it is complete for the inputs there are now.
 
+    Of many workers the lead decides that, for all.
+
     Raises:
         UserError: a stage that it needs is not complete.
     """
+    key = context.crew.agree(lambda: _begin(context, stage))
+    started = time.monotonic()
+    if key is not None:
+        if stage.together:
+            stage.work(context)
+        else:
+            context.crew.lead(lambda: stage.work(context))
+    context.crew.lead(
+        lambda: key is None or _end(context, stage, key, time.monotonic() - started),
+        shows=context.workdir / stage.folder if stage.folder else None,
+    )
+
+
+def _begin(context, stage):
+    """Prepares a stage that is to run, and gives its key; None if it is complete, or not needed."""
     needless = stage.needless(context)
     if needless:
         progress.say(f"{stage.name}: not needed ({needless})")
-        return
+        return None
     require(context, stage, stage.needs(context))
     if not outdated(context, stage):
         progress.say(f"{stage.name}: complete, not run again")
-        return
+        return None
     key, before = _key(context, stage), _stored(context).get(stage.name)
     anew = before is None or before["key"] != key
     if anew:
@@ -52,9 +69,12 @@ def complete(context, stage):
     if anew and stage.folder:
         # Nor does anybody go on who has come there since, before the new inputs were known.
         claims.remove(context.workdir / stage.folder / claims.FOLDER)
-    started = time.monotonic()
-    stage.work(context)
-    seconds = round(time.monotonic() - started, 1)
+    return key
+
+
+def _end(context, stage, key, seconds):
+    """Records that a stage is complete."""
+    seconds = round(seconds, 1)
     _store(context, stage, {"key": key, "complete": True, "seconds": seconds})
     progress.say(f"{stage.name}: complete, {progress.duration(seconds)} in this call")
 
@@ -140,10 +160,8 @@ def _commands(context):
     path = context.workdir / "run.json"
     if not path.exists():
         return []
-    described = files.read_json(path)
-    if not isinstance(described, dict) or not isinstance(described.get("commands"), list):
-        raise errors.UserError(f"{path}: not a description of a run; delete it, and it is written again")
-    return described["commands"]
+    described = fields.read(path, mend="delete it, and it is written again")
+    return [command.value for command in described["commands"].items()]
 
 
 def _write_description(context, commands):
@@ -166,16 +184,7 @@ def description(context):
 
 
 def _stored(context):
-    path = context.workdir / all_settings.STAGES_FILE
-    if not path.exists():
-        return {}
-    stored = files.read_json(path)
-    parts = {"key", "complete", "seconds"}
-    if not isinstance(stored, dict) or not all(
-        isinstance(entry, dict) and set(entry) == parts for entry in stored.values()
-    ):
-        raise errors.UserError(f"{path}: not a record of stages; delete it, and all stages run again")
-    return stored
+    return stages_file.read(context.workdir / all_settings.STAGES_FILE)
 
 
 def _store(context, stage, entry):

@@ -4,6 +4,8 @@ import functools
 import json
 import pathlib
 
+import keras
+
 from okd_tf import backbones, data, errors, losses, seeds, settings
 from okd_tf.arch import build, cost, space, spec
 from okd_tf.backbones import attach, keras_file, prepare, stored
@@ -11,20 +13,30 @@ from okd_tf.data import batches, splits
 from okd_tf.teachers import assistant, bank, ensemble, folds, formats, store, teacher
 from okd_tf.training import distribution, inference, objective, recipe
 
+_OF_A_HOST = ("data_dir", "bank", "download", "workers_wait_seconds")  # may differ from host to host
+
 
 class Context:
     """One run. Making it reads nothing."""
 
-    def __init__(self, chosen: settings.Settings, origin: "Context | None" = None, also_score=()):
+    def __init__(
+        self,
+        chosen: settings.Settings,
+        names=settings.STAGES,
+        origin: "Context | None" = None,
+        also_score=(),
+    ):
         """Takes the settings.
 
         Args:
             chosen: the settings.
+            names: of the stages that are to run; if none trains, nothing is spread over devices or hosts.
             origin: a run of the same dataset, views and seed, whose teachers and bank this one uses.
             also_score: architectures that the search gives figures of beside its own.
         """
         self.settings = chosen
         self.workdir = pathlib.Path(chosen.workdir)
+        self.names = tuple(names)
         self.origin = origin
         self.also_score = also_score
 
@@ -53,8 +65,27 @@ class Context:
             steps_per_execution=chosen.steps_per_execution,
             checkpoint_seconds=chosen.checkpoint_seconds,
             checkpoint_steps=chosen.checkpoint_steps,
-            strategy=distribution.make(chosen.distribution, chosen.batch_size),
+            strategy=self._strategy(),
+            clip_norm=chosen.clip_norm,
+            compute=chosen.precision,
         )
+
+    def _strategy(self):
+        chosen = self.settings
+        if self.origin:
+            return self.origin.recipe.strategy
+        if not set(self.names) & set(settings.TRAINING):
+            return distribution.make("none", chosen.batch_size)
+        told = {
+            name: settings.text(getattr(chosen, name)) for name in settings.FIELDS if name not in _OF_A_HOST
+        }
+        told["stages"] = ",".join(self.names)
+        return distribution.make(chosen.distribution, chosen.batch_size, told, chosen.workers_wait_seconds)
+
+    @property
+    def crew(self):
+        """The workers that run this together."""
+        return self.recipe.crew
 
     @functools.cached_property
     def backbone(self):
@@ -62,6 +93,8 @@ class Context:
         chosen = self.settings
         arguments = (self.data.image_shape, self.data.classes, self.data.mean, self.data.std)
         if backbones.is_file(chosen.backbone):
+            # Its initial weights mean nothing, but its file has them: the same bytes whenever it is read.
+            keras.utils.set_random_seed(seeds.derive(chosen.seed, "backbone"))
             model = prepare.read(chosen.backbone, *arguments)
             points = attach.select(model, chosen.attach_after, chosen.backbone)
             return backbones.Backbone(model, points)

@@ -38,23 +38,29 @@ class Job:
 
     def progress(self):
         """How far it is, in a few words, or ""."""
-        epochs = sum(len(history.read(path, float("inf"))) for path in self.histories)
+        epochs = sum(len(history.read(path)) for path in self.histories)
         return f"{epochs} epochs done" if epochs else ""
 
 
-def complete(title, folder, jobs):
+def complete(title, folder, jobs, workers=None):
     """Does all jobs in their order but those that others do, and waits for these: then all are done.
 
     Args:
         title: what the lines on screen begin with.
         folder: of the claims; gone in the end.
         jobs: a list of `Job`.
+        workers: the crew that does them, each together; None is this process alone.
 
     Raises:
         UserError: what a job raises; of one that failed elsewhere, when its turn comes here.
     """
     folder = pathlib.Path(folder)
     held = claims.Claims(folder)
+    if workers and workers.size > 1:
+        for job in jobs:
+            _together(title, folder, job, workers)
+        workers.lead(lambda: files.remove(folder))
+        return
     while left := [job for job in jobs if not job.is_done()]:
         folder.parent.mkdir(parents=True, exist_ok=True)
         if all(_attempt(title, held, job) is None for job in left):
@@ -110,6 +116,24 @@ def announced(workdir):
 def is_announced(workdir):
     """Whether there is a run in a workdir that has jobs now or later."""
     return claims.Claims(pathlib.Path(workdir) / claims.FOLDER).holder(_RUN) is not None
+
+
+def _together(title, folder, job, workers):
+    """Has all workers do a job, whose claim the lead holds; or waits until another process has done it."""
+    held = claims.Claims(folder)
+
+    def own():
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        while not job.is_done():
+            claim = held.take(job.name)
+            if claim is not None:
+                return claim
+            _wait(title, held, [job])
+        return None
+
+    with workers.lead(own) or contextlib.nullcontext():
+        if not workers.agree(job.is_done):
+            job.work()
 
 
 def _say_and_do(title, job):

@@ -13,7 +13,10 @@ from okd_tf.report import page
 from okd_tf.student import distill
 from okd_tf.teachers import assistant, ensemble, folds, shards, teacher
 
-_RECIPE = ("seed", "batch_size", "learning_rate", "schedule", "weight_decay")
+_RECIPE = (
+    *("seed", "batch_size", "learning_rate", "schedule", "weight_decay"),
+    *("clip_norm", "precision"),
+)
 _LOSS = ("temperature", "ce_weight", "views")
 _SEARCH = (
     *("backbone", "backbone_width", "attach_after", "ops", "strategy", "search_loss", "search_epochs"),
@@ -44,6 +47,8 @@ class Stage:
         leaves: whether all that it leaves is there.
         needs: the stages that must be complete before.
         needless: why it need not run, or "".
+
+    Of many workers the lead alone does it, unless it is one of `settings.TRAINING`: these all do `together`.
     """
 
     name: str
@@ -54,6 +59,11 @@ class Stage:
     leaves: Callable[[Context], bool]
     needs: Callable[[Context], list] = lambda context: []
     needless: Callable[[Context], str] = lambda context: ""
+
+    @property
+    def together(self) -> bool:
+        """Whether all workers do it, and not the lead alone."""
+        return self.name in settings.TRAINING
 
 
 def _work_report(context):
@@ -260,7 +270,7 @@ STAGES = {
             settings=lambda context: (),
             reads=lambda context: {path.stem: path for path, *_ in work.evaluated(context)},
             leaves=lambda context: all(
-                path.exists() and "test" in work.own_part(files.read_json(path), name)
+                path.exists() and "test" in work.own_part(work.read_metrics(path, name), name)
                 for _, path, name in work.evaluated(context)
             ),
             needs=lambda context: [] if context.settings.student else [STAGES["student"], STAGES["baseline"]],
@@ -294,6 +304,6 @@ def complete(context: Context, name: str) -> None:
         UserError: a stage that it needs is not complete, or what its work raises.
     """
     record.complete(context, STAGES[name])
-    record.describe_teachers(context)
+    context.crew.lead(lambda: record.describe_teachers(context))
     if name == "bank" and context.settings.check_bank:
-        work.check_bank(context)
+        context.crew.lead(lambda: work.check_bank(context))

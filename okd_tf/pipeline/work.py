@@ -11,7 +11,7 @@ from okd_tf.search import loop, options
 from okd_tf.student import distill
 from okd_tf.teachers import assistant, bank, ensemble, shards, teacher
 from okd_tf.teachers import train as teacher_training
-from okd_tf.training import inference, progress, scalars
+from okd_tf.training import inference, metrics, progress, scalars
 
 LEAST_AGREEMENT = 0.98  # of an exported file with the Keras model, below which the user is warned
 
@@ -20,13 +20,18 @@ def make_teachers(context):
     """Trains the teachers, or takes over those given; diagnoses them."""
     chosen, folder = context.settings, context.workdir / "teachers"
     given = ensemble.paths(chosen.teachers)
-    for index, path in enumerate(given):
-        teacher.copy(path, teacher_training.path(folder, index))
+
+    def finish():
+        for index, path in enumerate(given):
+            teacher.copy(path, teacher_training.path(folder, index))
+        for path, one in zip(given, context.ensemble.teachers, strict=False):
+            progress.say(f"teachers: {path} is {one.path.name}: {one.description()}")
+        diagnosis.write(context)
+
     if not given:
-        _train_teachers(context, lambda jobs: sharing.complete("teachers", folder / claims.FOLDER, jobs))
-    for path, one in zip(given, context.ensemble.teachers, strict=False):
-        progress.say(f"teachers: {path} is {one.path.name}: {one.description()}")
-    diagnosis.write(context)
+        claimed = folder / claims.FOLDER
+        _train_teachers(context, lambda jobs: sharing.complete("teachers", claimed, jobs, context.crew))
+    context.crew.lead(finish)
 
 
 def join_teachers(context, is_wanted):
@@ -102,7 +107,7 @@ def search_architecture(context):
     """Searches; writes arch.json and candidates.json."""
     chosen = context.settings
     training = context.training_batches(chosen.search_loss, "search training")
-    context.keep_backbone(context.workdir / "search")
+    context.crew.lead(lambda: context.keep_backbone(context.workdir / "search"))
     loop.run(
         context.backbone,
         context.space,
@@ -122,6 +127,8 @@ def search_architecture(context):
             sharpness=chosen.search_sharpness,
             budget_weight=chosen.budget_weight,
             seed=context.trial_seed,
+            clip_norm=chosen.clip_norm,
+            compute=chosen.precision,
             alpha_weight_decay=chosen.alpha_weight_decay,
             unrolled=chosen.unrolled,
             temperatures=(chosen.gumbel_temperature, chosen.gumbel_temperature_end),
@@ -143,11 +150,13 @@ def train_assistants(context):
     """Trains what is missing of the chain, each link from the one before."""
     chosen, folder = context.settings, context.workdir / "assistant"
     for index, backbone in enumerate(chosen.assistant):
-        if not assistant.is_trained(folder, index):
+        if context.crew.agree(lambda index=index: assistant.is_trained(folder, index)):
+            context.crew.lead(functools.partial(assistant.finish, folder, index))
+        else:
             # As of the teachers: another trial has the same assistants.
             seed = seeds.derive(chosen.seed, "assistant", index)
             # What one that was lost has said is not what the one in its place says.
-            files.remove(context.assistant_bank(index))
+            context.crew.lead(lambda index=index: files.remove(context.assistant_bank(index)))
             _store_what_is_said(context, index)
             assistant.train(
                 context.data,
@@ -170,11 +179,15 @@ def _store_what_is_said(context, links):
     if not links or not chosen.views:
         return
     folder = context.assistant_bank(links - 1)
-    if shards.complete(folder):
-        return
-    progress.say(f"assistant {links}: what it says of the views")
-    key, seen = context.assistant_key(links - 1), np.ones((1, len(context.data.train)), bool)
-    bank.write(folder, context.assistant(links - 1), context.data, chosen.views, chosen.seed, key, seen)
+
+    def store():
+        if shards.complete(folder):
+            return
+        progress.say(f"assistant {links}: what it says of the views")
+        key, seen = context.assistant_key(links - 1), np.ones((1, len(context.data.train)), bool)
+        bank.write(folder, context.assistant(links - 1), context.data, chosen.views, chosen.seed, key, seen)
+
+    context.crew.lead(store, shows=folder)
 
 
 def train_student(context):
@@ -227,9 +240,14 @@ def evaluated(context):
     return found
 
 
-def own_part(metrics, name):
+def own_part(found, name):
     """What a metrics.json says of the network of this name, as `evaluated` gives it."""
-    return metrics.get(name, {}) if name else metrics
+    return found.get(name, {}) if name else found
+
+
+def read_metrics(path, name):
+    """What a metrics.json holds: of one network, or with a name of several."""
+    return metrics.read_chain(path) if name else metrics.read(path)
 
 
 def evaluate(context):
@@ -238,9 +256,9 @@ def evaluate(context):
         network = context.classifier(path)
         test = inference.Predictor(network).evaluate(context.data.test)
         own = name or (metrics_path.exists() and not context.settings.student)
-        metrics = files.read_json(metrics_path) if own else {"params": network.count_params()}
-        own_part(metrics, name)["test"] = test
-        files.write_json(metrics_path, metrics)
+        found = read_metrics(metrics_path, name) if own else {"params": network.count_params()}
+        own_part(found, name)["test"] = test
+        files.write_json(metrics_path, found)
         scalars.write(
             context.workdir / "logs" / "evaluate" / (name or metrics_path.parent.name),
             {f"test_{figure}": value for figure, value in test.items()},

@@ -6,8 +6,12 @@ left out.
 
 import pathlib
 
-from okd_tf import files
+from okd_tf import fields
+from okd_tf.arch import spec
 from okd_tf.report import diagnosis
+from okd_tf.search import candidates
+from okd_tf.teachers import diagnosis as teaching
+from okd_tf.training import metrics as trained
 
 
 def table(workdir, current):
@@ -20,7 +24,7 @@ def table(workdir, current):
     """
     workdir = pathlib.Path(workdir)
     rows = []
-    found = _read(workdir / "teachers" / "diagnosis.json") if "teachers" in current else None
+    found = _read(teaching.read, workdir / "teachers" / "diagnosis.json") if "teachers" in current else None
     if found:
         test, params = found["test"], [teacher["params"] for teacher in found["teachers"]]
         for index, accuracy in enumerate(test["per_teacher"]):
@@ -30,17 +34,19 @@ def table(workdir, current):
         rows.append(["teachers, vote", everyone, _percent(test["vote"])])
         rows.append(["teachers, oracle (knows the label)", everyone, _percent(test["oracle"])])
     assistants = (
-        _read(workdir / "assistant" / "metrics.json") if {"assistant", "evaluate"} <= current else None
+        _read(trained.read_chain, workdir / "assistant" / "metrics.json")
+        if {"assistant", "evaluate"} <= current
+        else None
     )
     for index, entry in enumerate((assistants or {}).values()):
         if "test" in entry:
-            title = f"assistant {index + 1} ({entry['backbone']})"
+            title = f"assistant {index + 1} ({entry.get('backbone', 'not recorded')})"
             rows.append([title, f"{entry['params']:,}", _percent(entry["test"]["accuracy"])])
     for name, title in (("baseline", "bare backbone, cross-entropy"), ("student", "student")):
-        metrics = _read(workdir / name / "metrics.json") if "evaluate" in current else None
+        metrics = _read(trained.read, workdir / name / "metrics.json") if "evaluate" in current else None
         if metrics and "test" in metrics and (name == "student" or name in current):
             rows.append([title, f"{metrics['params']:,}", _percent(metrics["test"]["accuracy"])])
-    report = _read(workdir / "export" / "report.json") if "export" in current else None
+    report = _read(_read_export, workdir / "export" / "report.json") if "export" in current else None
     for name, entry in (report or {"files": {}})["files"].items():
         rows.append([f"export {name}", f"{entry['bytes']:,} bytes", _percent(entry["accuracy"])])
     return rows
@@ -67,11 +73,11 @@ def markdown(workdir, split, settings_text, arch_path, current):
         *("| " + " | ".join(row) + " |" for row in table(workdir, current)),
         "",
     ]
-    architecture = _read(arch_path) if "search" in current else None
+    architecture = _read(spec.read, pathlib.Path(arch_path)) if "search" in current else None
     if architecture:
-        candidates = _read(pathlib.Path(arch_path).parent / "candidates.json") or []
-        lines += _architecture(architecture, candidates)
-    metrics = _read(workdir / "student" / "metrics.json") if "student" in current else None
+        others = _read(candidates.read, pathlib.Path(arch_path).parent / "candidates.json") or []
+        lines += [*_architecture(architecture), "", *_rivals(arch_path, architecture.provenance, others)]
+    metrics = _read(trained.read, workdir / "student" / "metrics.json") if "student" in current else None
     if metrics and "val" in metrics:
         last, best = metrics["val"]["last"], metrics["val"]["best"]
         lines += [
@@ -83,10 +89,10 @@ def markdown(workdir, split, settings_text, arch_path, current):
         if "peer" in metrics:
             accuracy = _percent(metrics["peer"]["val"]["last"]["accuracy"])
             lines += [f"It learnt together with a peer, whose validation accuracy ended at {accuracy}.", ""]
-    found = _read(workdir / "teachers" / "diagnosis.json") if "teachers" in current else None
+    found = _read(teaching.read, workdir / "teachers" / "diagnosis.json") if "teachers" in current else None
     if found:
         lines += _teachers(found)
-    report = _read(workdir / "export" / "report.json") if "export" in current else None
+    report = _read(_read_export, workdir / "export" / "report.json") if "export" in current else None
     if report:
         lines += _export(report)
     lines += ["## Flags", "", "```", settings_text.strip(), "```", ""]
@@ -102,39 +108,39 @@ def screen(workdir, current):
     )
 
 
-def _architecture(architecture, candidates):
-    provenance, cost, budget = (architecture[key] for key in ("provenance", "cost", "budget"))
-    bounds = [f"{name[4:]} at most {limit:,}" for name, limit in budget.items() if limit]
-    width = f", width {architecture['width']}" if architecture["width"] else ""  # a file has none
+def _architecture(found):
+    cost, budget = found.cost, found.budget
+    limits = {"params": budget.max_params, "flops": budget.max_flops}
+    bounds = [f"{name} at most {limit:,}" for name, limit in limits.items() if limit]
+    width = f", width {found.width}" if found.width else ""  # a file has none
     lines = [
         "## Architecture",
         "",
-        f"{architecture['backbone']}{width}, with "
-        f"{len(architecture['add_ons'])} add-on layers: {cost['params']:,} parameters, {cost['flops']:,} "
-        f"FLOPs an image. Budget: {', '.join(bounds) or 'none'}. "
-        f"Strategy: {provenance.get('strategy', 'not recorded')}.",
+        f"{found.backbone}{width}, with {len(found.add_ons)} add-on layers: {cost.params:,} parameters, "
+        f"{cost.flops:,} FLOPs an image. Budget: {', '.join(bounds) or 'none'}. "
+        f"Strategy: {found.provenance.get('strategy', 'not recorded')}.",
         "",
         "| after | operation | reads the previous add-on | feeds back |",
         "|---|---|---|---|",
     ]
-    for add_on in architecture["add_ons"]:
-        gates = ("yes" if add_on[key] else "no" for key in ("chain", "feed_back"))
-        lines.append("| " + " | ".join([add_on["after"], add_on["op"], *gates]) + " |")
-    return [*lines, "", *_rivals(architecture["provenance"], candidates)]
+    for add_on in found.add_ons:
+        gates = ("yes" if gate else "no" for gate in (add_on.chain, add_on.feed_back))
+        lines.append("| " + " | ".join([add_on.after, add_on.op, *gates]) + " |")
+    return lines
 
 
-def _rivals(provenance, candidates):
+def _rivals(path, provenance, candidates):
     """What came close, and whether random architectures did better on the same shared weights."""
     if "val" not in provenance:
         return []
-    own, drawn = provenance["val"]["accuracy"], provenance.get("best_random")
+    # Free of form in arch.json, since others may write it too.
+    said = fields.Field(path, provenance, "provenance", "mend it, or search again")
+    own, strategy, drawn = said["val"]["accuracy"].share(), said["strategy"].text(), said.get("best_random")
     lines = [f"On validation, with the search's shared weights: {_percent(own)}."]
     if drawn:
-        beaten = "more than" if own > drawn["accuracy"] else "not more than"
-        lines.append(
-            f"That is {beaten} the {_percent(drawn['accuracy'])} of the best of as many random ones."
-        )
-    strategy = provenance["strategy"]
+        random = drawn["accuracy"].share()
+        beaten = "more than" if own > random else "not more than"
+        lines.append(f"That is {beaten} the {_percent(random)} of the best of as many random ones.")
     others = [one for one in candidates if not one["chosen"] and _strategy(one) == strategy]
     if others:
         close = [f"{_percent(one['val_accuracy'])} ({one['params']:,} parameters)" for one in others[:3]]
@@ -169,8 +175,21 @@ def _export(report):
     return [*lines, ""]
 
 
-def _read(path):
-    return files.read_json(path) if path.exists() else None
+def _read_export(path):
+    """What the report.json of an export holds; raises UserError naming the field that is wrong."""
+    document = fields.read(path, mend="delete it, and the export stage writes it again")
+    document["examples"].whole()
+    for entry in document["files"].entries().values():
+        entry["bytes"].whole()
+        for name in ("agreement", "accuracy"):
+            entry[name].share()
+        for name in ("max_abs_diff", "latency_ms"):
+            entry[name].number(0)
+    return document.value
+
+
+def _read(read, path):
+    return read(path) if path.exists() else None
 
 
 def _percent(share):

@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from okd_tf.ops import ordered
 from okd_tf.search import derive
+from okd_tf.training import optimizers
 
 
 def expected_cost(search_space, distributions):
@@ -68,30 +69,30 @@ class Alphas:
             [options.warmup_steps - 1],
             [0.0 if options.warmup_steps else options.alpha_learning_rate, options.alpha_learning_rate],
         )
-        self.optimizer = keras.optimizers.Adam(rate, beta_1=0.5)
+        adam = keras.optimizers.Adam(rate, beta_1=0.5, name="alphas")
+        self.optimizer = optimizers.scaling(adam, options.compute)
         self.optimizer.build(self.variables)
 
     def apply(self, gradients):
         """One step of Adam on the loss, the budget term and the alphas' own L2.
 
         Args:
-            gradients: of this replica's share of the loss, one an alpha.
+            gradients: of this replica's share of the loss, one an alpha; without the scale of the loss.
         """
         values = [alpha.value for alpha in self.variables]
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             tape.watch(values)
-            term = overrun(self._space, self._budget, self._probabilities())
-            share = self._options.budget_weight * term / replicas
-        by_budget = tape.gradient(share, values, unconnected_gradients="zero")
-        decay = self._options.alpha_weight_decay / replicas
-        self.optimizer.apply(
-            [
+            term = self._options.budget_weight * overrun(self._space, self._budget, self._probabilities())
+        by_budget = tape.gradient(term, values, unconnected_gradients="zero")
+        decay = self._options.alpha_weight_decay
+
+        def beside(gradients):
+            return [
                 ordered.total([by_loss, by_term, decay * tf.convert_to_tensor(alpha)])
                 for by_loss, by_term, alpha in zip(gradients, by_budget, self.variables, strict=True)
-            ],
-            self.variables,
-        )
+            ]
+
+        optimizers.apply(self.optimizer, gradients, self.variables, beside=beside)
 
     def gradients(self, model, batch):
         """Of the loss on a batch, with the weights as they are.
@@ -109,7 +110,9 @@ class Alphas:
             tape.watch(values)
             logits = model.network(batch["image"], training=True)
             loss = model.objective(batch, logits, teacher_logits)
-        return tape.gradient(loss, values, unconnected_gradients="zero"), loss
+            scaled = self.optimizer.scale_loss(loss)
+        gradients = tape.gradient(scaled, values, unconnected_gradients="zero")
+        return optimizers.unscaled(self.optimizer, gradients), loss
 
     def searched(self, step):
         """How much of the search after the warm-up is done before a step: float32 [] in [0, 1]."""
@@ -130,7 +133,10 @@ class Alphas:
 
     def scalars(self):
         """What to record of the optimizer."""
-        return {"alpha/learning_rate": float(self.optimizer.learning_rate)}
+        return {
+            "alpha/learning_rate": float(self.optimizer.learning_rate),
+            **optimizers.scalars(self.optimizer, "alpha"),
+        }
 
     def _probabilities(self):
         return [cell.probabilities() for cell in self._supernet.cells]

@@ -29,7 +29,8 @@ class SearchModel(keras.Model, abc.ABC):
             space: the `SearchSpace` it spans.
             budget: the `Budget` that what is found must fit.
             objective: the search loss, an `Objective`.
-            weight_optimizer: a Keras optimizer for the shared weights, not yet built.
+            weight_optimizer: a Keras optimizer for the shared weights, not yet built; in float16 one of
+                `optimizers.scaling`.
             options: a `SearchOptions`.
         """
         super().__init__(**kwargs)
@@ -80,18 +81,30 @@ class SearchModel(keras.Model, abc.ABC):
             tape.watch([weight.value for weight in weights])
             logits = self.network(batch["image"], training=True)
             loss = self.objective(batch, logits, teacher_logits)
-        gradients = tape.gradient(loss, [weight.value for weight in weights], unconnected_gradients="zero")
-        self.weight_optimizer.apply(
-            optimizers.with_l2(gradients, weights, self.options.weight_decay, self.supernet.running()),
+            scaled = self.weight_optimizer.scale_loss(loss)
+        gradients = tape.gradient(scaled, [weight.value for weight in weights], unconnected_gradients="zero")
+        decay, running = self.options.weight_decay, self.supernet.running()
+        optimizers.apply(
+            self.weight_optimizer,
+            optimizers.unscaled(self.weight_optimizer, gradients),
             weights,
+            clip_norm=self.options.clip_norm,
+            beside=lambda gradients: optimizers.with_l2(gradients, weights, decay, running),
         )
-        self.loss_metric.update_state(loss * tf.distribute.get_strategy().num_replicas_in_sync)
+        self.objective.record(self.loss_metric, batch, loss)
         self.accuracy_metric.update_state(batch["label"], logits)
 
     def optimizer_variables(self):
         """State that a checkpoint needs beside the model's own."""
         return list(self.weight_optimizer.variables)
 
+    def all_optimizers(self):
+        """All that its train_step steps with, by what they move."""
+        return {"weights": self.weight_optimizer}
+
     def scalars(self):
         """What to record beside the metrics."""
-        return {"learning_rate": float(self.weight_optimizer.learning_rate)}
+        return {
+            "learning_rate": float(self.weight_optimizer.learning_rate),
+            **optimizers.scalars(self.weight_optimizer, "weights"),
+        }

@@ -38,7 +38,9 @@ class Cell(keras.layers.Layer, abc.ABC):
         super().__init__(**kwargs)
         self.chainable = chainable
         self.synchronized = synchronized
-        self.candidates = [OPS[name](synchronized, name=f"{self.name}_{name}") for name in ops]
+        self.candidates = [
+            OPS[name](synchronized, name=f"{self.name}_{name}", dtype=self.dtype_policy) for name in ops
+        ]
 
     @abc.abstractmethod
     def running(self):
@@ -161,19 +163,24 @@ class PathCell(Cell):
 
 def _alphas(cell):
     """Of the operations [ops], of chain [], of feed back []."""
-    # Small random values: with equal ones, max and average pooling could not part.
+    # Of float32 whatever the cell computes in, and read as such. Small random values: with equal ones, max
+    # and average pooling could not part.
     noise = keras.initializers.RandomNormal(stddev=1e-3)
     return [
-        cell.add_weight((len(cell.candidates),), noise, "float32", name="alpha_op"),
-        cell.add_weight((), "zeros", "float32", name="alpha_chain"),
-        cell.add_weight((), "zeros", "float32", name="alpha_feed_back"),
+        cell.add_weight((len(cell.candidates),), noise, "float32", autocast=False, name="alpha_op"),
+        cell.add_weight((), "zeros", "float32", autocast=False, name="alpha_chain"),
+        cell.add_weight((), "zeros", "float32", autocast=False, name="alpha_feed_back"),
     ]
 
 
 def _control(cell, shape, initial, dtype, name):
     """A variable by which a strategy steers a cell."""
     return cell.add_weight(
-        shape, initial, dtype, trainable=False, aggregation="only_first_replica", name=name
+        *(shape, initial, dtype),
+        trainable=False,
+        autocast=False,
+        aggregation="only_first_replica",
+        name=name,
     )
 
 

@@ -6,7 +6,6 @@ probable architecture that fits the budget, see `derive`.
 """
 
 import keras
-import tensorflow as tf
 
 from okd_tf.search import alphas, base, cells, expectation, unrolled
 
@@ -18,9 +17,14 @@ class DartsSearch(base.SearchModel):
     bilevel = True
     learns = True
 
-    def __init__(self, *args, **kwargs):
-        """Takes what `SearchModel` takes."""
+    def __init__(self, *args, precise=None, **kwargs):
+        """Takes what `SearchModel` takes, and for the second order in less than float32 a twin in float32.
+
+        The twin is a `Supernet` of which the structure alone is used: it is called with the other's weights.
+        """
         super().__init__(*args, **kwargs)
+        # Not the twin itself: its variables would count as those of this model.
+        self.precise = lambda: (precise or self.supernet).network
         self.alphas = alphas.Alphas(self.supernet, self.space, self.budget, self.options)
         self.val_loss_metric = keras.metrics.Mean("alpha_loss")
 
@@ -49,7 +53,7 @@ class DartsSearch(base.SearchModel):
         else:
             gradients, loss = self.alphas.gradients(self, validation_batch)
         self.alphas.apply(gradients)
-        self.val_loss_metric.update_state(loss * tf.distribute.get_strategy().num_replicas_in_sync)
+        self.objective.record(self.val_loss_metric, validation_batch, loss)
 
     def propose(self, count, seed):
         """The `count` most probable architectures that fit; `seed` has no effect."""
@@ -59,6 +63,10 @@ class DartsSearch(base.SearchModel):
     def expectation(self):
         """See `SearchModel`."""
         return expectation.of_distributions(self.space, self.alphas.distributions())
+
+    def all_optimizers(self):
+        """All that its train_step steps with, by what they move."""
+        return {**super().all_optimizers(), "alphas": self.alphas.optimizer}
 
     def optimizer_variables(self):
         """State that a checkpoint needs beside the model's own."""

@@ -61,7 +61,7 @@ class GumbelSearch(base.SearchModel):
         """Alpha <- alpha - rate * Adam(straight-through gradient of L_val + budget term)."""
         gradients, loss = self.alphas.gradients(self, batch)
         self.alphas.apply(gradients)
-        self.val_loss_metric.update_state(loss * tf.distribute.get_strategy().num_replicas_in_sync)
+        self.objective.record(self.val_loss_metric, batch, loss)
 
     def propose(self, count, seed):
         """The `count` most probable architectures that fit; `seed` has no effect."""
@@ -71,6 +71,10 @@ class GumbelSearch(base.SearchModel):
     def expectation(self):
         """See `SearchModel`."""
         return expectation.of_distributions(self.space, self.alphas.distributions())
+
+    def all_optimizers(self):
+        """All that its train_step steps with, by what they move."""
+        return {**super().all_optimizers(), "alphas": self.alphas.optimizer}
 
     def optimizer_variables(self):
         """State that a checkpoint needs beside the model's own."""

@@ -16,6 +16,7 @@ import tensorflow as tf
 from okd_tf import files, kept, search, seeds
 from okd_tf.arch import space, spec, uniform
 from okd_tf.data import batches
+from okd_tf.ops import precision
 from okd_tf.search import base, derive, ranking, supernet
 from okd_tf.search.options import SearchOptions
 from okd_tf.search.telemetry import Telemetry
@@ -47,6 +48,10 @@ class Bilevel:
     def dataset(self, start, stop):
         """Pairs (training batch, validation batch) of the steps start..stop-1."""
         return tf.data.Dataset.zip(self.training.dataset(start, stop), self.validation.dataset(start, stop))
+
+    def portions(self, *wanted):
+        """The same of parts of the batches, as `Batches` gives them."""
+        return tf.data.Dataset.zip(self.training.portions(*wanted), self.validation.portions(*wanted))
 
 
 def run(
@@ -89,7 +94,7 @@ def run(
         also_score: further architectures, whose figures with shared weights go to scored.json.
 
     Returns:
-        The chosen ArchSpec.
+        The chosen ArchSpec. Of many workers, the lead chooses; the others are given None.
     """
     folder = pathlib.Path(folder)
     derive.check_budget(search_space, template.budget)
@@ -111,7 +116,7 @@ def run(
         strategy=recipe.strategy,
         at_epoch_end=lambda: model.end_epoch(validation, recipe.strategy) | telemetry.look(),
         callbacks=[
-            scalars.ScalarWriter(logs),
+            *([scalars.ScalarWriter(logs)] if recipe.crew.leads else []),
             keras.callbacks.LambdaCallback(on_epoch_end=lambda epoch, logs: telemetry.warn_of_collapse()),
         ],
         steps_per_execution=recipe.steps_per_execution,
@@ -119,6 +124,15 @@ def run(
         checkpoint_steps=recipe.checkpoint_steps,
     )
     scores = _Scores(ranker, search_space, kept.Kept(folder / ".ranked", epochs * training.steps_per_epoch))
+    return recipe.crew.lead(
+        lambda: _choose(
+            model, scores, search_space, template, strategy, options, candidates, also_score, folder
+        )
+    )
+
+
+def _choose(model, scores, search_space, template, strategy, options, candidates, also_score, folder):
+    """Proposes, ranks and writes; arguments as those of `run`, and what the ranker says."""
     proposed = model.propose(candidates, options.seed)
     ranked = _rank(scores, search_space, template, proposed, {"strategy": strategy, "seed": options.seed})
     drawn = []
@@ -166,15 +180,23 @@ def make_model(
 ) -> base.SearchModel:
     """The supernet of a strategy with its optimizers, freshly initialised; arguments as those of `run`."""
     chosen = search.STRATEGIES[strategy]
+
+    def make(compute):
+        return supernet.make(backbone, search_space, chosen.cell, recipe.synchronized, compute)
+
     with recipe.strategy.scope():
         keras.utils.set_random_seed(seeds.derive(options.seed, "supernet"))
+        own = make(options.compute)
+        looks_ahead = options.unrolled and options.compute != precision.FLOAT32
+        rate = optimizers.sgd(recipe.learning_rate, recipe.schedule, epochs * training.steps_per_epoch)
         return chosen(
-            supernet.make(backbone, search_space, chosen.cell, recipe.synchronized),
+            own,
             search_space,
             budget,
             objective,
-            optimizers.sgd(recipe.learning_rate, recipe.schedule, epochs * training.steps_per_epoch),
+            optimizers.scaling(rate, options.compute),
             options,
+            **({"precise": make(precision.FLOAT32)} if looks_ahead else {}),
         )
 
 

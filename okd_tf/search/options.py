@@ -2,6 +2,8 @@
 
 import dataclasses
 
+from okd_tf.ops import precision
+
 
 @dataclasses.dataclass(frozen=True)
 class SearchOptions:
@@ -9,6 +11,8 @@ class SearchOptions:
 
     Attributes:
         weight_decay: L2 factor of the shared weights.
+        clip_norm: largest norm of the shared weights' gradients; 0 is any.
+        compute: of `ops.precision.PRECISIONS`, what the supernet computes in while it trains.
         alpha_learning_rate: Adam's rate for the alphas.
         steps: length of the search.
         warmup_steps: steps in which only the weights learn, not the alphas.
@@ -32,6 +36,8 @@ class SearchOptions:
     sharpness: float
     budget_weight: float
     seed: int
+    clip_norm: float = 0.0
+    compute: str = precision.FLOAT32
     alpha_weight_decay: float = 0.0
     unrolled: bool = False
     temperatures: tuple[float, float] = (5.0, 0.5)

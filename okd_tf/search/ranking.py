@@ -49,7 +49,10 @@ class Ranker:
 
     @functools.cached_property
     def _pass(self):
-        return tf.function(lambda pixels: self._supernet.network(pixels, training=True), jit_compile=False)
+        def forward(pixels):
+            return self._supernet.network(pixels, training=True)
+
+        return tf.function(forward, jit_compile=False, autograph=False)
 
     @functools.cached_property
     def _predictor(self):

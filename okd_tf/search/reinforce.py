@@ -40,14 +40,18 @@ class ReinforceSearch(base.SearchModel):
         derive.check_budget(self.space, self.budget)
         self.controller = controller.Controller(len(self.space.ops), self.space.chainable, name="controller")
         self.controller.build()
-        self.controller_optimizer = keras.optimizers.Adam(self.options.controller_learning_rate)
+        self.controller_optimizer = keras.optimizers.Adam(
+            self.options.controller_learning_rate, name="controller"
+        )
         self.controller_optimizer.build(self.controller.trainable_variables)
         self._pool = self._state((POOL, self.space.layers, 4), "int32", "pool")
         self._updates = self._state((), "int32", "updates")
         self._baseline = self._state((), "float32", "baseline")
-        self._write = tf.function(self.controller.sample, jit_compile=False)
-        self._score = tf.function(self.controller.score, jit_compile=False)
-        self._policy_gradients = tf.function(self._gradients_of_the_policy, jit_compile=False)
+        self._write = tf.function(self.controller.sample, jit_compile=False, autograph=False)
+        self._score = tf.function(self.controller.score, jit_compile=False, autograph=False)
+        self._policy_gradients = tf.function(
+            self._gradients_of_the_policy, jit_compile=False, autograph=False
+        )
         self._traced_figures = None
         self._fill_pool()
 
@@ -65,7 +69,7 @@ class ReinforceSearch(base.SearchModel):
         learning = _number(self.weight_optimizer.iterations) >= self.options.warmup_steps
         count = self.options.controller_updates if learning else 1
         first = _number(self._updates)
-        batches = iter(loop.distribute(validation.dataset(first, first + count), strategy))
+        batches = iter(loop.distribute(validation, first, first + count, strategy))
         means, entropies = [], []
         for number in range(first, first + count):
             choices = self.write(self.options.controller_children, "children", number)
@@ -209,7 +213,7 @@ class ReinforceSearch(base.SearchModel):
                 results = strategy.run(replica, args=(batch,))
                 return [strategy.reduce(tf.distribute.ReduceOp.SUM, part, axis=None) for part in results]
 
-            self._traced_figures = tf.function(figures, jit_compile=False)
+            self._traced_figures = tf.function(figures, jit_compile=False, autograph=False)
         return self._traced_figures
 
 

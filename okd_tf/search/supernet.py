@@ -6,7 +6,7 @@ import keras
 
 from okd_tf import backbones
 from okd_tf.arch import build, space
-from okd_tf.ops import batch_norm
+from okd_tf.ops import batch_norm, precision
 
 
 @dataclasses.dataclass(frozen=True)
@@ -47,7 +47,13 @@ class Supernet:
         return [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization)]
 
 
-def make(backbone: backbones.Backbone, search_space: space.SearchSpace, cell, synchronized=False) -> Supernet:
+def make(
+    backbone: backbones.Backbone,
+    search_space: space.SearchSpace,
+    cell,
+    synchronized=False,
+    compute=precision.FLOAT32,
+) -> Supernet:
     """Builds a supernet, freshly initialised.
 
     Args:
@@ -55,6 +61,7 @@ def make(backbone: backbones.Backbone, search_space: space.SearchSpace, cell, sy
         search_space: its space.
         cell: a class of `cells`.
         synchronized: whether batch statistics are shared over replicas.
+        compute: of `precision.PRECISIONS`; alphas, and what is made of them, are float32 in each.
     """
     cells = []
     previous = None
@@ -64,13 +71,16 @@ def make(backbone: backbones.Backbone, search_space: space.SearchSpace, cell, sy
         nonlocal previous
         index = search_space.attach_points.index(after)
         chainable = search_space.chainable[index]
-        layer = cell(search_space.ops, chainable, synchronized, name=f"{prefix}{index + 1}")
+        name = f"{prefix}{index + 1}"
+        layer = cell(search_space.ops, chainable, synchronized, name=name, dtype=precision.policy(compute))
         cells.append(layer)
         stream, previous = layer([stream, previous] if chainable else [stream])
         return stream
 
     network = build.insert(
-        backbone, attach, clone_function=lambda layer: batch_norm.fused_clone(layer, synchronized)
+        backbone,
+        attach,
+        clone_function=lambda layer: batch_norm.fused_clone(layer, backbone.model, synchronized, compute),
     )
     return Supernet(network, tuple(cells))
 

@@ -11,9 +11,14 @@ gradient than first order is.
 
 Every network here is evaluated by `stateless_call`: no weight and no moving statistic is touched, so nothing
 has to be put back.
+
+In less than float32 the two sides are evaluated by a twin of the network in float32: sixteen bits round
+weights by more than the sides are apart.
 """
 
 import tensorflow as tf
+
+from okd_tf.training import optimizers
 
 EPSILON = 0.01  # times 1 / |v|
 
@@ -21,8 +26,9 @@ EPSILON = 0.01  # times 1 / |v|
 def alpha_gradients(model, training_batch, validation_batch):
     """The gradients of L_val(w', alpha) with respect to the alphas, and L_val(w', alpha).
 
-    Gradients are this replica's share: their sum over replicas is the gradient for the whole batch. What
-    they are taken at (w', v) is of the whole batch. xi is the weights' learning rate; L_train has their L2.
+    Gradients are without the scale of the loss, and this replica's share: their sum over replicas is the
+    gradient for the whole batch. What they are taken at (w', v) is of the whole batch. xi is the weights'
+    learning rate; L_train has their L2, and its gradient is not clipped.
 
     Args:
         model: a `DartsSearch`.
@@ -44,13 +50,13 @@ def alpha_gradients(model, training_batch, validation_batch):
     sides = []
     for sign in (1.0, -1.0):
         moved = [weight + sign * epsilon * v for weight, v in zip(now, direction, strict=True)]
-        (side, _), _ = _gradients(model, training_batch, moved, of_weights=False)
+        (side, _), _ = _gradients(model, training_batch, moved, of_weights=False, precise=True)
         sides.append(side)
     implicit = [(plus - minus) / (2.0 * epsilon) for plus, minus in zip(*sides, strict=True)]
     return [by_alpha - xi * by_weights for by_alpha, by_weights in zip(direct, implicit, strict=True)], loss
 
 
-def _gradients(model, batch, weights, of_alphas=True, of_weights=True):
+def _gradients(model, batch, weights, of_alphas=True, of_weights=True, precise=False):
     """((gradients of the loss by the alphas, by the weights), the loss) at these weights."""
     network = model.network
     alphas = [tf.convert_to_tensor(alpha) for alpha in model.alphas.variables]
@@ -63,14 +69,16 @@ def _gradients(model, batch, weights, of_alphas=True, of_weights=True):
     }
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch(wanted)
-        logits, _ = network.stateless_call(
+        logits, _ = (model.precise() if precise else network).stateless_call(
             [given[id(variable)] for variable in network.trainable_variables],
             [tf.convert_to_tensor(variable) for variable in network.non_trainable_variables],
             batch["image"],
             training=True,
         )
         loss = model.objective(batch, logits, teacher_logits)
-    return tape.gradient(loss, wanted, unconnected_gradients="zero"), loss
+        scaled = model.alphas.optimizer.scale_loss(loss)
+    gradients = tape.gradient(scaled, wanted, unconnected_gradients="zero")
+    return [optimizers.unscaled(model.alphas.optimizer, part) for part in gradients], loss
 
 
 def _over_replicas(gradients):

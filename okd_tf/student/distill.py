@@ -63,8 +63,12 @@ def _train(make, loss, data, training, epochs, seed, how, folder, logs, name):
         title=f"{name} ({loss.name})",
         save_to=folder / f"{name}.keras",
     )
-    files.write_json(folder / "metrics.json", trained.metrics())
-    recipe.finish(folder)
+
+    def finish():
+        files.write_json(folder / "metrics.json", trained.metrics())
+        recipe.finish(folder)
+
+    how.crew.lead(finish)
 
 
 def _train_pair(make, loss, data, training, epochs, seed, how, folder, logs, name):
@@ -83,5 +87,10 @@ def _train_pair(make, loss, data, training, epochs, seed, how, folder, logs, nam
         save_to=folder / f"{name}.keras",
         peer_to=folder / PEER,
     )
-    files.write_json(folder / "metrics.json", {**trained.metrics(), "peer": {"val": peer.metrics()["val"]}})
-    recipe.finish(folder)
+
+    def finish():
+        metrics = {**trained.metrics(), "peer": {"val": peer.metrics()["val"]}}
+        files.write_json(folder / "metrics.json", metrics)
+        recipe.finish(folder)
+
+    how.crew.lead(finish)

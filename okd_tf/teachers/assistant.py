@@ -13,7 +13,7 @@ import pathlib
 
 from okd_tf import backbones, files
 from okd_tf.data import batches, splits
-from okd_tf.training import objective, recipe
+from okd_tf.training import metrics, objective, recipe
 
 
 def path(folder, index):
@@ -70,7 +70,7 @@ def train(
         return built.model
 
     own = path(folder, index)
-    work = pathlib.Path(folder) / f"history_{index:02}"
+    work = _work(folder, index)
     trained = recipe.train(
         make,
         loss,
@@ -84,8 +84,17 @@ def train(
         title=f"assistant {index + 1} ({backbone}, {loss.name})",
         save_to=own,
     )
-    record(folder, index, backbone=backbone, width=width, **trained.metrics())
-    recipe.finish(work)
+
+    def finish():
+        record(folder, index, backbone=backbone, width=width, **trained.metrics())
+        recipe.finish(work)
+
+    how.crew.lead(finish, shows=folder)
+
+
+def finish(folder, index):
+    """Removes what a kill has left of the training of a link that is trained."""
+    recipe.finish(_work(folder, index))
 
 
 def record(folder, index, **figures):
@@ -93,6 +102,11 @@ def record(folder, index, **figures):
     own = path(folder, index)
     entry = {**figures, **_hashes(own, _before(folder, index))}
     files.write_json(_metrics_path(folder), {**_metrics(folder), own.stem: entry})
+
+
+def _work(folder, index):
+    """Where its checkpoints and history are."""
+    return pathlib.Path(folder) / f"history_{index:02}"
 
 
 def _before(folder, index):
@@ -110,4 +124,4 @@ def _metrics_path(folder):
 
 def _metrics(folder):
     there = _metrics_path(folder)
-    return files.read_json(there) if there.exists() else {}
+    return metrics.read_chain(there) if there.exists() else {}

@@ -4,11 +4,9 @@ from typing import Any
 
 import numpy as np
 
+from okd_tf import fields, files
+
 PARTS = ("train", "train_views", "val", "test")  # of diagnosis.json
-FIGURES = (  # of each part: what `diagnose` gives
-    *("per_teacher", "mean", "vote", "oracle", "k_of_n"),
-    *("calibration", "loss", "agreement", "oracle_differs", "leave_one_out"),
-)
 BINS = 15
 
 LITTLE = 0.01  # of what the oracle reaches: what a teacher that adds nothing may add
@@ -98,13 +96,43 @@ def adds_nothing(part: dict[str, Any]) -> list[int]:
     ]
 
 
-def is_whole(found: Any) -> bool:
-    """Whether what a diagnosis.json holds has all parts and figures; older ones have fewer."""
-    return (
-        isinstance(found, dict)
-        and {*PARTS, "teachers", "examples", "regime", "warnings"} <= set(found)
-        and all(isinstance(found[part], dict) and set(FIGURES) <= set(found[part]) for part in PARTS)
-    )
+def read(path: files.PathLike) -> dict[str, Any]:
+    """What a diagnosis.json holds.
+
+    Raises:
+        UserError: a part or figure is missing, as in older ones, or of another kind; names file and field.
+    """
+    document = fields.read(path, mend="delete it, and the teachers stage writes it again")
+    teachers = document["teachers"].items()
+    for teacher in teachers:
+        teacher["file"].text(), teacher["sha256"].text(), teacher["params"].whole()
+    count = len(teachers)
+    for part in PARTS:
+        _check_part(document[part], count)
+        document["examples"][part].whole()
+    for name in ("name", "says"):
+        document["regime"][name].text()
+    for warning in document["warnings"].items():
+        warning.text()
+    held_out = document.get("held_out")
+    for name in ("per_teacher", "seen") if held_out else ():
+        for share in document["held_out"][name].items(count):
+            if share.value is not None:
+                share.share()
+    return document.value
+
+
+def _check_part(part: fields.Field, teachers: int) -> None:
+    for name in ("mean", "vote", "oracle", "oracle_differs"):
+        part[name].share()
+    part["per_teacher"].shares(teachers), part["k_of_n"].shares(teachers + 1)
+    for name in ("calibration", "loss"):
+        for number in (part[name]["mean"], *part[name]["per_teacher"].items(teachers)):
+            number.number()
+    for row in part["agreement"].items(teachers):
+        row.shares(teachers)
+    for name in ("mean", "oracle"):
+        part["leave_one_out"][name].shares(teachers if teachers > 1 else 0)
 
 
 def _accuracy(scores: np.ndarray, labels: np.ndarray) -> float:

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from okd_tf import errors, files
+from okd_tf import errors, fields, files
 from okd_tf.data import splits
 from okd_tf.teachers import manifest
 
@@ -102,11 +102,14 @@ def recorded(path: files.PathLike) -> HeldOut | None:
         UserError: a record that cannot be read; names its file.
     """
     held_out = manifest.read(path).held_out
-    if held_out is not None and not _is_record(held_out):
-        raise errors.UserError(
-            f"{manifest.path(path)}: held_out is {held_out}; expected folds, part below it, seed and split, "
-            "as --teacher_folds writes them; correct it, or leave held_out out"
-        )
+    if held_out is None:
+        return None
+    mend = "correct it, or leave held_out out: it is what --teacher_folds writes"
+    field = fields.Field(manifest.path(path), held_out, "held_out", mend)
+    found = field.only(("folds", "part", "seed", "split"))
+    found["part"].whole(0, found["folds"].whole(2) - 1)
+    found["seed"].whole(-fields.MOST)
+    found["split"].text()
     return held_out
 
 
@@ -137,14 +140,3 @@ def accuracies(logits: np.ndarray, labels: np.ndarray, seen: np.ndarray) -> dict
         return [float(row[rows].mean()) if rows.any() else None for row, rows in pairs]
 
     return {"per_teacher": of_each(~seen), "seen": of_each(seen)}
-
-
-def _is_record(held_out: Any) -> bool:
-    numbers = ("folds", "part", "seed")
-    return (
-        isinstance(held_out, dict)
-        and set(held_out) == {*numbers, "split"}
-        and all(type(held_out[name]) is int for name in numbers)
-        and isinstance(held_out["split"], str)
-        and 0 <= held_out["part"] < held_out["folds"] >= 2
-    )

@@ -1,21 +1,23 @@
 """The forms in which a user's network comes: a .keras file, or the folder of a SavedModel.
 
 Either becomes a `Network`, which says what it takes and gives and knows nothing of the dataset. Of a
-SavedModel one signature is asked; its graph is run as it is, and no Python comes with it. It is not to be
-read within the scope of a distribution strategy: its graph does not read the copies of variables made there.
+SavedModel one signature is asked; its graph is run as it is, unless it writes files (`graph_ops`). It is not
+to be read within the scope of a distribution strategy: its graph does not read the copies of variables made
+there.
 """
 
 import dataclasses
+import os
 import pathlib
 from collections.abc import Callable
 
 import keras
 import tensorflow as tf
 
-from okd_tf import errors, quiet
+from okd_tf import errors, memory, quiet
 from okd_tf.backbones import keras_file
 from okd_tf.ops import batch_norm
-from okd_tf.teachers import manifest
+from okd_tf.teachers import graph_ops, manifest
 
 
 @dataclasses.dataclass(frozen=True)
@@ -50,6 +52,27 @@ def inside(folder, pattern="*"):
         # Names that begin with a dot are what a killed process was still writing.
         if not path.name.startswith(".") and (path.suffix == keras_file.SUFFIX or is_saved_model(path))
     )
+
+
+def contents(path):
+    """The files of a network, in order of name: itself, or all that is in the folder of a SavedModel.
+
+    A link to a file counts as that file, wherever it is. A link to a folder may lead in a circle, and what is
+    no file (a pipe, a device) may never end; neither belongs in a network.
+
+    Raises:
+        UserError: such a thing, or a link that leads nowhere.
+    """
+    path = pathlib.Path(path)
+    found = sorted(path.rglob("*")) if path.is_dir() else [path]
+    for one in found:
+        if not one.is_file() and (one == path or one.is_symlink() or not one.is_dir()):
+            where = f" (a link to {os.readlink(one)})" if one.is_symlink() else ""
+            raise errors.UserError(
+                f"{one}{where}: not a file; a network is a .keras file, or a SavedModel folder of files and "
+                "folders: copy it with what its links lead to, as `cp -rL` does"
+            )
+    return [one for one in found if one.is_file()]
 
 
 def read(path, own: manifest.Manifest):
@@ -94,6 +117,7 @@ def _of_saved_model(path, own):
             f'name one of them as "signature" in {manifest.path(path)}'
         )
     signature = signatures[own.signature]
+    graph_ops.refuse_savers(path, signature)
     inputs, outputs = signature.structured_input_signature[1], signature.structured_outputs
     if len(inputs) != 1 or not all(map(_is_image, inputs.values())):
         raise errors.UserError(
@@ -129,8 +153,13 @@ def _of_saved_model(path, own):
 def _load(path):
     with quiet.output_held_back():
         try:
+            graph_ops.refuse_writers(path)
             return tf.saved_model.load(str(path))
+        except errors.UserError:
+            raise
         except Exception as error:  # parsing, reading and op registration each raise their own
+            if memory.line(error):
+                raise
             reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
             raise errors.UserError(
                 f"{path}: not a readable SavedModel ({reason}); is it cut short, or of custom operations? "

@@ -5,14 +5,15 @@
 """
 
 import dataclasses
-import json
 import pathlib
+from collections.abc import Callable
 from typing import Any
 
-from okd_tf import errors, files
+from okd_tf import errors, fields, files
 
 LOGITS, PROBABILITIES = "logits", "probabilities"
-_LARGEST = 1e30  # of any number here: float32 can compute with it
+LARGEST_SIDE = 2**14  # of images: beyond it a number is a mistake
+SMALLEST_STD = 1e-30  # its reciprocal is finite in float32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -65,72 +66,65 @@ def read(teacher: files.PathLike) -> Manifest:
     own = path(teacher)
     if not own.exists():
         return Manifest()
-    said = files.read_json(own, mend=f"Mend it: it is read as the manifest of {pathlib.Path(teacher).name}")
-    if not isinstance(said, dict):
-        raise errors.UserError(
-            f"{own}: expected an object of {', '.join(_KEYS)}, got {_short(said)}; "
-            f"it is read as the manifest of {pathlib.Path(teacher).name}"
-        )
+    whose = f"the manifest of {pathlib.Path(teacher).name}"
+    document = fields.read(own, mend=f"mend it: it is read as {whose}")
+    if not isinstance(document.value, dict):
+        raise document.unexpected(f"an object of {', '.join(_KEYS)}")
     values: dict[str, Any] = {}
-    for key, value in said.items():
+    for key, field in document.entries().items():
         if key not in _KEYS:
-            what = f"{own}: a key of the manifest of {pathlib.Path(teacher).name}"
-            raise errors.unknown(what, key, _KEYS)
-        fits, expected = _KEYS[key]
-        if not fits(value):
-            raise errors.UserError(f"{own}: {key}: expected {expected}, got {_short(value)}")
-        values[key] = tuple(value) if isinstance(value, list) else value
+            raise errors.unknown(f"{own}: a key of {whose}", key[:60], _KEYS)
+        values[key] = _KEYS[key](field)
     return Manifest(**values)
 
 
-def _short(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+def _outputs(field: fields.Field) -> str:
+    return field.text((LOGITS, PROBABILITIES))
 
 
-def _is_outputs(value: Any) -> bool:
-    return value in (LOGITS, PROBABILITIES)
+def _size(field: fields.Field) -> tuple[int, int]:
+    height, width = (side.whole(1, LARGEST_SIDE) for side in field.items(2))
+    return height, width
 
 
-def _is_name(value: Any) -> bool:
-    return isinstance(value, str) and value != ""
+def _range(field: fields.Field) -> tuple[float, float]:
+    low, high = (side.number() for side in field.items(2))
+    if low == high:
+        raise field.unexpected("two different numbers")
+    return low, high
 
 
-def _is_object(value: Any) -> bool:
-    return isinstance(value, dict)
+def _several(field: fields.Field) -> list[fields.Field]:
+    if field.value == []:
+        raise field.unexpected("at least one element")
+    return field.items()
 
 
-def _is_size(value: Any) -> bool:
-    pair = isinstance(value, list) and len(value) == 2
-    return pair and all(type(side) is int and side > 0 for side in value)
+def _numbers(field: fields.Field) -> tuple[float, ...]:
+    return tuple(each.number() for each in _several(field))
 
 
-def _are_numbers(value: Any) -> bool:
-    listed = isinstance(value, list) and len(value) > 0
-    return listed and all(type(each) in (int, float) and abs(each) < _LARGEST for each in value)
+def _positive(field: fields.Field) -> tuple[float, ...]:
+    return tuple(each.number(SMALLEST_STD) for each in _several(field))
 
 
-def _is_range(value: Any) -> bool:
-    return _are_numbers(value) and len(value) == 2 and value[0] != value[1]
+def _names(field: fields.Field) -> tuple[str, ...]:
+    return tuple(each.label() for each in _several(field))
 
 
-def _are_positive(value: Any) -> bool:
-    return _are_numbers(value) and min(value) > 0
+def _object(field: fields.Field) -> dict[str, Any]:
+    return {key: each.value for key, each in field.entries().items()}
 
 
-def _are_names(value: Any) -> bool:
-    return isinstance(value, list) and len(value) > 0 and all(map(_is_name, value))
-
-
-# What each key must be, and how that is said.
-_KEYS = {
-    "outputs": (_is_outputs, f'"{LOGITS}" or "{PROBABILITIES}"'),
-    "input_size": (_is_size, "[height, width], two integers above 0"),
-    "value_range": (_is_range, "[low, high], two different numbers"),
-    "mean": (_are_numbers, "a list of numbers, one per channel"),
-    "std": (_are_positive, "a list of numbers above 0, one per channel"),
-    "class_names": (_are_names, "a list of names"),
-    "signature": (_is_name, "a name"),
-    "output": (_is_name, "a name"),
-    "held_out": (_is_object, "an object"),
+# How each key is read.
+_KEYS: dict[str, Callable[[fields.Field], Any]] = {
+    "outputs": _outputs,
+    "input_size": _size,
+    "value_range": _range,
+    "mean": _numbers,  # one per channel
+    "std": _positive,  # likewise
+    "class_names": _names,
+    "signature": fields.Field.label,
+    "output": fields.Field.label,
+    "held_out": _object,
 }

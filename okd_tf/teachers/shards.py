@@ -19,10 +19,13 @@ from typing import Any
 
 import numpy as np
 
-from okd_tf import errors, files
+from okd_tf import errors, fields, files
 
 FORMAT = 3
 SHARD_ROWS = 4096  # a minute's work of large teachers at most, and few enough files
+
+PARTS = ("train", "val")
+MOST = 2**40  # of anything counted: products of two are still int64
 
 SEEN = "seen.u8"
 _PLAN, _SUMS = "bank.json", "shards.sha256"
@@ -198,30 +201,24 @@ def read_plan(folder: pathlib.Path) -> Plan:
             f"{folder}: no view bank there, {_PLAN} is missing; if the folder holds shards, delete it to "
             "have them written again"
         )
-    stored = files.read_json(path)
-    if not isinstance(stored, dict) or stored.get("format") != FORMAT:
+    document = fields.read(path, mend="delete the folder to have it written again")
+    form = document.get("format")
+    if form is None or form.value != FORMAT:
         raise errors.UserError(
             f"{path}: not a view bank of format {FORMAT}; delete the folder to have it written again"
         )
-    del stored["format"]
-    parts = [stored.get("rows"), stored.get("views")]
-    counts = [stored.get("teachers"), stored.get("classes")]
-    counts += [count for part in parts if isinstance(part, dict) for count in part.values()]
-    well_formed = (
-        set(stored) == {field.name for field in dataclasses.fields(Plan)}
-        and isinstance(stored["key"], dict)
-        and all(isinstance(part, dict) and part.keys() == stored["rows"].keys() for part in parts)
-        and all(map(_is_count, counts))
+    stored = document.only({"format", *(field.name for field in dataclasses.fields(Plan))})
+    return Plan(
+        key={name: part.value for name, part in stored["key"].entries().items()},
+        rows=_counts(stored["rows"]),
+        views=_counts(stored["views"]),
+        teachers=stored["teachers"].whole(1, MOST),
+        classes=stored["classes"].whole(1, MOST),
     )
-    if not well_formed:
-        raise errors.UserError(
-            f"{path}: not the description of a view bank; delete the folder to have it written again"
-        )
-    return Plan(**stored)
 
 
-def _is_count(value: Any) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+def _counts(field: fields.Field) -> dict[str, int]:
+    return {part: count.whole(1, MOST) for part, count in field.only(PARTS).items()}
 
 
 def _refuse_what_differs(folder: pathlib.Path, there: Plan, plan: Plan) -> None:
@@ -238,7 +235,12 @@ def _read_sums(folder: pathlib.Path) -> dict[str, str]:
     path = folder / _SUMS
     if not path.exists():
         return {}
-    lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    try:
+        lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError as error:
+        raise errors.UserError(
+            f"{path}: cannot be read: {error.strerror}; delete the folder to have it written again"
+        ) from None
     found = (_LINE.fullmatch(line) for line in lines)
     return {line[2]: line[1] for line in found if line}
 

@@ -12,7 +12,7 @@ import shutil
 import numpy as np
 import tensorflow as tf
 
-from okd_tf import errors, files
+from okd_tf import errors, files, memory
 from okd_tf.data import splits
 from okd_tf.teachers import fitting, formats, manifest
 
@@ -85,6 +85,8 @@ class Teacher:
         try:
             outputs = self._raw(tf.cast(images, tf.float32)).numpy()
         except Exception as error:  # each operation has its own way to say that it cannot take something
+            if memory.line(error):
+                raise
             raise errors.UserError(
                 f"{self.path}: fails on images of shape {(*self._size, self.image_shape[2])} "
                 f"({_why(error)}); {fitting.another_size(self.path)}"
@@ -126,9 +128,7 @@ def content_hash(path):
 
 def _stamps(path):
     """What tells a file, or the files of a folder, from what was there before."""
-    path = pathlib.Path(path)
-    inside = sorted(path.rglob("*")) if path.is_dir() else [path]
-    found = ((file, file.stat()) for file in inside)
+    found = ((file, file.stat()) for file in formats.contents(path))
     return tuple((file, stat.st_ino, stat.st_size, stat.st_mtime_ns) for file, stat in found)
 
 
@@ -139,7 +139,7 @@ def _hash_as_of(path, stamps):
 
 
 def copy(path, target):
-    """Copies a teacher with its manifest.
+    """Copies a teacher with its manifest; of links what they lead to, so that the copy needs nothing else.
 
     Args:
         path: its file or folder.
@@ -154,6 +154,7 @@ def copy(path, target):
             shutil.copyfile(own, temporary)
     else:
         files.remove(manifest.path(target))
+    formats.contents(path)
     with files.replacing(target) as temporary:
         (shutil.copytree if folder else shutil.copyfile)(path, temporary)
 

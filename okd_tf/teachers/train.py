@@ -60,19 +60,22 @@ def train(
 
     def is_done(index):
         recorded = not held_out[index] or folds.is_recorded(path(folder, index), held_out[index])
-        return recorded and path(folder, index).exists()
+        # A kill may have come after its file and before its checkpoints were removed.
+        return recorded and path(folder, index).exists() and recipe.is_finished(work_folder(folder, index))
 
-    def work(index):
+    def prepare(index):
         if held_out[index]:
             folds.write(path(folder, index), held_out[index])
-        if not path(folder, index).exists():
+        return not path(folder, index).exists()
+
+    def work(index):
+        if how.crew.agree(lambda: prepare(index)):
             train_one(index)
+        how.crew.lead(lambda: recipe.finish(work_folder(folder, index)))
 
     def train_one(index):
         shown = data.train if seen[index].all() else data.train.take(seen[index])
         own_seed = seeds.derive(seed, "teacher", index)
-        # A teacher's checkpoints have a folder of their own: only finished networks lie beside each other.
-        own = work_folder(folder, index)
         recipe.train(
             make,
             objective.Objective("ce"),
@@ -81,11 +84,11 @@ def train(
             epochs=epochs,
             seed=own_seed,
             recipe=how,
-            folder=own,
+            # A folder of its own: only finished networks lie beside each other.
+            folder=work_folder(folder, index),
             logs=pathlib.Path(logs) / f"teacher_{index:02}",
             title=f"teacher {index + 1} of {count} ({backbone})",
             save_to=path(folder, index),
         )
-        recipe.finish(own)
 
     spread(range(count), is_done, work)

@@ -16,8 +16,8 @@ import re
 
 import tensorflow as tf
 
-from okd_tf import errors, files
-from okd_tf.training import progress
+from okd_tf import errors, fields, files, memory
+from okd_tf.training import crew, progress
 
 FORMAT = 1
 KEPT = 2
@@ -29,16 +29,32 @@ _NAME = re.compile(r"step_(\d{10})")
 class Checkpointer:
     """Keeps the last two checkpoints of a training in a folder."""
 
-    def __init__(self, folder, variables):
-        """Takes the folder and every variable of the training: model, metrics, optimizers."""
+    def __init__(self, folder, variables, workers=None):
+        """Takes what is to be kept, and where.
+
+        Args:
+            folder: of the checkpoints.
+            variables: every variable of the training: model, metrics, optimizers.
+            workers: the crew that trains; its lead reads and writes. None is this process alone.
+        """
         self._folder = pathlib.Path(folder)
+        self._workers = workers or crew.Alone()
         self._step = tf.Variable(0, dtype=tf.int64, trainable=False)
         unique = {id(variable): variable for variable in variables}
-        state = [variable.value for variable in unique.values()]
-        self._checkpoint = tf.train.Checkpoint(step=self._step, state=state)
+        self._state = [variable.value for variable in unique.values()]
+        self._kept = self._workers.copies(self._state)
+        self._checkpoint = tf.train.Checkpoint(step=self._step, state=self._kept)
 
     def restore(self):
         """Restores the newest checkpoint that can be read; returns its step, or 0 when there is none."""
+        step = self._workers.agree(self._read)
+        if step and self._kept is not self._state:
+            self._workers.share(self._kept)
+            for variable, kept in zip(self._state, self._kept, strict=True):
+                variable.assign(kept.numpy())
+        return step
+
+    def _read(self):
         files.remove_unfinished(self._folder)
         for step in reversed(steps(self._folder)):
             path = path_of(self._folder, step)
@@ -48,6 +64,8 @@ class Checkpointer:
             except errors.UserError as error:
                 reason = str(error)
             except Exception as error:  # TensorFlow raises many types for what does not fit
+                if memory.line(error):
+                    raise
                 reason = f"{path}: {(str(error).splitlines() or [type(error).__name__])[0]}"
             else:
                 return step
@@ -60,6 +78,13 @@ class Checkpointer:
         Raises:
             UserError: the file system refuses; the checkpoints before are as they were.
         """
+        if self._kept is not self._state:
+            # What replicas hold parts of, such as metrics, all workers must read.
+            for variable, kept in zip(self._state, self._kept, strict=True):
+                kept.assign(variable.numpy())
+        self._workers.lead(lambda: self._save(step))
+
+    def _save(self, step):
         path = path_of(self._folder, step)
         if not _is_sound(path):
             self._step.assign(step)
@@ -99,18 +124,18 @@ def steps(folder):
 def verify(path):
     """Raises UserError, naming the file, unless a checkpoint is whole and as it was written."""
     path = pathlib.Path(path)
-    manifest = files.read_json(path / MANIFEST, "Delete its folder")
-    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
-        raise errors.UserError(f"{path / MANIFEST}: not a checkpoint of format {FORMAT}")
-    if str(manifest.get("step")) != path.name.removeprefix("step_").lstrip("0"):
-        raise errors.UserError(f"{path / MANIFEST}: 'step' is not that of its folder")
-    sums = manifest.get("files")
-    if not isinstance(sums, dict) or set(sums) != {file.name for file in path.iterdir()} - {MANIFEST}:
-        raise errors.UserError(f"{path / MANIFEST}: 'files' are not those that lie beside it")
+    manifest = fields.read(path / MANIFEST, mend="delete its folder")
+    if manifest["format"].whole() != FORMAT:
+        raise manifest["format"].refusal(f"not a checkpoint of format {FORMAT}")
+    if str(manifest["step"].whole(1)) != path.name.removeprefix("step_").lstrip("0"):
+        raise manifest["step"].refusal("not that of its folder")
+    sums = manifest["files"].entries()
+    if set(sums) != {file.name for file in path.iterdir()} - {MANIFEST}:
+        raise manifest["files"].refusal("not those that lie beside it")
     for name, digest in sums.items():
-        if files.sha256(path / name) != digest:
+        if files.sha256(path / name) != digest.text():
             raise errors.UserError(f"{path / name}: damaged, its checksum is not the one in {MANIFEST}")
-    return manifest
+    return manifest.value
 
 
 def _is_sound(path):

@@ -13,20 +13,22 @@ class Classifier(keras.Model):
     and give `fit` a dataset of such batches and `shuffle=False`, since their order is already made.
     """
 
-    def __init__(self, network, objective, weight_optimizer, weight_decay=0.0, **kwargs):
+    def __init__(self, network, objective, weight_optimizer, weight_decay=0.0, clip_norm=0.0, **kwargs):
         """Takes a built network pixels -> logits and what to train it with.
 
         Args:
             network: a built model.
             objective: an `Objective`.
-            weight_optimizer: a Keras optimizer, not yet built.
+            weight_optimizer: a Keras optimizer, not yet built; in float16 one of `optimizers.scaling`.
             weight_decay: L2 factor; weight_decay * w is added to each gradient.
+            clip_norm: largest norm of the gradients before that; 0 is any.
         """
         super().__init__(**kwargs)
         self.network = network
         self.objective = objective
         self.weight_optimizer = weight_optimizer
         self.weight_decay = weight_decay
+        self.clip_norm = clip_norm
         self.weight_optimizer.build(network.trainable_variables)
         self.loss_metric = keras.metrics.Mean("loss")
         self.accuracy_metric = keras.metrics.SparseCategoricalAccuracy("accuracy")
@@ -45,9 +47,15 @@ class Classifier(keras.Model):
         with tf.GradientTape() as tape:
             logits = self.network(batch["image"], training=True)
             loss = self.objective(batch, logits, teacher_logits)
-        gradients = tape.gradient(loss, weights)
-        self.weight_optimizer.apply(optimizers.with_l2(gradients, weights, self.weight_decay), weights)
-        self.loss_metric.update_state(loss * tf.distribute.get_strategy().num_replicas_in_sync)
+            scaled = self.weight_optimizer.scale_loss(loss)
+        optimizers.apply(
+            self.weight_optimizer,
+            optimizers.unscaled(self.weight_optimizer, tape.gradient(scaled, weights)),
+            weights,
+            clip_norm=self.clip_norm,
+            beside=lambda gradients: optimizers.with_l2(gradients, weights, self.weight_decay),
+        )
+        self.objective.record(self.loss_metric, batch, loss)
         self.accuracy_metric.update_state(batch["label"], logits)
         return self.get_metrics_result()
 
@@ -55,6 +63,13 @@ class Classifier(keras.Model):
         """State that a checkpoint needs beside the model's own."""
         return list(self.weight_optimizer.variables)
 
+    def all_optimizers(self):
+        """All that its train_step steps with, by what they move."""
+        return {"weights": self.weight_optimizer}
+
     def scalars(self):
         """What to record beside the metrics."""
-        return {"learning_rate": float(self.weight_optimizer.learning_rate)}
+        return {
+            "learning_rate": float(self.weight_optimizer.learning_rate),
+            **optimizers.scalars(self.weight_optimizer, "weights"),
+        }

@@ -1,31 +1,53 @@
-"""Over which devices a training is spread."""
+"""Over which devices, of which hosts, a training is spread."""
 
 import functools
+import signal
 
 import tensorflow as tf
 
 from okd_tf import errors
+from okd_tf.training import cluster, crew, progress
 
-DISTRIBUTIONS = ("none", "mirrored")
+DISTRIBUTIONS = ("none", "mirrored", "multi_worker")
+_MEETING_SECONDS = 120.0  # how long TensorFlow may take to connect workers that are all there
 
 
-def make(name, batch_size):
-    """The tf.distribute.Strategy of that name: one device, or all local ones with the batch split over them.
+def make(name, batch_size, told=None, wait_seconds=600.0):
+    """The tf.distribute.Strategy of that name.
+
+    One device; or all local ones, or those of all the workers that TF_CONFIG names, with the batch split over
+    them. The last must be made before TensorFlow does anything else, and is made once: what was made counts.
+
+    Args:
+        name: one of DISTRIBUTIONS.
+        batch_size: examples in a step, over all devices together.
+        told: what all workers must be told alike: text by flag.
+        wait_seconds: how long to wait for all of them.
 
     Raises:
-        UserError: unknown name, or a batch that does not split evenly.
+        UserError: unknown name, a batch that does not split evenly, or workers that do not come together.
     """
     if name not in DISTRIBUTIONS:
         raise errors.unknown("--distribution", name, DISTRIBUTIONS)
     if name == "none":
         return tf.distribute.get_strategy()
+    if name == "multi_worker":
+        workers = cluster.read()
+        _check_split(batch_size, workers.size, "workers")
+        strategy = _multi_worker(workers, tuple(sorted((told or {}).items())), wait_seconds)
+        _check_split(batch_size, strategy.num_replicas_in_sync, "devices")
+        return strategy
     gpus = tf.config.list_logical_devices("GPU")
     devices = gpus or tf.config.list_logical_devices("CPU")
-    if batch_size % len(devices):
-        raise errors.UserError(
-            f"--batch_size: {batch_size} does not split over {len(devices)} devices; use a multiple"
-        )
+    _check_split(batch_size, len(devices), "devices")
     return _mirrored(tuple(device.name for device in devices))
+
+
+def _check_split(batch_size, parts, what):
+    if batch_size % parts:
+        raise errors.UserError(
+            f"--batch_size: {batch_size} does not split over {parts} {what}; use a multiple"
+        )
 
 
 @functools.cache
@@ -33,3 +55,22 @@ def _mirrored(devices):
     # One a process: a second one would number its collective operations from the start again, and the runtime
     # takes them for those of the first.
     return tf.distribute.MirroredStrategy(devices)
+
+
+@functools.cache
+def _multi_worker(workers, told, wait_seconds):
+    progress.say(f"{workers.name(workers.number)} of {workers.size}: waiting for the others")
+    cluster.roll_call(workers, dict(told), wait_seconds)
+    if workers.number:
+        progress.say(f"all are here; what is done, {workers.name(0)} says")
+        progress.mute()
+    try:
+        strategy = crew.patiently(tf.distribute.MultiWorkerMirroredStrategy, _MEETING_SECONDS)
+    except (TimeoutError, tf.errors.OpError):
+        gone = ", ".join(map(workers.name, workers.unreachable())) or "another worker"
+        raise errors.LostWorkerError(
+            f"{gone} has gone before the first step; start the same command on all workers again"
+        ) from None
+    # Connecting them, TensorFlow has taken SIGTERM for itself, and would keep it from this program.
+    signal.signal(signal.SIGTERM, signal.getsignal(signal.SIGTERM))
+    return strategy

@@ -2,23 +2,76 @@
 
 import csv
 import io
+import math
 import pathlib
 
-from okd_tf import files
+from okd_tf import errors, files
+
+COLUMNS = ("epoch", "step", "seconds")  # of every training; its own follow
+_MEND = "delete it and what lies beside it in checkpoints/, and this training starts again"
 
 
-def read(path, epochs):
-    """The first `epochs` rows as dicts of numbers; an epoch that ran again after a kill is dropped."""
+def finished(path, epochs):
+    """The rows of so many epochs, all of which have finished; errors as of `read`, or if some lack."""
+    rows = read(path, epochs)
+    if len(rows) < epochs:
+        raise errors.UserError(f"{path}: holds {len(rows)} of {epochs} finished epochs; {_MEND}")
+    return rows
+
+
+def read(path, epochs=None):
+    """The first `epochs` rows as dicts of numbers, or all; an epoch that ran again after a kill is dropped.
+
+    Raises:
+        UserError: cut short, or not such a table; names the file, and the row and column that are wrong.
+    """
     path = pathlib.Path(path)
     if not path.exists():
         return []
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = [{key: float(value) for key, value in row.items()} for row in csv.DictReader(file)]
-    return [row for row in rows if row["epoch"] <= epochs]
+    try:
+        table = list(csv.reader(io.StringIO(path.read_bytes().decode("utf-8"), newline=""), strict=True))
+    except OSError as error:
+        raise errors.UserError(f"{path}: cannot be read: {error.strerror}; {_MEND}") from None
+    except (ValueError, csv.Error) as error:
+        raise errors.UserError(f"{path}: not a table of numbers ({error}); {_MEND}") from None
+    names, *lines = table or [[]]
+    missing = [name for name in COLUMNS if name not in names]
+    if missing or len(set(names)) < len(names):
+        what = f"no column {', '.join(missing)}" if missing else "a column is there twice"
+        raise errors.UserError(f"{path}: {what}; {_MEND}")
+    return [_row(path, names, line, number) for number, line in enumerate(lines[:epochs], 1)]
+
+
+def _row(path, names, line, number):
+    """One row as numbers; `number` is the epoch it must be of."""
+    if len(line) != len(names):
+        raise errors.UserError(
+            f"{path}: row {number}: expected {len(names)} numbers, got {len(line)}; {_MEND}"
+        )
+    row = {}
+    for name, text in zip(names, line, strict=True):
+        try:
+            row[name] = float(text)
+        except ValueError:
+            row[name] = math.nan
+        if not math.isfinite(row[name]) or (name == "epoch" and row[name] != number):
+            expected = f"{number}" if name == "epoch" else "a finite number"
+            raise errors.UserError(
+                f"{path}: row {number}: {name[:60]}: expected {expected}, got {text[:60]!r}; {_MEND}"
+            )
+    return row
 
 
 def write(path, rows):
-    """Writes all rows; each has the same columns."""
+    """Writes all rows; each has the same columns.
+
+    Raises:
+        UserError: rows that were read back have other columns than new ones, or the file system refuses.
+    """
+    other = {name for row in rows for name in set(rows[0]) ^ set(row)}
+    if other:
+        named = ", ".join(sorted(other))[:120]
+        raise errors.UserError(f"{path}: its rows have not all the same columns ({named}); {_MEND}")
     text = io.StringIO()
     writer = csv.DictWriter(text, fieldnames=list(rows[0]), lineterminator="\n")
     writer.writeheader()

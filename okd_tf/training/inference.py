@@ -26,7 +26,9 @@ class Predictor:
     def _forward(self):
         shape = self._image_shape or self._network.inputs[0].shape[1:]
 
-        @tf.function(input_signature=[tf.TensorSpec([None, *shape], tf.float32)], jit_compile=False)
+        pixels = tf.TensorSpec([None, *shape], tf.float32)
+
+        @tf.function(input_signature=[pixels], jit_compile=False, autograph=False)
         def forward(pixels):
             return tf.cast(self._network(pixels, training=False), tf.float32)
 

@@ -2,7 +2,7 @@
 
 State is the global step and a flat list of variables; batches are a pure function of the step. So a run that
 was killed goes on from its last checkpoint to where it would have come. One that is asked to stop finishes
-its step and writes a checkpoint first.
+its step and writes a checkpoint first. Many workers do all of this at the same steps, and their lead writes.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ import keras
 import tensorflow as tf
 
 from okd_tf import stopping
-from okd_tf.training import checkpoint, history, progress, watch
+from okd_tf.training import checkpoint, crew, history, optimizers, progress, watch
 
 
 def fit(
@@ -33,9 +33,10 @@ def fit(
     """Trains a model for a number of epochs, or for what is left of them.
 
     Args:
-        model: has `train_step(batch)`, which gives its mean losses so far by name, `optimizer_variables()`
-            and `scalars()`, as `Classifier` does.
-        batches: has `steps_per_epoch`, `batch_size`, `failure` and `dataset(start, stop)`, as `Batches` does.
+        model: has `train_step(batch)`, which gives its mean losses so far by name, `all_optimizers()`,
+            `optimizer_variables()` and `scalars()`, as `Classifier` does.
+        batches: has `steps_per_epoch`, `batch_size`, `failure`, `dataset(start, stop)` and, for many workers,
+            `portions`, as `Batches` does.
         epochs: length of the whole training.
         folder: where `history.csv` and `checkpoints/` are kept.
         title: what to call this training on screen.
@@ -47,26 +48,26 @@ def fit(
         checkpoint_steps: the same in steps; 0 is as many as there are in that time.
 
     Returns:
-        The history: a list of one dict per epoch.
+        The history: a list of one dict per epoch. Of many workers, the lead knows it.
 
     Raises:
-        UserError: a loss or weight is not finite, or a batch cannot be made any more; the last checkpoint
-            holds the state before.
+        UserError: a loss or weight is not finite, no step in float16 is made any more, or a batch cannot be
+            made; the last checkpoint holds the state before.
         Stopped: the program is asked to stop; the last checkpoint holds the state that was reached.
     """
     folder = pathlib.Path(folder)
     strategy = strategy or tf.distribute.get_strategy()
     steps = epochs * batches.steps_per_epoch
-    checkpointer = checkpoint.Checkpointer(
-        folder / "checkpoints", [*model.variables, *_metric_variables(model), *model.optimizer_variables()]
-    )
+    workers = crew.of(strategy)
+    checkpointer = checkpoint.Checkpointer(folder / "checkpoints", state(model), workers)
     step = checkpointer.restore()
-    rows = history.read(folder / "history.csv", step // batches.steps_per_epoch)
+    epochs_done = step // batches.steps_per_epoch
+    rows = history.finished(folder / "history.csv", epochs_done) if workers.leads else []
     if step >= steps:
         return rows
     watcher = watch.Watch(model)
     execute = _executor(model, strategy, watcher)
-    iterator = iter(distribute(batches.dataset(step, steps), strategy))
+    iterator = iter(distribute(batches, step, steps, strategy))
     callback_list = keras.callbacks.CallbackList(list(callbacks), model=model)
     shown = progress.Progress(title, steps, batches.steps_per_epoch, batches.batch_size)
     shown.start(step)
@@ -92,20 +93,25 @@ def fit(
                 now = time.monotonic()
                 rows.append({"epoch": epoch + 1, "step": step, "seconds": now - epoch_started, **logs})
                 epoch_started = now
-                history.write(folder / "history.csv", rows)
+                if workers.leads:
+                    history.write(folder / "history.csv", rows)
                 callback_list.on_epoch_end(epoch, logs)
                 shown.epoch(step, logs)
             due = time.monotonic() - saved_at > checkpoint_seconds or step - saved_step == checkpoint_steps
-            if due or step == steps or stopping.asked():
+            signum, who, due = workers.heard(stopping.asked(), due)
+            if due or step == steps or signum:
                 watcher.refuse_what_is_not_finite(_logs(model), step)
+                optimizers.refuse_what_is_stuck(model.all_optimizers(), step)
                 checkpointer.save(step)
                 saved_at, saved_step = time.monotonic(), step
-            if stopping.asked():
-                where = f"{title}, step {step} of {steps}, is saved"
-                raise stopping.Stopped(stopping.asked(), where)
+            if signum:
+                where = f"{title}, step {step} of {steps}, is saved" + (
+                    f"; it was {who} that got it" if who else ""
+                )
+                raise stopping.Stopped(signum, where)
     callback_list.on_train_end()
     # As they were written: a run that was resumed has read the rows before back.
-    return history.read(folder / "history.csv", epochs)
+    return history.read(folder / "history.csv", epochs) if workers.leads else rows
 
 
 @contextlib.contextmanager
@@ -120,24 +126,40 @@ def _telling(batches):
 
 
 def _executor(model, strategy, watcher):
+    # The loop below alone needs AutoGraph; to convert all that a step calls takes longer than to trace it.
+    train_step, note = map(tf.autograph.experimental.do_not_convert, (model.train_step, watcher.note))
+
     @tf.function(jit_compile=False)
     def execute(iterator, step, count):
         for index in tf.range(count):
-            logs = strategy.run(model.train_step, args=(next(iterator),))
-            watcher.note(step + index + 1, strategy.experimental_local_results(logs))
+            logs = strategy.run(train_step, args=(next(iterator),))
+            note(step + index + 1, strategy.experimental_local_results(logs))
 
     return execute
 
 
-def distribute(dataset, strategy):
-    """A dataset of global batches as the replicas of a strategy take it."""
-    if strategy.num_replicas_in_sync == 1:
-        return dataset
-    return strategy.experimental_distribute_dataset(dataset)
+def distribute(batches, start, stop, strategy):
+    """The batches of the steps start..stop-1 as the replicas of a strategy take them, at least these."""
+    replicas = strategy.num_replicas_in_sync
+    if replicas == 1:
+        return batches.dataset(start, stop)
+    if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
+        return strategy.experimental_distribute_dataset(batches.dataset(start, stop))
+
+    def own(context):
+        """What this worker takes of each batch, a part for each of its devices."""
+        count = replicas // context.num_input_pipelines
+        first = context.input_pipeline_id * count
+        # Without an end, at which TensorFlow has all workers ask each other in every step if it has come.
+        return batches.portions(start, stop, range(first, first + count), replicas).repeat()
+
+    return strategy.distribute_datasets_from_function(own)
 
 
-def _metric_variables(model):
-    return [variable for metric in model.metrics for variable in metric.variables]
+def state(model):
+    """Every variable of a training: of the model, its metrics and its optimizers."""
+    metrics = [variable for metric in model.metrics for variable in metric.variables]
+    return [*model.variables, *metrics, *model.optimizer_variables()]
 
 
 def _logs(model):

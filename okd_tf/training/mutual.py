@@ -13,20 +13,23 @@ from okd_tf.training import optimizers
 class Pair(keras.Model):
     """Trains two networks on the same batches, in `okd_tf.training.loop`."""
 
-    def __init__(self, networks, objective, weight_optimizer, weight_decay=0.0, **kwargs):
+    def __init__(self, networks, objective, weight_optimizer, weight_decay=0.0, clip_norm=0.0, **kwargs):
         """Takes two built networks pixels -> logits and what to train them with.
 
         Args:
             networks: two built models.
             objective: an `Objective` of a loss in `losses.NEEDS_PEERS`.
-            weight_optimizer: a Keras optimizer for the weights of both, not yet built.
+            weight_optimizer: a Keras optimizer for the weights of both, not yet built; in float16 one of
+                `optimizers.scaling`.
             weight_decay: L2 factor; weight_decay * w is added to each gradient.
+            clip_norm: largest norm of the gradients before that, of each network by itself; 0 is any.
         """
         super().__init__(**kwargs)
         self.network, self.peer = networks
         self.objective = objective
         self.weight_optimizer = weight_optimizer
         self.weight_decay = weight_decay
+        self.clip_norm = clip_norm
         self.weight_optimizer.build(self._weights())
         self.loss_metrics = [keras.metrics.Mean(name) for name in ("loss", "peer_loss")]
         self.accuracy_metrics = [
@@ -52,18 +55,39 @@ class Pair(keras.Model):
                 self.objective(batch, logits[own], logits[other][:, tf.newaxis])
                 for own, other in ((0, 1), (1, 0))
             ]
-        gradients = tape.gradient(losses, weights)
-        self.weight_optimizer.apply(optimizers.with_l2(gradients, weights, self.weight_decay), weights)
-        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+            scaled = [self.weight_optimizer.scale_loss(loss) for loss in losses]
+        optimizers.apply(
+            self.weight_optimizer,
+            optimizers.unscaled(self.weight_optimizer, tape.gradient(scaled, weights)),
+            weights,
+            beside=self._clipped_with_l2,
+        )
         for index in (0, 1):
-            self.loss_metrics[index].update_state(losses[index] * replicas)
+            self.objective.record(self.loss_metrics[index], batch, losses[index])
             self.accuracy_metrics[index].update_state(labels, logits[index])
         return self.get_metrics_result()
+
+    def _clipped_with_l2(self, gradients):
+        if self.clip_norm:
+            count = len(self.network.trainable_variables)
+            # As two trainings would: what one of them does must not hold the other back.
+            gradients = [
+                *optimizers.clipped(gradients[:count], self.clip_norm),
+                *optimizers.clipped(gradients[count:], self.clip_norm),
+            ]
+        return optimizers.with_l2(gradients, self._weights(), self.weight_decay)
 
     def optimizer_variables(self):
         """State that a checkpoint needs beside the model's own."""
         return list(self.weight_optimizer.variables)
 
+    def all_optimizers(self):
+        """All that its train_step steps with, by what they move."""
+        return {"weights": self.weight_optimizer}
+
     def scalars(self):
         """What to record beside the metrics."""
-        return {"learning_rate": float(self.weight_optimizer.learning_rate)}
+        return {
+            "learning_rate": float(self.weight_optimizer.learning_rate),
+            **optimizers.scalars(self.weight_optimizer, "weights"),
+        }

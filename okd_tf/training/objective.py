@@ -47,12 +47,21 @@ class Objective:
             raise ValueError(f"loss '{self.name}' needs teachers; the batch has no 'teacher_logits'")
         return tf.stop_gradient(self.live_teachers(batch["image"]))
 
+    @staticmethod
+    def record(mean, batch, share):
+        """Tells a `keras.metrics.Mean` of losses what this replica's share of a batch's loss was.
+
+        It counts by examples, so that steps have the same weight on any number of devices.
+        """
+        replicas = tf.distribute.get_strategy().num_replicas_in_sync
+        mean.update_state(share * replicas, sample_weight=tf.shape(batch["label"])[0])
+
     def __call__(self, batch, student_logits, teacher_logits):
         """The mean loss of this replica's examples, scaled so that the sum over replicas is the mean.
 
         Args:
             batch: has "label" int [batch], and "heard" bool [batch, teachers] if not all teachers count.
-            student_logits: [batch, classes].
+            student_logits: [batch, classes]; losses are computed in float32, whatever the network was.
             teacher_logits: [batch, teachers, classes], what `teacher_logits` gave.
 
         Returns:
@@ -60,8 +69,8 @@ class Objective:
         """
         per_example = losses.KD_LOSSES[self.name](
             batch["label"],
-            student_logits,
-            teacher_logits,
+            tf.cast(student_logits, tf.float32),
+            None if teacher_logits is None else tf.cast(teacher_logits, tf.float32),
             self.temperature,
             self.ce_weight,
             heard=batch.get("heard"),

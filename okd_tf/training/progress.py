@@ -4,9 +4,21 @@ import sys
 import time
 
 
-def say(message):
+class _State:
+    """One a process, as its screen is."""
+
+    muted = False
+
+
+def mute():
+    """From now on nothing is printed: of several workers one says how it goes."""
+    _State.muted = True
+
+
+def say(message, end="\n"):
     """Prints one line at once."""
-    print(message, flush=True)
+    if not _State.muted:
+        print(message, end=end, flush=True)
 
 
 def duration(seconds):
@@ -46,7 +58,7 @@ class Progress:
             return
         self._printed = now
         line = f"{self._title}: {self._place(step)}, {self._speed(step)}"
-        print(line, end="\r" if sys.stdout.isatty() else "\n", flush=True)
+        say(line, end="\r" if sys.stdout.isatty() else "\n")
 
     def epoch(self, step, logs):
         """Prints the line of a finished epoch; logs whose name has a "/" are for TensorBoard alone."""

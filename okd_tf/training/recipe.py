@@ -6,9 +6,10 @@ import pathlib
 import keras
 
 from okd_tf import files, seeds
+from okd_tf.backbones import keras_file
 from okd_tf.data import batches
-from okd_tf.ops import batch_norm
-from okd_tf.training import classifier, inference, loop, mutual, optimizers, progress, scalars
+from okd_tf.ops import batch_norm, precision
+from okd_tf.training import classifier, crew, inference, loop, mutual, optimizers, progress, scalars
 
 _PEER, _VALIDATION = "peer_", ("val_accuracy", "val_loss")
 
@@ -21,6 +22,9 @@ class Recipe:
         learning_rate: the highest rate of SGD with momentum.
         schedule: a name in `optimizers.SCHEDULES`.
         weight_decay: L2 factor on all weights.
+        clip_norm: largest norm of the gradients before L2; 0 is any.
+        compute: of `ops.precision.PRECISIONS`, what training steps compute in. What is validated, and saved,
+            is the network in float32.
         steps_per_execution: how many steps one traced call runs.
         checkpoint_seconds: how much work a kill may cost.
         checkpoint_steps: the same in steps; 0 is as many as there are in that time.
@@ -34,6 +38,13 @@ class Recipe:
     checkpoint_seconds: float
     checkpoint_steps: int
     strategy: object
+    clip_norm: float = 0.0
+    compute: str = precision.FLOAT32
+
+    @property
+    def crew(self):
+        """The workers that train together."""
+        return crew.of(self.strategy)
 
     @property
     def synchronized(self):
@@ -43,7 +54,10 @@ class Recipe:
 
 @dataclasses.dataclass(frozen=True)
 class Trained:
-    """A finished training: the network with stock layers, and its history, one dict per epoch."""
+    """A finished training: the network with stock layers, and its history, one dict per epoch.
+
+    Of many workers, the lead knows the history.
+    """
 
     network: keras.Model
     history: list
@@ -79,12 +93,17 @@ def train(make, objective, data: batches.Batches, val, *, epochs, seed, recipe, 
     Returns:
         A `Trained`.
     """
+    model = make_classifier(make, objective, data, epochs=epochs, seed=seed, recipe=recipe)
+    history = _fit(model, {"": model.network}, data, val, epochs, recipe, folder, logs, title)
+    return _saved(model.network, history, recipe, save_to, title)
+
+
+def make_classifier(make, objective, data, *, epochs, seed, recipe):
+    """What `train` trains, freshly initialised; arguments as there."""
     with recipe.strategy.scope():
         network = _fresh(make, seed, recipe)
         optimizer = _optimizer(recipe, epochs, data)
-        model = classifier.Classifier(network, objective, optimizer, recipe.weight_decay)
-    history = _fit(model, {"": network}, data, val, epochs, recipe, folder, logs, title)
-    return _saved(network, history, save_to, title)
+        return classifier.Classifier(network, objective, optimizer, recipe.weight_decay, recipe.clip_norm)
 
 
 def train_pair(
@@ -116,32 +135,37 @@ def train_pair(
     """
     with recipe.strategy.scope():
         pair = [_fresh(make, seed, recipe), _fresh(make, seeds.derive(seed, "peer"), recipe)]
-        model = mutual.Pair(pair, objective, _optimizer(recipe, epochs, data), recipe.weight_decay)
+        optimizer = _optimizer(recipe, epochs, data)
+        model = mutual.Pair(pair, objective, optimizer, recipe.weight_decay, recipe.clip_norm)
     networks = dict(zip(("", _PEER), pair, strict=True))
     history = _fit(model, networks, data, val, epochs, recipe, folder, logs, title)
     of_peer = [row | {name: row[f"{_PEER}{name}"] for name in _VALIDATION} for row in history]
-    return _saved(pair[0], history, save_to, title), _saved(pair[1], of_peer, peer_to, f"{title}, peer")
+    return (
+        _saved(pair[0], history, recipe, save_to, title),
+        _saved(pair[1], of_peer, recipe, peer_to, f"{title}, peer"),
+    )
 
 
 def _fresh(make, seed, recipe):
     """A new network, freshly initialised, as it trains."""
     keras.utils.set_random_seed(seeds.derive(seed, "initial weights"))
-    return batch_norm.fused_copy(make(), recipe.synchronized)
+    return batch_norm.fused_copy(make(), recipe.synchronized, recipe.compute)
 
 
 def _optimizer(recipe, epochs, data):
-    return optimizers.sgd(recipe.learning_rate, recipe.schedule, epochs * data.steps_per_epoch)
+    rate = optimizers.sgd(recipe.learning_rate, recipe.schedule, epochs * data.steps_per_epoch)
+    return optimizers.scaling(rate, recipe.compute)
 
 
 def _fit(model, networks, data, val, epochs, recipe, folder, logs, title):
     """The history of a training; its networks, by what their figures begin with, are validated each epoch."""
-    predictors = {prefix: inference.Predictor(network) for prefix, network in networks.items()}
+    validated = {prefix: _Validated(network, recipe.compute) for prefix, network in networks.items()}
 
     def validate():
         return {
             f"{prefix}val_{name}": value
-            for prefix, predictor in predictors.items()
-            for name, value in predictor.evaluate(val).items()
+            for prefix, network in validated.items()
+            for name, value in network.evaluate(val).items()
         }
 
     return loop.fit(
@@ -152,22 +176,50 @@ def _fit(model, networks, data, val, epochs, recipe, folder, logs, title):
         title=title,
         strategy=recipe.strategy,
         at_epoch_end=validate,
-        callbacks=[scalars.ScalarWriter(logs)],
+        callbacks=[scalars.ScalarWriter(logs)] if recipe.crew.leads else [],
         steps_per_execution=recipe.steps_per_execution,
         checkpoint_seconds=recipe.checkpoint_seconds,
         checkpoint_steps=recipe.checkpoint_steps,
     )
 
 
-def _saved(network, history, path, title):
+class _Validated:
+    """A network in training as it would be saved now: in float32."""
+
+    def __init__(self, network, compute):
+        """Takes a network and what it computes in; one in less than float32 is copied at each evaluation."""
+        self._network = network
+        self._twin = network if compute == precision.FLOAT32 else batch_norm.fused_copy(network)
+        self._predictor = inference.Predictor(self._twin)
+
+    def evaluate(self, val):
+        """Accuracy and loss on examples."""
+        if self._twin is not self._network:
+            self._twin.set_weights(self._network.get_weights())
+        return self._predictor.evaluate(val)
+
+
+def _saved(network, history, recipe, path, title):
     """Writes a trained network with stock layers."""
     trained = Trained(batch_norm.stock_copy(network), history)
-    with files.replacing(path) as temporary:
-        trained.network.save(temporary)
-    progress.say(f"{title}: done, {path}")
+
+    def save():
+        keras_file.save(path, trained.network)
+        progress.say(f"{title}: done, {path}")
+
+    recipe.crew.lead(save)
     return trained
 
 
 def finish(folder):
     """Removes the checkpoints of a training whose results are written."""
-    files.remove(pathlib.Path(folder) / "checkpoints")
+    files.remove(_checkpoints(folder))
+
+
+def is_finished(folder):
+    """Whether there are none."""
+    return not _checkpoints(folder).exists()
+
+
+def _checkpoints(folder):
+    return pathlib.Path(folder) / "checkpoints"

@@ -64,7 +64,7 @@ class Watch:
         is finite. Nor do weights: under a second moment of infinity, Adam never moves one again.
         """
 
-        @tf.function(jit_compile=False)
+        @tf.function(jit_compile=False, autograph=False)
         def finite():
             return tf.reduce_all(tf.stack([tf.reduce_all(tf.math.is_finite(value)) for value in self._state]))
 

@@ -1,6 +1,9 @@
-"""Reading .keras files: what cannot be used is one line that names the file."""
+"""Reading .keras files: what cannot be used is one line that names it. Writing: bytes of content alone."""
+
+import zipfile
 
 import keras
+import numpy as np
 import pytest
 
 from okd_tf import errors
@@ -65,3 +68,29 @@ def test_two_inputs_are_refused():
     model = keras.Model(inputs, keras.layers.Dense(3)(features))
     with pytest.raises(errors.UserError, match="one input and one output, got 2 and 1"):
         keras_file.check_fits("mine.keras", model, (8, 8, 1), 3)
+
+
+def _network():
+    policy = keras.DTypePolicy("float32")  # shared by two layers: Keras writes its address
+    inputs = keras.Input((8, 8, 1), name="pixels")
+    features = keras.layers.GlobalAveragePooling2D(name="pool", dtype=policy)(inputs)
+    logits = keras.layers.Dense(3, kernel_initializer="ones", name="logits", dtype=policy)(features)
+    return keras.Model(inputs, logits, name="mine")
+
+
+def test_the_same_network_gives_the_same_bytes_whenever_and_wherever_in_memory_it_is(tmp_path):
+    networks = [_network(), _network()]
+    paths = [tmp_path / name / "mine.keras" for name in ("first", "second")]
+    for network, path in zip(networks, paths, strict=True):
+        keras_file.save(path, network)
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+    with zipfile.ZipFile(paths[0]) as file:
+        assert {member.date_time[:3] for member in file.infolist()} == {(1980, 1, 1)}
+        assert b"1980-01-01" in file.read("metadata.json")
+
+
+def test_what_is_written_is_read_back_and_nothing_else_is_left(tmp_path):
+    keras_file.save(tmp_path / "mine.keras", _network())
+    again = keras_file.load(tmp_path / "mine.keras")
+    np.testing.assert_array_equal(again.get_layer("logits").kernel, np.ones((1, 3)))
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.keras"]

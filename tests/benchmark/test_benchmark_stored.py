@@ -24,6 +24,8 @@ def test_examples_come_back(noise, tmp_path):
     back = stored.read_splits(tmp_path)
     np.testing.assert_array_equal(back.train.images, noise.train.images)
     np.testing.assert_array_equal(back.val.labels, noise.val.labels)
+    for name in ("name", "class_names", "mean", "std", "augmentation"):
+        assert getattr(back, name) == getattr(noise, name)
 
 
 def test_there_is_a_bank_for_each_number_of_teachers(noise, tmp_path):
@@ -31,7 +33,7 @@ def test_there_is_a_bank_for_each_number_of_teachers(noise, tmp_path):
     for count in (1, 4):
         read = stored.open_bank(tmp_path, count, 2).reader("train")
         assert read(np.array([0, 19, 7]), np.array([0, 1, 1])).shape == (3, count, 3)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["bank_1", "bank_4", "splits.pickle"]
+    assert {path.name for path in tmp_path.iterdir()} == {"bank_1", "bank_4", "splits.json", "splits.npz"}
 
 
 def test_a_disk_too_small_is_named_with_its_flag(noise, tmp_path, monkeypatch):

@@ -11,9 +11,11 @@ import tensorflow as tf
 from okd_tf import search
 from okd_tf.arch import space
 from okd_tf.benchmark import cases, stored, workload
-from okd_tf.benchmark.setup import BFLOAT16, Setup
+from okd_tf.benchmark.setup import Setup
+from okd_tf.training import recipe
 
 SIZE, CLASSES, BATCH = 8, 3, 4
+SLOW = ("live", "search_darts_unrolled", "ce_mirrored", "search_darts_mirrored", "search_darts_checkpoint")
 
 
 @pytest.fixture(scope="module")
@@ -68,10 +70,7 @@ def test_every_strategy_is_a_case():
 
 @pytest.mark.parametrize(
     "name",
-    [
-        pytest.param(name, marks=[pytest.mark.slow] if name in ("live", "search_darts_unrolled") else [])
-        for name in cases.CASES
-    ],
+    [pytest.param(name, marks=[pytest.mark.slow] if name in SLOW else []) for name in cases.CASES],
 )
 def test_a_case_runs_step_after_step(name, setup):
     case = cases.make(name, setup)
@@ -129,17 +128,18 @@ def test_reading_goes_from_view_to_view(setup, monkeypatch):
 
 
 def test_bfloat16_computes_in_it_and_keeps_logits_and_weights(setup):
-    setup = dataclasses.replace(setup, precision=BFLOAT16)
+    setup = dataclasses.replace(setup, precision="bfloat16")
     assert cases.make("gemm", setup).step().dtype == tf.bfloat16
     made = []
-    twin = workload.training_twin
+    make = recipe.make_classifier
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(workload, "training_twin", lambda model: made.append(twin(model)) or made[0])
+        patch.setattr(
+            recipe, "make_classifier", lambda *args, **kwargs: made.append(make(*args, **kwargs)) or made[0]
+        )
         metrics = cases.make("bank", setup).step()
     assert np.isfinite(metrics["loss"])
-    (network,) = made
+    (network,) = (model.network for model in made)
     convolutions = [layer for layer in network.layers if isinstance(layer, keras.layers.Conv2D)]
     assert {layer.compute_dtype for layer in convolutions} == {"bfloat16"}
     assert {weight.dtype for weight in network.weights} == {"float32"}
     assert network.outputs[0].dtype == "float32"
-    assert keras.config.dtype_policy().name == "float32"

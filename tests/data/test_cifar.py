@@ -1,5 +1,6 @@
 """CIFAR from a prepared folder, and the refusal where there is none."""
 
+import dataclasses
 import socket
 
 import numpy as np
@@ -28,6 +29,13 @@ def test_an_unknown_dataset_is_refused_with_the_nearest_names():
     with pytest.raises(errors.UserError, match="did you mean cifar10") as refusal:
         data.load("cifar_10")
     assert "digits" in str(refusal.value)
+
+
+@pytest.mark.parametrize("name", ["", "a\nb", "a\r", "a\u2028b", "\x1b[31m"])
+def test_a_class_name_that_would_not_be_one_line_of_labels_txt_is_refused(name):
+    source = data.load("digits")
+    with pytest.raises(errors.UserError, match=r"^--dataset: the name of class 1 of 'mine' is "):
+        dataclasses.replace(source, name="mine", class_names=("fine", name))
 
 
 def test_cifar100_has_its_published_sizes_and_unique_ids(load_source):

@@ -513,7 +513,7 @@ def test_given_teachers_that_held_nothing_out_here_cannot_be_the_only_ones_heard
 
 def test_a_record_beside_a_given_teacher_that_cannot_be_is_refused(run, tmp_path):
     given = _own_teachers(tmp_path / "mine", [{"folds": 0}])
-    assert _refusal(run, teachers=given).startswith(f"{tmp_path / 'mine' / '0.json'}: held_out is ")
+    assert _refusal(run, teachers=given).startswith(f"{tmp_path / 'mine' / '0.json'}: held_out: ")
 
 
 def test_examples_that_no_teacher_holds_out_are_said_in_one_line(run, tmp_path, splits, capsys):

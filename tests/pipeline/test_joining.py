@@ -112,7 +112,7 @@ def test_a_run_without_a_description_is_refused_by_its_name(workdir):
         (lambda run: run.update(okd_tf="0.0.9"), "is of okd_tf 0.0.9, and here is "),
         (lambda run: run["packages"].update(tensorflow="2.1"), "is of tensorflow 2.1, and here is "),
         (lambda run: run["split"].update(sha256="other"), "the split of the examples differs"),
-        (lambda run: run.pop("packages"), "run.json: not a description of a run"),
+        (lambda run: run.pop("packages"), "run.json: the whole file: missing field packages"),
     ],
 )
 def test_where_results_would_be_others_it_is_refused(workdir, change, message):

@@ -10,6 +10,7 @@ import pytest
 
 from okd_tf import errors, files, settings
 from okd_tf.pipeline import record, stages
+from okd_tf.training import crew
 
 
 class _Context:
@@ -18,6 +19,7 @@ class _Context:
     def __init__(self, workdir, **changes):
         self.workdir = workdir
         self.settings = settings.Settings(workdir=str(workdir), **changes)
+        self.crew = crew.Alone()
         self.split_record = {"dataset": "digits", "train": 10, "sha256": "ab"}
 
     def teacher_paths(self):
@@ -329,7 +331,7 @@ def test_a_damaged_record_is_refused_by_its_file(workdir, stage, work, content):
     (workdir / "stages.json").write_text(content)
     with pytest.raises(errors.UserError) as refusal:
         record.complete(_Context(workdir), stage)
-    assert str(refusal.value).startswith(f"{workdir / 'stages.json'}: not ")
+    assert str(refusal.value).startswith(f"{workdir / 'stages.json'}: ")
     assert "\n" not in str(refusal.value)
     assert work.count == 0
 
@@ -447,5 +449,5 @@ def test_a_damaged_description_is_refused_by_its_file_before_anything_is_written
     (workdir / "run.json").write_text(content)
     with pytest.raises(errors.UserError) as refusal:
         record.describe(_Context(workdir))
-    assert str(refusal.value).startswith(f"{workdir / 'run.json'}: not ")
+    assert str(refusal.value).startswith(f"{workdir / 'run.json'}: ")
     assert not (workdir / "flags.cfg").exists()

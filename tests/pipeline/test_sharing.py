@@ -73,7 +73,7 @@ def test_a_run_and_who_joins_do_each_job_once(tmp_path):
 def test_a_run_waits_for_the_others_and_says_for_whom_and_how_far_they_are(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(sharing, "REMIND_SECONDS", 0.05)
     made = _Jobs(tmp_path)
-    (tmp_path / "job 1.csv").write_text("epoch,step\n1,5\n2,10\n")
+    (tmp_path / "job 1.csv").write_text("epoch,step,seconds\n1,5,0.5\n2,10,0.5\n")
     with claims.Claims(made.claims).take("job 1"):
         run = threading.Thread(target=_complete, args=[made])
         run.start()

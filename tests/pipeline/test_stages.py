@@ -64,7 +64,8 @@ class _Works:
             files.write_text(context.workdir / name / page, "")
 
     def bank(self, context, name):
-        plan = shards.Plan(context.bank_key(), {"train": 1}, {"train": 1}, teachers=1, classes=1)
+        one = {"train": 1, "val": 1}
+        plan = shards.Plan(context.bank_key(), one, one, teachers=1, classes=1)
         shards.fill(context.bank_folder, plan, lambda *shard: np.zeros((1, 1, 1)), np.ones((1, 1), bool))
 
     def search(self, context, name):

@@ -24,7 +24,11 @@ DIAGNOSIS = {
     },
     "regime": {"name": "disagreeing", "says": "The gate acts."},
     "warnings": ["teacher 2 is odd"],
-    "teachers": [{"file": "teacher_00.keras", "params": 1000}, {"file": "teacher_01.keras", "params": 2345}],
+    "teachers": [
+        {"file": "teacher_00.keras", "sha256": "ab", "params": 1000},
+        {"file": "teacher_01.keras", "sha256": "cd", "params": 2345},
+    ],
+    "examples": dict.fromkeys(diagnosis.PARTS, 4),
 }
 METRICS = {
     "test": {"accuracy": 0.875, "loss": 0.4},
@@ -36,8 +40,15 @@ METRICS = {
     "params": 1500,
 }
 ARCH = {
+    "format_version": 2,
     "backbone": "resnet8",
     "width": 8,
+    "input_shape": [8, 8, 1],
+    "classes": 10,
+    "mean": [100.0],
+    "std": [50.0],
+    "attach_points": [],
+    "backbone_sha256": "",
     "add_ons": [{"after": "stage1_block1_out", "op": "conv_5x5", "chain": False, "feed_back": True}],
     "cost": {"params": 1500, "flops": 123456},
     "budget": {"max_params": 2000, "max_flops": 0},

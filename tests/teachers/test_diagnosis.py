@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from okd_tf import errors, files
 from okd_tf.losses import mean, oracle
 from okd_tf.teachers import diagnosis
 from okd_tf.training import inference
@@ -24,7 +25,6 @@ LABELS = np.array([0, 1, 2, 0])
 
 def test_hand_made_ensemble_is_diagnosed_as_by_hand():
     found = diagnosis.diagnose(LOGITS, LABELS)
-    assert set(found) == set(diagnosis.FIGURES)
     assert {name: found[name] for name in found if name not in ("calibration", "loss")} == {
         "per_teacher": [0.5, 0.5, 0.5],
         # Example 1: the sure one outweighs the two faint ones.
@@ -119,16 +119,54 @@ def test_a_copy_adds_nothing_and_who_alone_knows_something_does(rng):
     assert diagnosis.adds_nothing(found) == []
 
 
-@pytest.mark.parametrize("lost", ["train_views", "regime", "warnings", "examples", "teachers", "test"])
-def test_a_diagnosis_without_one_of_its_parts_is_not_whole(lost):
-    part = diagnosis.diagnose(LOGITS, LABELS)
-    whole = dict.fromkeys(diagnosis.PARTS, part)
-    whole |= {"teachers": [], "examples": {}, "regime": {}, "warnings": []}
-    assert diagnosis.is_whole(whole)
-    assert not diagnosis.is_whole({name: value for name, value in whole.items() if name != lost})
-    older = {name: part[name] for name in ("per_teacher", "mean", "vote", "oracle", "k_of_n")}
-    assert not diagnosis.is_whole({**whole, "test": older})
-    assert not diagnosis.is_whole([])
+PART = diagnosis.diagnose(LOGITS, LABELS)
+WHOLE = {
+    **dict.fromkeys(diagnosis.PARTS, PART),
+    "teachers": [{"file": f"teacher_0{index}.keras", "sha256": "ab", "params": 7} for index in range(3)],
+    "examples": dict.fromkeys(diagnosis.PARTS, 4),
+    "regime": {"name": "disagreeing", "says": "The gate acts."},
+    "warnings": ["teacher 2 is odd"],
+    "held_out": {"per_teacher": [0.5, None, 1], "seen": [None, 0.25, 0]},
+}
+
+
+def test_a_whole_diagnosis_is_read_back(tmp_path):
+    files.write_json(tmp_path / "diagnosis.json", WHOLE)
+    assert diagnosis.read(tmp_path / "diagnosis.json") == WHOLE
+
+
+@pytest.mark.parametrize(
+    ("part", "value", "named"),
+    [
+        *(
+            (part, None, part)
+            for part in ("train_views", "regime", "warnings", "examples", "teachers", "test")
+        ),
+        # Older ones had fewer figures.
+        ("test", {name: PART[name] for name in ("per_teacher", "mean", "vote", "oracle")}, "test"),
+        ("val", {**PART, "per_teacher": [0.5, 0.5]}, "val.per_teacher"),
+        ("val", {**PART, "agreement": [[1, 1, 1], [1, 1, "1"], [1, 1, 1]]}, "val.agreement[1][2]"),
+        ("train", {**PART, "oracle": 1.5}, "train.oracle"),
+        ("train", {**PART, "leave_one_out": {"mean": [], "oracle": []}}, "train.leave_one_out.mean"),
+        ("teachers", WHOLE["teachers"][:2], "train.per_teacher"),
+        ("held_out", {"per_teacher": [0.5, None, -1], "seen": []}, "held_out.per_teacher[2]"),
+        ("warnings", [3], "warnings[0]"),
+    ],
+)
+def test_a_diagnosis_that_is_not_whole_is_refused_by_file_and_field(tmp_path, part, value, named):
+    path = tmp_path / "diagnosis.json"
+    files.write_json(path, {**WHOLE, part: value})
+    with pytest.raises(errors.UserError) as refusal:
+        diagnosis.read(path)
+    assert str(refusal.value).startswith(f"{path}: {named}: ")
+
+
+@pytest.mark.parametrize("lost", [*diagnosis.PARTS, "teachers", "examples", "regime", "warnings"])
+def test_a_diagnosis_without_one_of_its_parts_is_refused_by_its_name(tmp_path, lost):
+    path = tmp_path / "diagnosis.json"
+    files.write_json(path, {name: value for name, value in WHOLE.items() if name != lost})
+    with pytest.raises(errors.UserError, match=f": missing field {lost};"):
+        diagnosis.read(path)
 
 
 def _slowly(logits, labels):

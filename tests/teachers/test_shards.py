@@ -188,24 +188,26 @@ def test_shards_without_their_description_are_not_adopted(bank):
 
 
 @pytest.mark.parametrize(
-    "broken",
+    ("broken", "named"),
     [
-        [],
-        {"format": 1},
-        {"format": 2},
-        {"rows": {"train": 10}},
-        {"rows": {"train": -1, "val": 3}},
-        {"views": [2, 1]},
-        {"teachers": True},
-        {"key": "a"},
+        ([], "the whole file"),
+        ({"format": 1}, "not a view bank"),
+        ({"format": 2}, "not a view bank"),
+        ({"rows": {"train": 10}}, "rows: missing field val"),
+        ({"rows": {"train": -1, "val": 3}}, "rows.train"),
+        ({"rows": {"train": 10, "val": 3, "../val": 3}}, "rows: unknown field ../val"),
+        ({"rows": {"train": 2**62, "val": 3}}, "rows.train"),
+        ({"views": [2, 1]}, "views"),
+        ({"teachers": True}, "teachers"),
+        ({"key": "a"}, "key"),
     ],
 )
-def test_a_description_of_another_form_is_one_line_that_names_it(bank, broken):
+def test_a_description_of_another_form_is_one_line_that_names_its_field(bank, broken, named):
     stored = json.loads((bank / "bank.json").read_text())
     if isinstance(broken, dict) and "format" not in broken:
         broken = {**stored, **broken}
     files.write_json(bank / "bank.json", broken)
-    with pytest.raises(errors.UserError, match=r"bank\.json: not "):
+    with pytest.raises(errors.UserError, match=rf"bank\.json: {named}[;: ].*delete the folder"):
         store.read(bank, PLAN.key, PLAN.views)
 
 

@@ -10,7 +10,7 @@ from okd_tf.training import classifier, objective, optimizers
 RATE, DECAY, MOMENTUM = 0.1, 0.05, 0.9
 
 
-def _linear(weight_decay=DECAY):
+def _linear(weight_decay=DECAY, clip_norm=0.0, compute="float32"):
     """Two pixels -> three logits."""
     inputs = keras.Input((1, 2, 1))
     logits = keras.layers.Dense(3, name="logits")(keras.layers.Flatten()(inputs))
@@ -19,7 +19,8 @@ def _linear(weight_decay=DECAY):
     network.set_weights([generator.normal(size=weight.shape) for weight in network.get_weights()])
     # The first half of the "step" schedule is flat.
     optimizer = optimizers.sgd(RATE, "step", 100)
-    return classifier.Classifier(network, objective.Objective("ce"), optimizer, weight_decay)
+    optimizer = optimizers.scaling(optimizer, compute)
+    return classifier.Classifier(network, objective.Objective("ce"), optimizer, weight_decay, clip_norm)
 
 
 @pytest.fixture
@@ -56,6 +57,21 @@ def test_steps_are_nesterov_s_on_the_cross_entropy_with_l2(pixels):
         model.train_step(batch)
     for mine, expected in zip(model.network.get_weights(), weights, strict=True):
         np.testing.assert_allclose(mine, expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("compute", ["float32", "float16"])
+@pytest.mark.parametrize(("share", "binds"), [(0.4, True), (1.5, False)])
+def test_gradients_of_the_loss_are_clipped_to_a_norm_and_l2_joins_them_then(pixels, share, binds, compute):
+    batch = _batch(pixels)
+    weights = [weight.astype(np.float64) for weight in _linear().network.get_weights()]
+    gradients = _gradients(*weights, pixels, batch["label"].numpy())
+    norm = np.sqrt(sum(np.sum(gradient**2) for gradient in gradients))
+    # In float16 the loss is scaled, and what is clipped is not.
+    model = _linear(clip_norm=share * norm, compute=compute)
+    model.train_step(batch)
+    for mine, weight, gradient in zip(model.network.get_weights(), weights, gradients, strict=True):
+        slope = (share if binds else 1.0) * gradient + DECAY * weight
+        np.testing.assert_allclose(mine, weight - RATE * (1 + MOMENTUM) * slope, rtol=1e-5, atol=1e-6)
 
 
 def test_weight_decay_adds_its_multiple_of_the_weight_to_the_gradient(pixels):

@@ -292,3 +292,41 @@ def test_logits_that_cannot_be_read_any_more_end_in_the_reader_s_own_words(tmp_p
     stored = tiny.make_batches(DATA.train, 8, teacher_logits=gone)
     with pytest.raises(errors.UserError, match=r"^shard\.f16: cannot be read any more$"):
         _fit(tmp_path, stored)
+
+
+def _fit_in_float16(folder, change):
+    """A training in float16 whose model is changed before it begins."""
+    keras.utils.set_random_seed(0)
+    network = batch_norm.fused_copy(tiny.make_backbone().model, compute="float16")
+    rate = optimizers.scaling(optimizers.sgd(0.1, "cosine", STEPS), "float16")
+    model = classifier.Classifier(network, objective.Objective("ce"), rate, weight_decay=1e-3)
+    before = tiny.values(model.trainable_variables)
+    change(model)
+    rows = loop.fit(model, _batches(), epochs=EPOCHS, folder=folder, title="", checkpoint_seconds=0)
+    return model, rows, before
+
+
+def test_steps_that_overflow_until_the_scale_is_found_are_no_failure(tmp_path):
+    model, rows, before = _fit_in_float16(
+        tmp_path, lambda model: model.weight_optimizer.dynamic_scale.assign(2.0**20)
+    )
+    assert rows[0]["weights/loss_scale"] < 2.0**20
+    assert rows[-1]["weights/loss_scale"] > 2.0**8
+    assert any(tiny.moved(before, model.trainable_variables))
+    assert int(model.weight_optimizer.iterations) == STEPS
+
+
+@pytest.mark.slow
+def test_gradients_too_large_for_float16_at_any_scale_end_the_training_by_name(tmp_path):
+    class Huge(objective.Objective):
+        def __call__(self, *arguments):
+            return 1e30 * super().__call__(*arguments)
+
+    def change(model):
+        model.objective = Huge("ce")
+        model.weight_optimizer.dynamic_scale.assign(4.0)
+
+    with pytest.raises(
+        errors.UserError, match=r"^--precision: at step 2 the gradients of the weights .*bfloat16"
+    ):
+        _fit_in_float16(tmp_path, change)

@@ -24,11 +24,11 @@ def _linear(seed):
     return network
 
 
-def _pair(seeds=(4, 5)):
+def _pair(seeds=(4, 5), clip_norm=0.0):
     # The first half of the "step" schedule is flat.
     optimizer = optimizers.sgd(RATE, "step", 100)
     chosen = objective.Objective("mutual", TEMPERATURE)
-    return mutual.Pair([_linear(seed) for seed in seeds], chosen, optimizer, DECAY)
+    return mutual.Pair([_linear(seed) for seed in seeds], chosen, optimizer, DECAY, clip_norm)
 
 
 @pytest.fixture
@@ -93,6 +93,27 @@ def test_which_of_the_two_comes_first_changes_names_alone(batch):
     for mine, yours in zip(one.network.get_weights(), other.peer.get_weights(), strict=True):
         np.testing.assert_array_equal(mine, yours)
     np.testing.assert_array_equal(one(batch["image"]), one.network(batch["image"]))
+
+
+def test_each_is_clipped_by_its_own_norm(batch):
+    def moves(clip_norm):
+        """Of each network, its step without L2, as one vector."""
+        model, found = _pair(clip_norm=clip_norm), []
+        model.weight_decay = 0.0
+        before = [network.get_weights() for network in (model.network, model.peer)]
+        model.train_step(batch)
+        for network, old in zip((model.network, model.peer), before, strict=True):
+            parts = zip(network.get_weights(), old, strict=True)
+            found.append(np.concatenate([np.ravel(new - one) for new, one in parts]))
+        return found
+
+    free = moves(0.0)
+    lengths = [np.linalg.norm(one) for one in free]
+    assert max(lengths) > 1.2 * min(lengths)
+    bound = np.mean(lengths)  # of steps; that of gradients is so many times less
+    clipped = moves(bound / (RATE * (1 + MOMENTUM)))
+    for one, other, length in zip(free, clipped, lengths, strict=True):
+        np.testing.assert_allclose(other, one * min(1.0, bound / length), rtol=1e-4, atol=1e-6)
 
 
 def _fit(folder, change=lambda batches: batches):

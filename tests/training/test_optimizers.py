@@ -1,9 +1,11 @@
 """Learning rates over a training, and L2."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
+from okd_tf import errors
 from okd_tf.training import optimizers
 
 
@@ -58,3 +60,67 @@ def test_l2_adds_the_gradient_of_half_the_squared_norm():
     expected = np.array([5.0, 6.0]) + tape.gradient(penalty, weight)
     (found,) = optimizers.with_l2([tf.constant([5.0, 6.0])], [weight], 0.3)
     np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def _scaled(scale, compute="float16"):
+    weight = keras.Variable([1.0, -2.0])
+    optimizer = optimizers.scaling(keras.optimizers.SGD(0.5), compute)
+    optimizer.build([weight])
+    if compute == "float16":
+        optimizer.dynamic_scale.assign(scale)
+        optimizer.dynamic_growth_steps = 3
+    return optimizer, weight
+
+
+def _step(optimizer, weight, gradient):
+    scaled = [optimizer.scale_loss(tf.constant(1.0)) * tf.constant(gradient)]
+    optimizers.apply(optimizer, optimizers.unscaled(optimizer, scaled), [weight])
+
+
+@pytest.mark.parametrize("compute", ["float32", "bfloat16"])
+def test_no_loss_is_scaled_but_in_float16(compute):
+    optimizer, weight = _scaled(0, compute)
+    assert float(optimizer.scale_loss(tf.constant(3.0))) == 3.0
+    assert optimizers.scalars(optimizer, "weights") == {}
+    _step(optimizer, weight, [2.0, 0.0])
+    np.testing.assert_array_equal(weight, [0.0, -2.0])
+
+
+def test_a_scaled_loss_makes_the_step_of_the_loss():
+    optimizer, weight = _scaled(64.0)
+    assert float(optimizer.scale_loss(tf.constant(3.0))) == 192.0
+    _step(optimizer, weight, [2.0, 0.0])
+    np.testing.assert_array_equal(weight, [0.0, -2.0])
+
+
+@pytest.mark.parametrize("bad", [np.inf, np.nan])
+def test_a_step_that_is_not_finite_moves_nothing_halves_the_scale_and_counts(bad):
+    optimizer, weight = _scaled(64.0)
+    _step(optimizer, weight, [1.0, bad])
+    np.testing.assert_array_equal(weight, [1.0, -2.0])
+    assert optimizers.scalars(optimizer, "weights") == {"weights/loss_scale": 32.0}
+    assert int(optimizer.iterations) == 1
+
+
+def test_the_scale_doubles_after_so_many_good_steps_in_a_row():
+    optimizer, weight = _scaled(64.0)
+    scales = []
+    for bad in (0, 0, 1, 0, 0, 0, 0):
+        _step(optimizer, weight, [np.inf if bad else 0.0, 0.0])
+        scales.append(float(optimizer.dynamic_scale))
+    assert scales == [64, 64, 32, 32, 32, 64, 64]
+    assert int(optimizer.iterations) == 7
+
+
+def test_a_scale_that_has_sunk_to_one_in_vain_is_refused_and_one_that_is_found_is_not():
+    optimizer, weight = _scaled(4.0)
+    for expected in (2.0, 1.0):
+        optimizers.refuse_what_is_stuck({"weights": optimizer}, 7)
+        _step(optimizer, weight, [np.inf, 0.0])
+        assert float(optimizer.dynamic_scale) == expected
+    with pytest.raises(errors.UserError, match=r"^--precision: at step 7 .* of the alphas are too large for"):
+        optimizers.refuse_what_is_stuck({"alphas": optimizer}, 7)
+    _step(optimizer, weight, [np.inf, 0.0])
+    assert float(optimizer.dynamic_scale) == 1.0
+    _step(optimizer, weight, [1.0, 0.0])
+    optimizers.refuse_what_is_stuck({"alphas": optimizer}, 8)

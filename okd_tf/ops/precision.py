@@ -1,0 +1,62 @@
+"""What networks compute in while they train: float32, or bfloat16 or float16 with weights of float32.
+
+That is Keras's mixed precision, chosen layer by layer and by no global policy: a layer is made anew in
+another precision with the weights it has. Two kinds of layers compute in float32 whatever is chosen: those
+that scale pixels, whose statistics have more digits than sixteen bits hold, and the one that gives logits.
+"""
+
+import keras
+
+FLOAT32, BFLOAT16, FLOAT16 = "float32", "bfloat16", "float16"
+PRECISIONS = (FLOAT32, BFLOAT16, FLOAT16)
+
+_SCALING = (keras.layers.Rescaling, keras.layers.Normalization)
+
+
+def policy(precision):
+    """Keras's dtype policy of a precision: what layers compute in, and weights of float32."""
+    return f"mixed_{precision}" if precision in (BFLOAT16, FLOAT16) else precision
+
+
+def of_layer(layer, model, chosen):
+    """What a layer of a model computes in, where `chosen` is the precision of the training."""
+    keeps_state = layer.weights and not layer.trainable_weights and layer.trainable
+    if isinstance(layer, _SCALING) or keeps_state or layer.name in model.output_names:
+        return FLOAT32
+    # One of another type than numbers of 32 or 16 bits has its reasons.
+    return chosen if layer.compute_dtype in PRECISIONS else layer.compute_dtype
+
+
+def config_in(layer, dtype):
+    """The config of a layer, and of its copy in this precision or dtype policy."""
+    return {**layer.get_config(), "dtype": dtype}
+
+
+def in_policy(layer, dtype):
+    """The layer itself if it has the dtypes of this policy, else a freshly initialised copy that has."""
+    wanted = keras.dtype_policies.get(dtype)
+    if (layer.compute_dtype, layer.variable_dtype) == (wanted.compute_dtype, wanted.variable_dtype):
+        return layer
+    return layer.__class__.from_config(config_in(layer, dtype))
+
+
+def in_float32(model):
+    """The model itself, or a twin of the same weights in float32 if some of its layers compute in less.
+
+    Other layers are the model's own, shared and not copied.
+    """
+    lower = {layer.name for layer in model.layers if layer.compute_dtype in (BFLOAT16, FLOAT16)}
+    if not lower:
+        return model
+    return with_layers(model, lambda layer: in_policy(layer, FLOAT32) if layer.name in lower else layer)
+
+
+def with_layers(model, twin):
+    """A model whose layers are `twin(layer)`; a twin that is another layer gets the layer's weights."""
+    copy = keras.models.clone_model(model, clone_function=twin)
+    for old, new in zip(model.layers, copy.layers, strict=True):
+        if new is not old:
+            new.set_weights(old.get_weights())
+            if isinstance(new, keras.layers.Normalization):
+                new.finalize_state()  # which makes of its weights what it computes with
+    return copy

@@ -1,0 +1,60 @@
+"""metrics.json: what was measured of a trained network, read back with its types checked.
+
+    {"params": .., "epochs": .., "val": {"last": {"accuracy", "loss", "epoch"}, "best": {..}},
+     "test": {"accuracy", "loss"}, "peer": {"val": {"last": {..}}}}
+
+Only "params" must be there: validation figures are of networks trained here, test figures come last.
+"""
+
+from typing import Any
+
+from okd_tf import fields, files
+
+
+def read(path: files.PathLike) -> dict[str, Any]:
+    """Of one network; raises UserError naming the file and the field that is wrong."""
+    return _checked(fields.read(path))
+
+
+def read_chain(path: files.PathLike) -> dict[str, dict[str, Any]]:
+    """Of several, by the names of their files, as assistants have them; errors as those of `read`."""
+    found = {}
+    for name, field in fields.read(path).entries().items():
+        found[name] = _checked(field)
+        for key in ("backbone", "sha256", "taught_by"):
+            if text := field.get(key):
+                text.text()
+    return found
+
+
+def of_last_epoch(path: files.PathLike) -> float:
+    """Validation accuracy of one network after its last epoch; errors as those of `read`."""
+    return _part_of(path, "val")["last"]["accuracy"].share()
+
+
+def of_test(path: files.PathLike) -> float:
+    """Test accuracy of one network; errors as those of `read`."""
+    return _part_of(path, "test")["accuracy"].share()
+
+
+def _part_of(path: files.PathLike, part: str) -> fields.Field:
+    field = fields.read(path)
+    _checked(field)
+    return field[part]
+
+
+def _checked(field: fields.Field) -> dict[str, Any]:
+    field["params"].whole()
+    if val := field.get("val"):
+        field["epochs"].whole(1)
+        _check_epoch(val["last"])
+        _check_epoch(val["best"])
+    if test := field.get("test"):
+        test["accuracy"].share(), test["loss"].number()
+    if peer := field.get("peer"):
+        _check_epoch(peer["val"]["last"])
+    return field.value
+
+
+def _check_epoch(field: fields.Field) -> None:
+    field["accuracy"].share(), field["loss"].number(), field["epoch"].whole(1)

@@ -1,0 +1,140 @@
+"""Where a stage is killed, and that it ends in the same bits all the same.
+
+The kills of a stage form a chain: the run is killed, goes on, is killed again, and at its end is held against
+the uninterrupted one. A kill so costs one start, and each after the first strikes a run that was resumed.
+"""
+
+import random
+import signal
+
+_SEARCH = (
+    "SIGKILL:step:search*:2",  # after a step, before its checkpoint
+    "halve:replace:checkpoints/step_*:2",  # while a checkpoint is written
+    "halve:replace:search/arch.json",
+)
+AIMED = {  # by scene, in the order in which they can strike
+    "teachers": (
+        "SIGKILL:step:teacher 1 *:3",
+        "halve:replace:history_00/checkpoints/step_*:1",
+        "halve:replace:teachers/teacher_00.keras",
+        "SIGKILL:replaced:teachers/teacher_00.keras",
+        "halve:replace:history_01/checkpoints/step_*:2",
+        "SIGKILL:remove:history_01/checkpoints",
+        "halve:replace:teachers/diagnosis.json",
+    ),
+    "bank": (
+        "halve:replace:bank/bank.json",
+        "halve:replace:train/view_000_*.f16",
+        "SIGKILL:replaced:train/view_000_*.f16",  # it has its name, and no line in shards.sha256
+        "halve:sync:bank/shards.sha256:2",
+        "SIGKILL:replaced:bank/seen.u8",
+    ),
+    "darts": (*_SEARCH[:2], "SIGKILL:replaced:search/candidates.json", *_SEARCH[2:]),
+    "gumbel": _SEARCH,
+    "reinforce": (*_SEARCH[:2], "SIGKILL:remove:search/checkpoints"),
+    "random": _SEARCH,
+    "assistant": (
+        "SIGKILL:replaced:history_00/checkpoints/step_*:2",
+        "halve:replace:assistant/assistant_00.keras",
+        "halve:replace:assistant/metrics.json",
+        "SIGKILL:remove:assistant/history_00/checkpoints",  # all is there, and more
+    ),
+    "student": (
+        "halve:replace:bank_00/train/view_001_*.f16",  # of what the assistant says
+        "SIGKILL:step:student*:2",
+        "halve:replace:student/checkpoints/step_*:2",
+        "halve:replace:student/student.keras",
+        "SIGKILL:replaced:student/student.keras",  # and its metrics.json is not there
+    ),
+    "mutual": (
+        "halve:replace:student/checkpoints/step_*:2",
+        "SIGKILL:replaced:student/student.keras",  # and its peer is not there
+        "halve:replace:student/peer.keras",
+    ),
+    "baseline": ("SIGKILL:step:baseline*:3", "halve:replace:baseline/metrics.json"),
+    "evaluate": ("halve:replace:student/metrics.json", "SIGKILL:replaced:student/metrics.json"),
+    "export": (
+        "halve:replace:export/saved_model",
+        "SIGKILL:replaced:export/saved_model",
+        "halve:replace:export/student_int8.tflite",
+        "halve:replace:export/report.json",
+    ),
+    "report": ("halve:replace:report.md", "SIGKILL:replaced:report.md"),
+    "short": (
+        "halve:replace:train/view_001_*.f16",
+        "halve:replace:search/checkpoints/step_*:3",
+        "halve:replace:search/arch.json",
+        "SIGKILL:step:student*:3",
+        "halve:replace:student/student.keras",
+    ),
+}
+TIMED = {  # by scene, how many kills come from outside at any time
+    "teachers": 2,
+    "darts": 1,
+    "gumbel": 1,
+    "reinforce": 1,
+    "random": 1,
+    "assistant": 1,
+    "student": 1,
+    "mutual": 1,
+    "baseline": 1,
+    "export": 1,
+}
+TOUCHED = {
+    "bank": 2,
+    "evaluate": 1,
+    "report": 1,
+}  # of stages that are over in no time, at any touch of a file
+
+
+def count(names):
+    """How many kills these scenes have in all."""
+    return sum(len(AIMED[name]) + TIMED.get(name, 0) + TOUCHED.get(name, 0) for name in names)
+
+
+def strike(stages, name, fault):
+    """Kills a stage at a chosen moment; sees that it struck."""
+    attempt = stages.start(name, fault)
+    code = attempt.wait()
+    assert code == -signal.SIGKILL, f"{fault}: {attempt.output[-2000:] + attempt.errors}"
+    assert attempt.output.splitlines()[-1].startswith("struck: "), attempt.output
+    assert stages.unfinished(name)
+
+
+def strike_at_any_time(stages, name, generator):
+    """Kills a stage at some moment; whether it was not over before."""
+    attempt = stages.start(name)
+    begun = stages.wait_until_begun(name, attempt)
+    code = attempt.kill_after(generator.uniform(0, 0.7) * stages.measured(name)[0])
+    if code == 0:
+        return False
+    assert begun, attempt.output
+    assert code == -signal.SIGKILL, attempt.output[-2000:] + attempt.errors
+    return bool(stages.unfinished(name))
+
+
+def finish(stages, name):
+    """Lets a stage end, and holds what it left against the uninterrupted run."""
+    attempt = stages.start(name)
+    assert attempt.wait() == 0, attempt.output + attempt.errors
+    assert stages.differences(name) == []
+
+
+def play(stages, name):
+    """All kills of a scene."""
+    generator = random.Random(name)
+    _, touches = stages.measured(name)
+    stages.before(name)
+    for fault in AIMED[name]:
+        strike(stages, name, fault)
+    for _ in range(TOUCHED.get(name, 0)):
+        strike(stages, name, f"SIGKILL:touch:*:{generator.randint(1, touches // 3)}")
+    missed = 0
+    for _ in range(TIMED.get(name, 0)):
+        while not strike_at_any_time(stages, name, generator):
+            # It was over: as good an end as any, and another beginning.
+            missed += 1
+            assert missed < 5, "no kill comes in time"
+            assert stages.differences(name) == []
+            stages.before(name)
+    finish(stages, name)

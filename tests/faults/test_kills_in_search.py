@@ -1,0 +1,10 @@
+"""A search that is killed, whatever its strategy, ends in the same bits."""
+
+import kills
+import pytest
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["darts", "gumbel", "reinforce", "random"])
+def test_a_killed_search_ends_in_the_same_bits(stages, name):
+    kills.play(stages, name)
