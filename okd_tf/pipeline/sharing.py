@@ -11,7 +11,7 @@ import pathlib
 import time
 from collections.abc import Callable
 
-from okd_tf import claims, files
+from okd_tf import claims, errors, files
 from okd_tf.training import history, progress
 
 POLL_SECONDS = 1.0
@@ -59,7 +59,7 @@ def complete(title, folder, jobs, workers=None):
     if workers and workers.size > 1:
         for job in jobs:
             _together(title, folder, job, workers)
-        workers.lead(lambda: files.remove(folder))
+        workers.lead(lambda: claims.remove(folder))
         return
     while left := [job for job in jobs if not job.is_done()]:
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -131,9 +131,18 @@ def _together(title, folder, job, workers):
             _wait(title, held, [job])
         return None
 
-    with workers.lead(own) or contextlib.nullcontext():
+    claim = workers.lead(own)
+    if claim is None:  # of who does not lead; or nothing is left to do
         if not workers.agree(job.is_done):
             job.work()
+        return
+    try:
+        with claim, files.owned(claim.check):
+            if not workers.agree(job.is_done):
+                job.work()
+    except claims.LostError as lost:
+        # The others are in the middle of it, and cannot be led to another job.
+        raise errors.UserError(f"{title}: {job.name}: {lost}; the same command waits for it") from lost
 
 
 def _say_and_do(title, job):
