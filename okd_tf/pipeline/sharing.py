@@ -11,7 +11,7 @@ import pathlib
 import time
 from collections.abc import Callable
 
-from okd_tf import claims, files
+from okd_tf import claims, errors, files
 from okd_tf.training import history, progress
 
 POLL_SECONDS = 1.0
@@ -131,9 +131,18 @@ def _together(title, folder, job, workers):
             _wait(title, held, [job])
         return None
 
-    with workers.lead(own) or contextlib.nullcontext():
+    claim = workers.lead(own)
+    if claim is None:  # of who does not lead; or nothing is left to do
         if not workers.agree(job.is_done):
             job.work()
+        return
+    try:
+        with claim, files.owned(claim.check):
+            if not workers.agree(job.is_done):
+                job.work()
+    except claims.LostError as lost:
+        # The others are in the middle of it, and cannot be led to another job.
+        raise errors.UserError(f"{title}: {job.name}: {lost}; the same command waits for it") from lost
 
 
 def _say_and_do(title, job):
@@ -151,7 +160,7 @@ def _attempt(title, held, job, is_wanted=lambda: True):
         if job.is_done() or not is_wanted():
             return False
         if claim.before:
-            progress.say(f"{title}: {job.name}: taken over from {claim.before}, which is gone")
+            progress.say(f"{title}: {job.name}: taken over from {claim.before}, not heard of any more")
         try:
             with files.owned(claim.check):
                 job.work()

@@ -99,7 +99,9 @@ def test_a_run_takes_over_what_somebody_who_is_gone_has_left(tmp_path, capsys):
     os.utime(made.claims / "job_1", (1, 1))
     _complete(made)
     assert made.done == ["job 0", "job 1", "job 2"]
-    assert capsys.readouterr().out == "title: job 1: taken over from process 5 on other, which is gone\n"
+    assert (
+        capsys.readouterr().out == "title: job 1: taken over from process 5 on other, not heard of any more\n"
+    )
 
 
 def test_what_fails_elsewhere_is_the_run_s_to_do_and_what_fails_here_surfaces(tmp_path):
@@ -130,6 +132,36 @@ def test_a_job_that_was_lost_is_left_to_who_has_it_and_its_result_awaited(tmp_pa
     assert made.done == ["job 0", "job 1", "job 2", "job 0"]
     assert (tmp_path / "job 0").exists()
     assert "title: job 0: another process has taken over" in capsys.readouterr().out
+
+
+class _Lead:
+    """The lead of two workers, of whom the other does nothing."""
+
+    size = 2
+
+    def lead(self, work):
+        return work()
+
+    def agree(self, decide):
+        return decide()
+
+
+def test_many_workers_wait_for_others_as_one_does(tmp_path):
+    made = _Jobs(tmp_path)
+    made.claims.mkdir()
+    other = claims.Claims(made.claims).take("job 0")
+    other.__enter__()
+    threading.Timer(0.2, other.__exit__).start()
+    sharing.complete("title", made.claims, made.jobs, _Lead())
+    assert made.done == ["job 0", "job 1", "job 2"]
+    assert not made.claims.exists()
+
+
+def test_a_job_that_many_workers_have_lost_is_written_by_none_of_them(tmp_path):
+    made = _Jobs(tmp_path, work=lambda name: claims.remove(made.claims))
+    with pytest.raises(errors.UserError, match=r"^title: job 0: another process has taken over.*; the same"):
+        sharing.complete("title", made.claims, made.jobs, _Lead())
+    assert not (tmp_path / "job 0").exists()
 
 
 def test_who_joins_leaves_when_others_do_all_that_is_left(tmp_path):
