@@ -16,6 +16,8 @@ In less than float32 the two sides are evaluated by a twin of the network in flo
 weights by more than the sides are apart.
 """
 
+import math
+
 import tensorflow as tf
 
 from okd_tf.training import optimizers
@@ -39,11 +41,13 @@ def alpha_gradients(model, training_batch, validation_batch):
     xi = tf.cast(model.weight_optimizer.learning_rate, tf.float32)
 
     (_, gradients), _ = _gradients(model, training_batch, now, of_alphas=False)
+    gradients = _over_replicas(gradients)
     decay = model.options.weight_decay
     ahead = [
-        weight - xi * (gradient + decay * weight)
-        for weight, gradient in zip(now, _over_replicas(gradients), strict=True)
+        weight - xi * (gradient + decay * weight) for weight, gradient in zip(now, gradients, strict=True)
     ]
+    # Of gradients that overflow there is no w'. That step is skipped, and is no failure: its loss is that at w.
+    ahead = optimizers.if_finite(model.alphas.optimizer, gradients, ahead, now)
     (direct, direction), loss = _gradients(model, validation_batch, ahead)
     direction = _over_replicas(direction)
     epsilon = EPSILON / tf.maximum(tf.linalg.global_norm(direction), 1e-12)
@@ -53,7 +57,8 @@ def alpha_gradients(model, training_batch, validation_batch):
         (side, _), _ = _gradients(model, training_batch, moved, of_weights=False, precise=True)
         sides.append(side)
     implicit = [(plus - minus) / (2.0 * epsilon) for plus, minus in zip(*sides, strict=True)]
-    return [by_alpha - xi * by_weights for by_alpha, by_weights in zip(direct, implicit, strict=True)], loss
+    found = [by_alpha - xi * by_weights for by_alpha, by_weights in zip(direct, implicit, strict=True)]
+    return optimizers.if_finite(model.alphas.optimizer, gradients, found, [math.nan] * len(found)), loss
 
 
 def _gradients(model, batch, weights, of_alphas=True, of_weights=True, precise=False):

@@ -65,6 +65,14 @@ def unscaled(optimizer, gradients):
     return [gradient / scale for gradient in gradients]
 
 
+def if_finite(optimizer, gradients, those, others):
+    """Tensors: `those`, or where the loss is scaled and gradients of it are not finite, `others`."""
+    if not _scales(optimizer):
+        return those
+    finite = _finite(gradients)
+    return [tf.where(finite, one, other) for one, other in zip(those, others, strict=True)]
+
+
 def scalars(optimizer, name):
     """What to record of an optimizer that scales its loss, with figures that begin with a name; else {}."""
     return {f"{name}/loss_scale": float(_value(optimizer.dynamic_scale))} if _scales(optimizer) else {}

@@ -183,6 +183,7 @@ def _resumable(make, kind, compute, folder, stop=EPOCHS * PER_EPOCH):
     model, _ = make(kind, compute)
     if compute == precision.FLOAT16:
         for optimizer in model.all_optimizers().values():
+            optimizer.dynamic_scale.assign(16.0)
             optimizer.dynamic_growth_steps = 2  # so that scale and count are not what they begin with
     logits = np.random.default_rng(5).normal(size=(27, 2, tiny.CLASSES)).astype(np.float32)
     batches = tiny.make_batches(DATA.train, 9, teacher_logits=lambda rows, views: logits[rows])
@@ -222,3 +223,20 @@ def test_a_search_killed_and_resumed_ends_in_the_same_bits(kind, compute, tmp_pa
 @pytest.mark.parametrize("loss", ["oracle", "mutual"])
 def test_a_training_killed_and_resumed_ends_in_the_same_bits(loss, compute, tmp_path):
     _assert_resumes(_training, loss, compute, tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [kind for kind in SEARCHES if "darts" in kind])
+def test_a_search_goes_on_where_gradients_overflow_until_the_scale_is_found(kind):
+    model, _ = _search(kind, precision.FLOAT16)
+    for optimizer in model.all_optimizers().values():
+        optimizer.dynamic_scale.assign(2.0**22)
+    before = [tiny.values(part) for part in (model.supernet.weights(), model.supernet.alphas())]
+    step = tf.function(lambda: model.train_step((TRAINING, VALIDATION)), jit_compile=False)
+    logs = [step() for _ in range(14)]
+    assert all(np.isfinite(value) for one in logs for value in one.values())
+    for part, old in zip((model.supernet.weights(), model.supernet.alphas()), before, strict=True):
+        assert any(tiny.moved(old, part))
+    assert all(np.all(np.isfinite(value)) for value in tiny.state(model))
+    scales = [float(optimizer.dynamic_scale) for optimizer in model.all_optimizers().values()]
+    assert all(2.0**8 < scale < 2.0**22 for scale in scales)

@@ -235,7 +235,7 @@ def test_a_copy_in_sixteen_bits_scales_pixels_and_gives_logits_in_32_and_comes_b
     computes = {layer.name: layer.compute_dtype for layer in copy.layers[1:]}
     whole = dict.fromkeys(("adapted", "scaled", "logits"), "float32")
     assert computes == {**dict.fromkeys(("conv", "bn", "relu", "flat"), compute), **whole}
-    assert {weight.dtype for weight in copy.weights} == {"float32", "int32"}  # of what was adapted, a count
+    assert not {weight.dtype for weight in copy.weights} & {"bfloat16", "float16"}
     np.testing.assert_allclose(copy(images), model(images), atol=0.05)
     assert np.any(copy(images).numpy() != model(images).numpy())
     back = batch_norm.stock_copy(copy)
