@@ -46,7 +46,7 @@ def alpha_gradients(model, training_batch, validation_batch):
     ahead = [
         weight - xi * (gradient + decay * weight) for weight, gradient in zip(now, gradients, strict=True)
     ]
-    # Of gradients that overflow there is no w'. That step is skipped, and is no failure: its loss is that at w.
+    # Of gradients that overflow there is no w'. That step is skipped, and no failure: its loss is that at w.
     ahead = optimizers.if_finite(model.alphas.optimizer, gradients, ahead, now)
     (direct, direction), loss = _gradients(model, validation_batch, ahead)
     direction = _over_replicas(direction)

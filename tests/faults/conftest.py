@@ -1,7 +1,10 @@
 """One uninterrupted run for all tests of a file."""
 
 import pytest
-import scenes
+
+pytest.register_assert_rewrite("kills")
+
+import scenes  # noqa: E402  the line above has to be the first
 
 
 @pytest.fixture(scope="module")

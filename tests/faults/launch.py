@@ -56,7 +56,8 @@ class Aim:
         matches = fnmatch.fnmatch(place, self.where) if event == "step" else self._inside(place)
         self.seen += matches
         if matches and self.what == "keep":
-            _keep(pathlib.Path(place), self.workdir)
+            if pathlib.Path(place).is_dir():
+                _keep(pathlib.Path(place), self.workdir)
         elif matches and self.seen == self.nth and self.what != "count":
             print(f"struck: {self.what} at {event} of {place}", flush=True)
             self._strike(pathlib.Path(place), pathlib.Path(written or place))

@@ -146,10 +146,10 @@ class Stages:
         stages = SCENES[name].stages.split(",")
         return next((stage for stage in stages if stage in record and not record[stage]["complete"]), "")
 
-    def differences(self, name):
+    def differences(self, name, checkpoints=True):
         """What is not as after the uninterrupted scene, the last checkpoints of each training included."""
         found = bits.differences(self.workdir, self._end(name))
-        if self._end(name, "kept").exists():
+        if checkpoints and self._end(name, "kept").exists():
             found += bits.differences(self._kept, self._end(name, "kept"))
         return found
 

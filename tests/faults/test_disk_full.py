@@ -28,7 +28,7 @@ FULL = (
     ("short", "EDQUOT:sync:search/.partial-arch.json", "search/arch.json"),
     (
         "short",
-        "ENOSPC:open:checkpoints/.partial-step_*/manifest.json:2",
+        "ENOSPC:open:checkpoints/.partial-step_*/manifest.json:3",
         "student/checkpoints/step_0000000002",
     ),
     ("short", "ENOSPC:open:student/.partial-student.keras", "student/student.keras"),
