@@ -4,14 +4,14 @@ import functools
 
 import numpy as np
 
-from okd_tf import claims, files, seeds
+from okd_tf import claims, files, losses, seeds
 from okd_tf.export import student as exporting
 from okd_tf.pipeline import diagnosis, sharing
 from okd_tf.search import loop, options
 from okd_tf.student import distill
 from okd_tf.teachers import assistant, bank, ensemble, shards, teacher
 from okd_tf.teachers import train as teacher_training
-from okd_tf.training import inference, metrics, progress, scalars
+from okd_tf.training import inference, metrics, progress, recipe, scalars
 
 LEAST_AGREEMENT = 0.98  # of an exported file with the Keras model, below which the user is warned
 
@@ -103,9 +103,21 @@ def check_bank(context):
     )
 
 
+def _is_done(context, name, *left):
+    """Whether a training has left these files, and no checkpoints: a kill came before that was recorded."""
+    folder = context.workdir / name
+
+    def look():
+        return all((folder / file).exists() for file in left) and recipe.is_finished(folder)
+
+    return context.crew.agree(look)
+
+
 def search_architecture(context):
     """Searches; writes arch.json and candidates.json."""
     chosen = context.settings
+    if _is_done(context, "search", "arch.json", "candidates.json"):
+        return
     training = context.training_batches(chosen.search_loss, "search training")
     context.crew.lead(lambda: context.keep_backbone(context.workdir / "search"))
     loop.run(
@@ -193,6 +205,9 @@ def _store_what_is_said(context, links):
 def train_student(context):
     """Trains the network of arch.json by distillation, from the last assistant if there are any."""
     chosen = context.settings
+    peer = [distill.PEER] if chosen.train_loss in losses.NEEDS_PEERS else []
+    if _is_done(context, "student", "student.keras", "metrics.json", *peer):
+        return
     links = len(chosen.assistant)
     _store_what_is_said(context, links)
     distill.distill(
@@ -211,6 +226,8 @@ def train_student(context):
 def train_baseline(context):
     """Trains its bare backbone with the cross-entropy."""
     chosen = context.settings
+    if _is_done(context, "baseline", "baseline.keras", "metrics.json"):
+        return
     distill.train_baseline(
         context.architecture(),
         context.data,

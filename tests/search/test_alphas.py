@@ -69,7 +69,7 @@ def test_alphas_are_in_their_own_optimizer_and_weights_in_theirs(kind):
     assert not any("alpha" in path for path in of_weights)
     # Beside the state of each weight and the two moments of each alpha: the step and the rate.
     assert len(of_weights) == len(model.supernet.weights()) + 2
-    assert sum("alpha" in path for path in of_alphas) == 2 * len(model.supernet.alphas())
+    assert sum("alpha_" in path for path in of_alphas) == 2 * len(model.supernet.alphas())
     assert len(of_alphas) <= 2 * len(model.supernet.alphas()) + 2
 
 
