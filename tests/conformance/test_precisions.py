@@ -230,13 +230,13 @@ def test_a_training_killed_and_resumed_ends_in_the_same_bits(loss, compute, tmp_
 def test_a_search_goes_on_where_gradients_overflow_until_the_scale_is_found(kind):
     model, _ = _search(kind, precision.FLOAT16)
     for optimizer in model.all_optimizers().values():
-        optimizer.dynamic_scale.assign(2.0**22)
+        optimizer.dynamic_scale.assign(2.0**18)
     before = [tiny.values(part) for part in (model.supernet.weights(), model.supernet.alphas())]
     step = tf.function(lambda: model.train_step((TRAINING, VALIDATION)), jit_compile=False)
-    logs = [step() for _ in range(14)]
+    logs = [step() for _ in range(EPOCHS * PER_EPOCH)]
     assert all(np.isfinite(value) for one in logs for value in one.values())
     for part, old in zip((model.supernet.weights(), model.supernet.alphas()), before, strict=True):
         assert any(tiny.moved(old, part))
     assert all(np.all(np.isfinite(value)) for value in tiny.state(model))
     scales = [float(optimizer.dynamic_scale) for optimizer in model.all_optimizers().values()]
-    assert all(2.0**8 < scale < 2.0**22 for scale in scales)
+    assert all(2.0**8 < scale < 2.0**18 for scale in scales)
