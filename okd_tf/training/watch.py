@@ -68,7 +68,8 @@ class Watch:
         def finite():
             return tf.reduce_all(tf.stack([tf.reduce_all(tf.math.is_finite(value)) for value in self._state]))
 
-        return finite
+        # Concrete: TensorFlow warns of one function traced often, and takes those of all trainings for one.
+        return finite.get_concrete_function()
 
 
 def _not_finite(step, what):
