@@ -72,16 +72,15 @@ def fit(
     shown = progress.Progress(title, steps, batches.steps_per_epoch, batches.batch_size)
     shown.start(step)
     callback_list.on_train_begin()
-    saved_at, saved_step, epoch_started = time.monotonic(), step, time.monotonic()
+    saves = _Saves(model, checkpointer, watcher, workers, checkpoint_seconds, checkpoint_steps, step)
+    epoch_started = time.monotonic()
     with _telling(batches), stopping.deferred():
         while step < steps:
             epoch, within = divmod(step, batches.steps_per_epoch)
             if within == 0:
                 model.reset_metrics()
                 callback_list.on_epoch_begin(epoch)
-            count = min(steps_per_execution, batches.steps_per_epoch - within)
-            if checkpoint_steps:
-                count = min(count, saved_step + checkpoint_steps - step)
+            count = saves.room(step, min(steps_per_execution, batches.steps_per_epoch - within))
             execute(iterator, tf.constant(step, tf.int64), tf.constant(count, tf.int64))
             step += count
             shown.step(step)
@@ -97,21 +96,45 @@ def fit(
                     history.write(folder / "history.csv", rows)
                 callback_list.on_epoch_end(epoch, logs)
                 shown.epoch(step, logs)
-            due = time.monotonic() - saved_at > checkpoint_seconds or step - saved_step == checkpoint_steps
-            signum, who, due = workers.heard(stopping.asked(), due)
-            if due or step == steps or signum:
-                watcher.refuse_what_is_not_finite(_logs(model), step)
-                optimizers.refuse_what_is_stuck(model.all_optimizers(), step)
-                checkpointer.save(step)
-                saved_at, saved_step = time.monotonic(), step
-            if signum:
-                where = f"{title}, step {step} of {steps}, is saved" + (
-                    f"; it was {who} that got it" if who else ""
-                )
-                raise stopping.Stopped(signum, where)
+            saves.after(step, steps, title)
     callback_list.on_train_end()
     # As they were written: a run that was resumed has read the rows before back.
     return history.read(folder / "history.csv", epochs) if workers.leads else rows
+
+
+class _Saves:
+    """When a training is saved: now and then, at its end, and before it stops because it is asked to."""
+
+    def __init__(self, model, checkpointer, watcher, workers, seconds, steps, step):
+        """Takes the training, how much of it a kill may cost, and the step it is at."""
+        self._model, self._checkpointer = model, checkpointer
+        self._watcher, self._workers = watcher, workers
+        self._seconds, self._steps = seconds, steps
+        self._saved_at, self._saved_step = time.monotonic(), step
+
+    def room(self, step, count):
+        """How many of `count` steps may be made at once."""
+        return min(count, self._saved_step + self._steps - step) if self._steps else count
+
+    def after(self, step, last, title):
+        """Saves after a step if it is time to.
+
+        Raises:
+            UserError: what is to be saved is not finite, or makes no steps any more.
+            Stopped: the program is asked to stop; the step is saved.
+        """
+        late = time.monotonic() - self._saved_at > self._seconds
+        signum, who, due = self._workers.heard(
+            stopping.asked(), late or step - self._saved_step == self._steps
+        )
+        if due or step == last or signum:
+            self._watcher.refuse_what_is_not_finite(_logs(self._model), step)
+            optimizers.refuse_what_is_stuck(self._model.all_optimizers(), step)
+            self._checkpointer.save(step)
+            self._saved_at, self._saved_step = time.monotonic(), step
+        if signum:
+            by = f"; it was {who} that got it" if who else ""
+            raise stopping.Stopped(signum, f"{title}, step {step} of {last}, is saved{by}")
 
 
 @contextlib.contextmanager
