@@ -61,7 +61,8 @@ def splits(digits):
 @pytest.fixture
 def signals():
     """Signals stop a program as those of a tool do, until the test ends; call it to forget one that came."""
-    before = {signum: signal.getsignal(signum) for signum in stopping.SIGNALS}
+    # Tests that run in the background may have been started with some of them ignored.
+    before = {signum: signal.signal(signum, signal.SIG_DFL) for signum in stopping.SIGNALS}
     stopping.install()
     yield stopping.install
     stopping.install()
