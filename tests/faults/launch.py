@@ -194,6 +194,8 @@ def main(faults, tool, flags, output=None, errors=None):
     for path, descriptor in ((output, 1), (errors, 2)):
         if path:
             os.dup2(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), descriptor)
+    # Tests that run in the background may have been started with it ignored, and a tool leaves it so.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     workdir = next((flag.partition("=")[2] for flag in flags if flag.startswith("--workdir=")), ".")
     aims = aim(faults, pathlib.Path(workdir).absolute())
     sys.argv = [str(tool), *flags]
