@@ -1,13 +1,10 @@
 """The tools as a user runs them, on digits: one small run of the whole spine, and what can happen to it."""
 
 import json
-import os
 import pathlib
 import shutil
-import signal
 import subprocess
 import sys
-import time
 
 import ai_edge_litert.interpreter
 import numpy as np
@@ -194,45 +191,6 @@ def test_tools_work_on_files_from_elsewhere(finished, tmp_path):
     )
     assert exported.returncode == 0, exported.stderr
     assert (tmp_path / "out" / "export" / "student_int8.tflite").exists()
-
-
-def test_a_run_killed_in_training_goes_on_to_the_same_student(finished, tmp_path):
-    workdir, _ = finished
-    # The same teachers and bank, so that the kill strikes the student's training soon.
-    command = [
-        *(sys.executable, ROOT / "tools" / "distill.py", f"--workdir={tmp_path / 'run'}", "--nobaseline"),
-        *(f"--arch={workdir / 'search' / 'arch.json'}", f"--teachers={workdir / 'teachers'}"),
-        *(
-            flag
-            for flag in SMALL
-            if flag.startswith(("--dataset", "--train_e", "--val", "--batch", "--views"))
-        ),
-        *("--student_epochs=40", "--checkpoint_seconds=0"),
-    ]
-    checkpoints = tmp_path / "run" / "student" / "checkpoints"
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    deadline = time.monotonic() + 120
-    while time.monotonic() < deadline and not (list(checkpoints.glob("step_*"))):
-        time.sleep(0.05)
-    assert process.poll() is None, "the training ended before it could be killed"
-    os.kill(process.pid, signal.SIGKILL)
-    process.wait()
-    killed_at = max(int(path.name.removeprefix("step_")) for path in checkpoints.glob("step_*"))
-    assert 0 < killed_at < 160
-    resumed = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert resumed.returncode == 0, resumed.stderr
-    assert "going on from step" in resumed.stdout
-    uninterrupted = subprocess.run(
-        [flag if "workdir" not in str(flag) else f"--workdir={tmp_path / 'whole'}" for flag in command],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert uninterrupted.returncode == 0, uninterrupted.stderr
-    first, second = (
-        json.loads((tmp_path / name / "student" / "metrics.json").read_text()) for name in ("run", "whole")
-    )
-    assert first == second
 
 
 @pytest.mark.parametrize(
