@@ -46,7 +46,7 @@ class _Trainings:
     def assistant(self, data, training, loss, *, index, backbone, seed, folder, **arguments):
         self._note(f"assistant {index} {backbone}", training, loss, seed)
         _save(self.weights + index, assistant.path(folder, index))
-        assistant.record(folder, index)
+        assistant.record(folder, index, params=1)
 
     def student(self, architecture, loss, data, training, *, seed, **arguments):
         self._note("student", training, loss, seed)

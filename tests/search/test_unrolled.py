@@ -223,5 +223,8 @@ def test_the_option_decides_which_order_a_step_is_of(monkeypatch, second, expect
     monkeypatch.setattr(
         unrolled, "alpha_gradients", lambda model, *batches: asked.append(("second", *batches)) or found
     )
-    model.alpha_step("training", "validation")
-    assert asked == [expected]
+    training, validation = {"label": tf.zeros([2])}, {"label": tf.zeros([3])}
+    model.alpha_step(training, validation)
+    names = {id(training): "training", id(validation): "validation"}
+    ((order, *batches),) = asked
+    assert (order, *(names[id(batch)] for batch in batches)) == expected
