@@ -31,8 +31,9 @@ def test_the_first_order_step_sees_the_validation_batch_alone(model, monkeypatch
     seen = []
     found = ([tf.zeros(alpha.shape) for alpha in model.supernet.alphas()], tf.zeros([]))
     monkeypatch.setattr(model.alphas, "gradients", lambda of, batch: seen.append(batch) or found)
-    model.alpha_step("training", "validation")
-    assert seen == ["validation"]
+    training, validation = ({"label": [0, 1], "of": of} for of in ("training", "validation"))
+    model.alpha_step(training, validation)
+    assert seen == [validation]
 
 
 @pytest.mark.parametrize(("step", "expected"), [(0, 1), (2, 1), (4, 2), (6, 4), (8, 8), (9, 8)])

@@ -223,5 +223,6 @@ def test_the_option_decides_which_order_a_step_is_of(monkeypatch, second, expect
     monkeypatch.setattr(
         unrolled, "alpha_gradients", lambda model, *batches: asked.append(("second", *batches)) or found
     )
-    model.alpha_step("training", "validation")
-    assert asked == [expected]
+    model.alpha_step(*({"label": [0, 1], "of": of} for of in ("training", "validation")))
+    ((order, *batches),) = asked
+    assert (order, *(batch["of"] for batch in batches)) == expected
