@@ -116,11 +116,9 @@ def _over_replicas(inputs, gamma, beta, epsilon):
             )
             all_gamma, all_beta = tf.unstack(total(tf.stack([by_gamma, by_beta])))
             count = tf.cast(replicas * tf.size(inputs) // tf.size(gamma), gamma.dtype)
-            inverse = tf.math.rsqrt(variance + epsilon)
-            slope = gamma * inverse * inverse * all_gamma / count
-            offset = gamma * inverse * all_beta / count - mean * slope
-            by_inputs = held - inputs * tf.cast(slope, inputs.dtype) - tf.cast(offset, inputs.dtype)
-            return by_inputs, by_gamma, by_beta
+            share = gamma * tf.math.rsqrt(variance + epsilon) / count
+            by_statistics = _affine(inputs, share * all_gamma, share * all_beta, mean, variance, epsilon)
+            return held - by_statistics, by_gamma, by_beta
 
         return (outputs, mean, variance), gradient
 
