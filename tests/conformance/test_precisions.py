@@ -211,6 +211,7 @@ def _assert_resumes(make, kind, compute, folder):
         assert rows[0]["weights/loss_scale"] != rows[-1]["weights/loss_scale"]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.parametrize("compute", MIXED)
 @pytest.mark.parametrize("kind", SEARCHES)
@@ -218,6 +219,7 @@ def test_a_search_killed_and_resumed_ends_in_the_same_bits(kind, compute, tmp_pa
     _assert_resumes(_search, kind, compute, tmp_path)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.parametrize("compute", MIXED)
 @pytest.mark.parametrize("loss", ["oracle", "mutual"])

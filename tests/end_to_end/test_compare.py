@@ -88,6 +88,7 @@ def test_all_use_the_same_teachers_and_nothing_is_done_twice(finished):
     assert before == {path: path.stat().st_mtime_ns for path in (workdir / "compare").rglob("*.keras")}
 
 
+@pytest.mark.exhaustive
 def test_what_a_comparison_says_is_the_same_when_another_process_has_joined_it(finished, tmp_path):
     workdir, flags = tmp_path / "run", ("--strategies=random", "--trials=1", "--sample=2")
     tool = [sys.executable, ROOT / "tools" / "compare_strategies.py", f"--workdir={workdir}"]

@@ -18,7 +18,7 @@ SMALL = (
     *("--num_teachers=3", "--teacher_backbone=resnet8", "--teacher_width=8", "--teacher_epochs=4"),
     "--checkpoint_seconds=0",
 )
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.exhaustive]
 
 
 def command(workdir, *flags):

@@ -60,12 +60,14 @@ def both(tmp_path_factory):
     return folder / "one", folder / "two"
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_two_workers_leave_the_files_of_one_process_each_written_once(both):
     one, two = both
     assert _files(two) == _files(one)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_two_workers_find_and_train_what_one_process_does(both):
     for name in ("teachers/history_00", "search", "assistant/history_00", "student", "baseline"):
@@ -79,6 +81,7 @@ def test_two_workers_find_and_train_what_one_process_does(both):
     assert specs[0]["add_ons"] == specs[1]["add_ons"]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_what_two_workers_export_runs_where_there_are_none(both):
     _, two = both
@@ -87,6 +90,7 @@ def test_what_two_workers_export_runs_where_there_are_none(both):
     np.testing.assert_allclose(probabilities.numpy().sum(axis=-1), 1, atol=1e-5)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_tool_that_trains_nothing_needs_no_other_workers(both):
     _, two = both
@@ -139,6 +143,7 @@ def test_a_worker_that_is_killed_ends_the_others_and_all_go_on_from_the_checkpoi
     assert len(history.read(workdir / "teachers" / "history_00" / "history.csv", 99)) == 60
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_workers_of_which_one_is_asked_to_stop_all_stop_at_one_step_which_is_saved(tmp_path):
     workdir = tmp_path / "run"

@@ -118,11 +118,13 @@ def test_mutated_flags_of_a_workdir_give_settings_or_one_line_that_names_it(tmp_
     _fuzz_a_workdir(tmp_path / "run", capsys, EXAMPLES)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_many_mutated_flagfiles_give_settings_or_one_line(tmp_path, capsys):
     _fuzz_a_flagfile(tmp_path, capsys, SLOW_EXAMPLES)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_many_mutated_flags_of_a_workdir_give_settings_or_one_line_that_names_it(tmp_path, capsys):
     _fuzz_a_workdir(tmp_path / "run", capsys, SLOW_EXAMPLES)

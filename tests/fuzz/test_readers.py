@@ -206,6 +206,7 @@ def test_a_mutated_file_is_taken_or_refused_in_one_line_that_names_it(name, tmp_
     _fuzz(name, tmp_path, EXAMPLES)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.parametrize("name", READERS)
 def test_many_mutated_files_are_taken_or_refused_in_one_line_that_names_them(name, tmp_path):
@@ -294,6 +295,7 @@ def test_a_mutated_bank_is_taken_or_refused_in_one_line_that_names_it(bank):
     _fuzz_bank(bank, EXAMPLES)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_many_mutated_banks_are_taken_or_refused_in_one_line_that_names_them(bank):
     _fuzz_bank(bank, SLOW_EXAMPLES)
