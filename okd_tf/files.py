@@ -94,10 +94,11 @@ def replacing(path: PathLike) -> Iterator[pathlib.Path]:
         if temporary is not None:
             with contextlib.suppress(OSError):
                 _remove(temporary)
-        if isinstance(error, OSError):
+        refusal = refusal_in(error)
+        if refusal:
             # Who took the file over has removed what was written of it.
             _ask()
-            raise write_error(path, error) from error
+            raise write_error(path, refusal) from error
         raise
 
 
@@ -138,6 +139,38 @@ def _flush_folder(folder: pathlib.Path) -> None:
             raise
     finally:
         os.close(descriptor)
+
+
+_REFUSALS = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM),
+    *(errno.ENOENT, errno.ESTALE, errno.EMFILE, errno.ENAMETOOLONG),
+)
+
+
+def refusal_in(error: BaseException) -> OSError | None:
+    """What the file system said, of an OSError or of the error that TensorFlow makes of one; None of others.
+
+    TensorFlow has types of its own for it, two for three of the system's, and keeps the system's words after
+    the name of the file.
+    """
+    if isinstance(error, OSError):
+        return error
+    said = str(getattr(error, "message", "")).partition("\n")[0].rpartition("; ")[2]
+    found = (number for number in _REFUSALS if said.startswith(os.strerror(number)))
+    number = next(found, None)
+    return OSError(number, os.strerror(number)) if number else None
+
+
+@contextlib.contextmanager
+def telling(path: PathLike) -> Iterator[None]:
+    """Within, what writes `path` in a way of its own, and to be told of in one line when the disk refuses."""
+    try:
+        yield
+    except Exception as error:
+        refusal = refusal_in(error)
+        if refusal is None:
+            raise
+        raise write_error(path, refusal) from error
 
 
 def write_error(path: PathLike, error: OSError) -> errors.UserError:

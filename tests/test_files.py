@@ -315,3 +315,22 @@ def test_whether_a_file_may_be_written_is_found_out_without_a_trace(tmp_path):
     for path, why in ((tmp_path, "is a folder"), (old / "in_a_file.json", "cannot be written")):
         with pytest.raises(errors.UserError, match=f"^--json: {path} {why}.*name a file in a folder"):
             files.refuse_unwritable(path, "--json")
+
+
+class _OfTensorFlow(Exception):
+    """As TensorFlow says that the disk refuses: in its own types, with the system's words."""
+
+    message = "runs/logs/events.v2; No space left on device\n\tFailed to flush 3 events"
+
+
+def test_what_another_library_makes_of_a_full_disk_is_the_same_one_line(tmp_path):
+    with (
+        pytest.raises(errors.UserError, match="logs: No space left on device; free some space"),
+        files.telling(tmp_path / "logs"),
+    ):
+        raise _OfTensorFlow
+
+
+def test_what_is_not_of_the_disk_is_left_as_it_is(tmp_path):
+    with pytest.raises(KeyError), files.telling(tmp_path):
+        raise KeyError("a")

@@ -128,6 +128,7 @@ def fill(
         done(shard)
     # Last: where it is, all is.
     _write_summed(folder, SEEN, seen.astype(np.uint8).tobytes())
+    _tidy_sums(folder, plan)
 
 
 def relative(logits: np.ndarray) -> np.ndarray:
@@ -151,6 +152,14 @@ def _write_summed(folder: pathlib.Path, name: str, content: bytes) -> None:
     with files.replacing(folder / name) as temporary:
         temporary.write_bytes(content)
     files.append_line(folder / _SUMS, f"{hashlib.sha256(content).hexdigest()}  {name}")
+
+
+def _tidy_sums(folder: pathlib.Path, plan: Plan) -> None:
+    """Leaves one line of each file, in the order of the plan, without what kills and repairs have left."""
+    sums = _read_sums(folder)
+    text = "".join(f"{sums[name]}  {name}\n" for name in [*(shard.name for shard in plan.shards()), SEEN])
+    if text != (folder / _SUMS).read_text(encoding="utf-8", errors="replace"):
+        files.write_text(folder / _SUMS, text)
 
 
 def unfinished(folder: files.PathLike, plan: Plan) -> Iterator[Shard]:

@@ -9,7 +9,6 @@ gets its name when all in it is on the disk, the manifest last; so a kill leaves
 disk has spoilt since is seen by its sum.
 """
 
-import errno
 import json
 import pathlib
 import re
@@ -97,13 +96,7 @@ class Checkpointer:
             files.remove(path_of(self._folder, other))
 
     def _write(self, folder):
-        try:
-            self._checkpoint.write(str(folder / _VARIABLES))
-        except tf.errors.OpError as error:
-            # What it says of the disk as the system would.
-            full = isinstance(error, tf.errors.ResourceExhaustedError)
-            number = errno.ENOSPC if full else errno.EIO
-            raise OSError(number, error.message.splitlines()[0].rpartition("; ")[2]) from error
+        self._checkpoint.write(str(folder / _VARIABLES))
         sums = {path.name: files.sha256(path) for path in sorted(folder.iterdir())}
         manifest = {"format": FORMAT, "step": int(self._step), "files": sums}
         (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")

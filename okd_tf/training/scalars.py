@@ -3,6 +3,8 @@
 import keras
 import tensorflow as tf
 
+from okd_tf import files
+
 
 class ScalarWriter(keras.callbacks.Callback):
     """A Keras callback; the horizontal axis counts finished epochs."""
@@ -15,21 +17,23 @@ class ScalarWriter(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         """Writes the logs of an epoch."""
-        if self._writer is None:
-            self._writer = tf.summary.create_file_writer(self._folder)
-        with self._writer.as_default(step=epoch + 1):
-            for name, value in (logs or {}).items():
-                tf.summary.scalar(name, value)
-        self._writer.flush()
+        with files.telling(self._folder):
+            if self._writer is None:
+                self._writer = tf.summary.create_file_writer(self._folder)
+            with self._writer.as_default(step=epoch + 1):
+                for name, value in (logs or {}).items():
+                    tf.summary.scalar(name, value)
+            self._writer.flush()
 
     def on_train_end(self, logs=None):
         """Closes the file."""
         if self._writer is not None:
-            self._writer.close()
+            with files.telling(self._folder):
+                self._writer.close()
 
 
 def write(folder, values):
     """Writes the figures of a stage that has no epochs: a dict of numbers."""
-    with tf.summary.create_file_writer(str(folder)).as_default(step=0):
+    with files.telling(folder), tf.summary.create_file_writer(str(folder)).as_default(step=0):
         for name, value in values.items():
             tf.summary.scalar(name, value)

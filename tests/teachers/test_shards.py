@@ -129,6 +129,14 @@ def test_a_line_that_a_kill_cut_short_counts_as_a_missing_shard(bank):
     assert store.read(bank, PLAN.key, PLAN.views)
 
 
+def test_sums_are_the_same_bytes_whatever_kills_and_repairs_came_before(bank):
+    whole = (bank / "shards.sha256").read_bytes()
+    (bank / "shards.sha256").write_bytes(whole[:200])
+    next(bank.rglob("view_000_*")).unlink()
+    shards.fill(bank, PLAN, _logits, SEEN)
+    assert (bank / "shards.sha256").read_bytes() == whole
+
+
 @pytest.mark.parametrize("name", ["train/view_001_rows_0000004.f16", "seen.u8"])
 def test_a_flipped_bit_is_refused_by_name_and_nothing_is_overwritten(bank, name):
     content = bytearray((bank / name).read_bytes())

@@ -131,6 +131,7 @@ def test_what_a_kill_left_half_written_is_removed(tmp_path):
     [
         (tf.errors.ResourceExhaustedError(None, None, "a.data; No space left on device"), "free some space"),
         (tf.errors.UnknownError(None, None, "a.data; Input/output error"), "Input/output error"),
+        (tf.errors.OutOfRangeError(None, None, "a.data; File too large [Op:SaveV2]"), "ulimit -f"),
         (OSError(errno.ENOSPC, "No space left on device"), "free some space"),
     ],
 )
