@@ -317,7 +317,7 @@ def test_whether_a_file_may_be_written_is_found_out_without_a_trace(tmp_path):
             files.refuse_unwritable(path, "--json")
 
 
-class _OfTensorFlow(Exception):
+class _OfTensorFlowError(Exception):
     """As TensorFlow says that the disk refuses: in its own types, with the system's words."""
 
     message = "runs/logs/events.v2; No space left on device\n\tFailed to flush 3 events"
@@ -328,7 +328,7 @@ def test_what_another_library_makes_of_a_full_disk_is_the_same_one_line(tmp_path
         pytest.raises(errors.UserError, match="logs: No space left on device; free some space"),
         files.telling(tmp_path / "logs"),
     ):
-        raise _OfTensorFlow
+        raise _OfTensorFlowError
 
 
 def test_what_is_not_of_the_disk_is_left_as_it_is(tmp_path):

@@ -1,15 +1,18 @@
-"""Where a stage is killed, and that it ends in the same bits all the same.
+"""Where a stage is killed or stopped, and that it ends in the same bits all the same.
 
-The kills of a stage form a chain: the run is killed, goes on, is killed again, and at its end is held against
+What strikes a stage forms a chain: the run is killed, goes on, is killed again, and at its end is held against
 the uninterrupted one. A kill so costs one start, and each after the first strikes a run that was resumed.
 """
 
 import random
+import re
 import signal
 
 _SEARCH = (
     "SIGKILL:step:search*:2",  # after a step, before its checkpoint
+    "SIGTERM:step:search*:1",
     "halve:replace:checkpoints/step_*:2",  # while a checkpoint is written
+    "SIGINT:step:search*:1",
     "halve:replace:search/arch.json",
 )
 AIMED = {  # by scene, in the order in which they can strike
@@ -19,6 +22,8 @@ AIMED = {  # by scene, in the order in which they can strike
         "halve:replace:teachers/teacher_00.keras",
         "SIGKILL:replaced:teachers/teacher_00.keras",
         "halve:replace:history_01/checkpoints/step_*:2",
+        "SIGTERM:step:teacher 2 *:1",
+        "SIGINT:step:teacher 2 *:2",
         "SIGKILL:remove:history_01/checkpoints",
         "halve:replace:teachers/diagnosis.json",
     ),
@@ -29,12 +34,14 @@ AIMED = {  # by scene, in the order in which they can strike
         "halve:sync:bank/shards.sha256:2",
         "SIGKILL:replaced:bank/seen.u8",
     ),
-    "darts": (*_SEARCH[:2], "SIGKILL:replaced:search/candidates.json", *_SEARCH[2:]),
+    "darts": (*_SEARCH[:-1], "SIGKILL:replaced:search/candidates.json", _SEARCH[-1]),
     "gumbel": _SEARCH,
-    "reinforce": (*_SEARCH[:2], "SIGKILL:remove:search/checkpoints"),
+    "reinforce": (*_SEARCH[:-1], "SIGKILL:remove:search/checkpoints"),
     "random": _SEARCH,
     "assistant": (
         "SIGKILL:replaced:history_00/checkpoints/step_*:2",
+        "SIGTERM:step:assistant *:1",
+        "SIGINT:step:assistant *:1",
         "halve:replace:assistant/assistant_00.keras",
         "halve:replace:assistant/metrics.json",
         "SIGKILL:remove:assistant/history_00/checkpoints",  # all is there, and more
@@ -42,16 +49,25 @@ AIMED = {  # by scene, in the order in which they can strike
     "student": (
         "halve:replace:bank_00/train/view_001_*.f16",  # of what the assistant says
         "SIGKILL:step:student*:2",
+        "SIGTERM:step:student *:1",
         "halve:replace:student/checkpoints/step_*:2",
+        "SIGINT:step:student *:1",
         "halve:replace:student/student.keras",
         "SIGKILL:replaced:student/student.keras",  # and its metrics.json is not there
     ),
     "mutual": (
         "halve:replace:student/checkpoints/step_*:2",
+        "SIGTERM:step:student *:1",
+        "SIGINT:step:student *:1",
         "SIGKILL:replaced:student/student.keras",  # and its peer is not there
         "halve:replace:student/peer.keras",
     ),
-    "baseline": ("SIGKILL:step:baseline*:3", "halve:replace:baseline/metrics.json"),
+    "baseline": (
+        "SIGKILL:step:baseline *:3",
+        "SIGTERM:step:baseline *:1",
+        "SIGINT:step:baseline *:1",
+        "halve:replace:baseline/metrics.json",
+    ),
     "evaluate": ("halve:replace:student/metrics.json", "SIGKILL:replaced:student/metrics.json"),
     "export": (
         "halve:replace:export/saved_model",
@@ -89,7 +105,31 @@ TOUCHED = {
 
 def count(names):
     """How many kills these scenes have in all."""
-    return sum(len(AIMED[name]) + TIMED.get(name, 0) + TOUCHED.get(name, 0) for name in names)
+    aimed = sum(fault.startswith(("SIGKILL", "halve")) for name in names for fault in AIMED[name])
+    return aimed + sum(TIMED.get(name, 0) + TOUCHED.get(name, 0) for name in names)
+
+
+def play(stages, name):
+    """Plays a scene with all that strikes it."""
+    generator = random.Random(name)
+    _, touches = stages.measured(name)
+    stages.before(name)
+    for fault in AIMED[name]:
+        if fault.startswith(("SIGTERM", "SIGINT")):
+            stop(stages, name, fault)
+        else:
+            strike(stages, name, fault)
+    for _ in range(TOUCHED.get(name, 0)):
+        strike(stages, name, f"SIGKILL:touch:*:{generator.randint(1, touches // 3)}")
+    missed = 0
+    for _ in range(TIMED.get(name, 0)):
+        while not strike_at_any_time(stages, name, generator):
+            # It was over: as good an end as any, and another beginning.
+            missed += 1
+            assert missed < 5, "no kill comes in time"
+            assert stages.differences(name) == []
+            stages.before(name)
+    finish(stages, name)
 
 
 def strike(stages, name, fault):
@@ -98,6 +138,17 @@ def strike(stages, name, fault):
     code = attempt.wait()
     assert code == -signal.SIGKILL, f"{fault}: {attempt.output[-2000:] + attempt.errors}"
     assert attempt.output.splitlines()[-1].startswith("struck: "), attempt.output
+    assert stages.unfinished(name)
+
+
+def stop(stages, name, fault):
+    """Asks a training to stop; sees that it says where, in one line, and how to go on."""
+    attempt = stages.start(name, fault)
+    code = attempt.wait()
+    signum = signal.Signals[fault.partition(":")[0]]
+    assert code == 128 + signum, f"{fault}: {attempt.output[-2000:] + attempt.errors}"
+    assert attempt.errors.count("\n") == 1, attempt.errors
+    assert re.search(r", step \d of 8, is saved; the same command goes on", attempt.errors), attempt.errors
     assert stages.unfinished(name)
 
 
@@ -118,23 +169,3 @@ def finish(stages, name):
     attempt = stages.start(name)
     assert attempt.wait() == 0, attempt.output + attempt.errors
     assert stages.differences(name) == []
-
-
-def play(stages, name):
-    """All kills of a scene."""
-    generator = random.Random(name)
-    _, touches = stages.measured(name)
-    stages.before(name)
-    for fault in AIMED[name]:
-        strike(stages, name, fault)
-    for _ in range(TOUCHED.get(name, 0)):
-        strike(stages, name, f"SIGKILL:touch:*:{generator.randint(1, touches // 3)}")
-    missed = 0
-    for _ in range(TIMED.get(name, 0)):
-        while not strike_at_any_time(stages, name, generator):
-            # It was over: as good an end as any, and another beginning.
-            missed += 1
-            assert missed < 5, "no kill comes in time"
-            assert stages.differences(name) == []
-            stages.before(name)
-    finish(stages, name)

@@ -18,6 +18,7 @@ _FLAGS = (
     *("--controller_updates=2", "--controller_children=2", "--student_epochs=2", "--checkpoint_steps=1"),
 )
 _OBSERVED = ("keep:remove:checkpoints", "count:touch:*")
+_GIVEN = ("--teachers={backbone}", "--strategy=random")
 _ASSISTANT = ("--assistant=resnet8", "--assistant_width=8", "--assistant_epochs=2")
 
 
@@ -57,8 +58,13 @@ SCENES = {
         Scene("evaluate", "evaluate", "baseline"),
         Scene("export", "export", "evaluate"),
         Scene("report", "report", "export"),
-        # Of a given teacher and the cheapest strategy: from the bank to the student in seconds.
-        Scene("short", "teachers,bank,search,student", "", ("--teachers={backbone}", "--strategy=random")),
+        # Of a given teacher and the cheapest strategy: from the bank to the exports in seconds.
+        Scene("short", "teachers,bank,search,student", "", _GIVEN),
+        Scene("short_search", "teachers,bank,search", "", _GIVEN),
+        Scene("short_student", "student", "short_search"),
+        Scene("short_pair", "student", "short_search", ("--train_loss=mutual",)),
+        Scene("short_export", "export", "short_student"),
+        Scene("short_report", "report", "short_student"),
     )
 }
 

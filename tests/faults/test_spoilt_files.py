@@ -19,30 +19,30 @@ def refusal(stages, name):
 @pytest.mark.slow
 @pytest.mark.parametrize("files", [("variables.data-*",), ("variables.index",), ("manifest.json",)])
 def test_of_a_checkpoint_cut_short_the_one_before_is_taken(stages, files):
-    stages.measured("student")
-    stages.before("student")
-    kills.strike(stages, "student", "SIGKILL:replaced:student/checkpoints/step_*:3")
+    stages.measured("short_student")
+    stages.before("short_student")
+    kills.strike(stages, "short_student", "SIGKILL:replaced:student/checkpoints/step_*:3")
     for pattern in files:
         (path,) = (stages.workdir / "student" / "checkpoints" / "step_0000000003").glob(pattern)
         cut(path)
-    attempt = stages.start("student")
+    attempt = stages.start("short_student")
     assert attempt.wait() == 0, attempt.errors
     assert "warning: checkpoint left out: " in attempt.output
     assert "going on from step 2 of 8" in attempt.output
-    assert stages.differences("student") == []
+    assert stages.differences("short_student") == []
 
 
 @pytest.mark.slow
 def test_when_no_checkpoint_can_be_read_it_begins_again_and_says_so(stages):
-    stages.measured("student")
-    stages.before("student")
-    kills.strike(stages, "student", "SIGKILL:replaced:student/checkpoints/step_*:2")
+    stages.measured("short_student")
+    stages.before("short_student")
+    kills.strike(stages, "short_student", "SIGKILL:replaced:student/checkpoints/step_*:2")
     for path in (stages.workdir / "student" / "checkpoints").glob("*/variables.data-*"):
         cut(path)
-    attempt = stages.start("student")
+    attempt = stages.start("short_student")
     assert attempt.wait() == 0, attempt.errors
     assert attempt.output.count("warning: checkpoint left out: ") == 2
-    assert stages.differences("student") == []
+    assert stages.differences("short_student") == []
 
 
 @pytest.mark.slow
@@ -86,10 +86,10 @@ def test_a_teacher_cut_short_is_named_and_trained_again_when_it_is_deleted(stage
 @pytest.mark.parametrize(
     ("name", "file"),
     [
-        ("mutual", "search/arch.json"),
-        ("evaluate", "student/student.keras"),
-        ("darts", "stages.json"),
-        ("darts", "bank/bank.json"),
+        ("short_student", "search/arch.json"),
+        ("short_export", "student/student.keras"),
+        ("random", "stages.json"),
+        ("random", "bank/bank.json"),
     ],
 )
 def test_a_result_cut_short_is_named_in_one_line_by_the_stage_that_reads_it(stages, name, file):
