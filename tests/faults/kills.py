@@ -1,8 +1,7 @@
 """Where a stage is killed or stopped, and that it ends in the same bits all the same.
 
 What strikes a stage forms a chain: the run is killed, goes on, is killed again, and at its end is held
-against the uninterrupted one. A kill so costs one start, and each after the first strikes a run that was
-resumed.
+against the uninterrupted one. A kill so costs one start, and each after the first strikes a resumed run.
 """
 
 import random
