@@ -25,10 +25,11 @@ STEPS, EPOCHS, PER_EPOCH, CUT = 3, 2, 3, 4
 SEARCHES = {**{name: {} for name in search.STRATEGIES}, "darts, unrolled": {"unrolled": True}}
 
 
-def _cases(names, cheap):
-    """Each name in each precision; all but one of them are slow."""
+def _cases(names, cheap, *more):
+    """Each name in each precision; all but one of them are slow, and more than that, as is said."""
+    slow = [pytest.mark.slow, *more]
     return [
-        pytest.param(name, compute, marks=[] if (name, compute) == cheap else [pytest.mark.slow])
+        pytest.param(name, compute, marks=[] if (name, compute) == cheap else slow)
         for name in names
         for compute in MIXED
     ]
@@ -146,13 +147,15 @@ def test_a_search_moves_weights_and_alphas_as_in_float32(kind, compute):
     _assert_moves_as_in_float32(_search, kind, compute)
 
 
-@pytest.mark.parametrize(("loss", "compute"), _cases(losses.KD_LOSSES, ("oracle", "float16")))
+@pytest.mark.parametrize(
+    ("loss", "compute"), _cases(losses.KD_LOSSES, ("oracle", "float16"), pytest.mark.exhaustive)
+)
 def test_a_training_moves_weights_as_in_float32_and_its_loss_falls(loss, compute):
     found = _assert_moves_as_in_float32(_training, loss, compute)
     assert found.losses[-1] < found.losses[0]
 
 
-@pytest.mark.parametrize(("name", "compute"), _cases(OPS, ("conv_3x3", "float16")))
+@pytest.mark.parametrize(("name", "compute"), _cases(OPS, ("conv_3x3", "float16"), pytest.mark.exhaustive))
 def test_an_operation_gives_about_what_it_gives_in_float32(name, compute):
     operations = [OPS[name](dtype=precision.policy(one)) for one in (precision.FLOAT32, compute)]
     generator = np.random.default_rng(1)

@@ -52,6 +52,7 @@ def test_a_full_disk_is_one_line_and_then_the_same_command_goes_on(stages, name)
     kills.finish(stages, name)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "most_bytes", "file"),
@@ -95,6 +96,7 @@ def moved_away(stages):
     return before
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.parametrize(("name", "room"), [("short_student", 60_000), ("short_export", 20_000)])
 def test_a_small_file_system_that_is_full_is_one_line_and_then_the_same_command_goes_on(stages, name, room):

@@ -16,6 +16,7 @@ def refusal(stages, name):
     return attempt.errors
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.parametrize("files", [("variables.data-*",), ("variables.index",), ("manifest.json",)])
 def test_of_a_checkpoint_cut_short_the_one_before_is_taken(stages, files):
@@ -32,6 +33,7 @@ def test_of_a_checkpoint_cut_short_the_one_before_is_taken(stages, files):
     assert stages.differences("short_student") == []
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_when_no_checkpoint_can_be_read_it_begins_again_and_says_so(stages):
     stages.measured("short_student")
@@ -45,6 +47,7 @@ def test_when_no_checkpoint_can_be_read_it_begins_again_and_says_so(stages):
     assert stages.differences("short_student") == []
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_bank_shard_cut_short_is_missed_and_the_bank_stage_writes_it_again(stages):
     stages.measured("random")
@@ -55,6 +58,7 @@ def test_a_bank_shard_cut_short_is_missed_and_the_bank_stage_writes_it_again(sta
     kills.finish(stages, "random")
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_bank_shard_of_other_content_is_named(stages):
     stages.measured("bank")
@@ -69,6 +73,7 @@ def test_a_bank_shard_of_other_content_is_named(stages):
     kills.finish(stages, "bank")
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_teacher_cut_short_is_named_and_trained_again_when_it_is_deleted(stages):
     stages.measured("bank")
@@ -82,6 +87,7 @@ def test_a_teacher_cut_short_is_named_and_trained_again_when_it_is_deleted(stage
     kills.finish(stages, "bank")
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "file"),
