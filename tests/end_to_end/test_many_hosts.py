@@ -122,6 +122,7 @@ def _runs(workdir, running, above):
     assert there, "".join(worker.said() for worker in running)
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 def test_a_worker_that_is_killed_ends_the_others_and_all_go_on_from_the_checkpoint(tmp_path):
     workdir, reached = tmp_path / "run", 0

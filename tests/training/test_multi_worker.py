@@ -49,6 +49,7 @@ def test_two_workers_learn_what_one_device_does(report, kind):
     assert report[kind]["statistics"] < ROUNDING
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", SLOW)
 def test_two_workers_learn_what_one_device_does_in_every_kind_of_training(slow_report, kind):
