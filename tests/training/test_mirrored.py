@@ -44,7 +44,12 @@ def report():
 
 @pytest.fixture(scope="module")
 def slow_report():
-    return _compared((*SLOW, *MIXED, *CHECKPOINTS, "clipping", "darts"))
+    return _compared((*SLOW, *CHECKPOINTS, "clipping", "darts"))
+
+
+@pytest.fixture(scope="module")
+def mixed_report():
+    return _compared(MIXED)
 
 
 def _assert_same(found):
@@ -94,10 +99,11 @@ def test_two_devices_clip_as_one_where_neither_of_them_would(slow_report):
     assert found["learnt"] < 0.97 * found["free"]["learnt"]
 
 
+@pytest.mark.exhaustive
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", MIXED)
-def test_two_devices_learn_in_sixteen_bits_what_one_does(slow_report, kind):
-    found = slow_report[kind]
+def test_two_devices_learn_in_sixteen_bits_what_one_does(mixed_report, kind):
+    found = mixed_report[kind]
     assert found["learnt"] > LEARNT
     assert found["ratio"] < MIXED_ROUNDING[kind.rpartition(" ")[2]]
 
