@@ -38,12 +38,14 @@ def load(path):
         if memory.line(error):
             raise
         raise errors.UserError(
-            f"{path}: not a readable .keras file ({_reason(error)}); is it cut short, or of custom code? "
-            "save a Functional model of stock layers again"
+            f"{path}: not a readable .keras file ({_reason(path, error)}); is it cut short, or of custom "
+            "code? save a Functional model of stock layers again, or delete the file if a run has written it"
         ) from None
 
 
-def _reason(error):
+def _reason(path, error):
+    if not zipfile.is_zipfile(path):
+        return "not a zip archive"  # of which Keras says that it is not there
     # Around what went wrong, Keras puts what it was doing then.
     said = str(error).split("Exception encountered: ")[-1].strip()
     return (said.splitlines() or [type(error).__name__])[0].split(". ")[0][:200]
