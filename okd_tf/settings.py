@@ -16,6 +16,7 @@ SEARCH_LOSSES = ("ce", *TEACHERS_LOSSES)
 LOSSES = (*SEARCH_LOSSES, "mutual")
 REWARDS = ("accuracy", "loss")
 PRECISIONS = ("float32", "bfloat16", "float16")
+RESIZE = ("crop", "stretch", "pad")
 OPS = (
     *("identity", "conv_3x3", "conv_5x5", "sep_conv_3x3", "sep_conv_5x5"),
     *("max_pool_3x3", "avg_pool_3x3"),
@@ -29,7 +30,14 @@ TRAINING = ("teachers", "search", "assistant", "student", "baseline")  # of thes
 FLAGFILE = "flags.cfg"  # in the workdir
 STAGES_FILE = "stages.json"  # in the workdir
 
-SPLIT = {"dataset", "train_examples", "val_examples", "split_seed"}  # what splits depend on
+DATA = (  # what a dataset is asked for
+    *("dataset", "image_size", "resize", "channels", "image_key", "label_key", "id_key"),
+    *("train_split", "val_split", "test_split", "max_unreadable"),
+)
+SPLIT = {  # what splits depend on
+    *DATA,
+    *("train_examples", "val_examples", "test_examples", "split_seed", "pixel_mean", "pixel_std"),
+}
 INPUTS = {"teachers", "arch"}  # files of the user that a run depends on
 
 RESULT = "result"  # decides what the run gives; kept in its workdir and compared with it
@@ -37,6 +45,7 @@ MANNER = "manner"  # changes how the run goes but not what it gives; kept, and f
 ONCE = "once"  # says what this call is to do; not kept
 
 MOST = 2**63 - 1  # of any whole number: int64
+LARGEST_IMAGE = 4096  # height or width in pixels
 
 
 def _option(default: Any, meaning: str, *, minimum: float | None = None, kind: str = RESULT) -> Any:
@@ -66,14 +75,69 @@ class Settings:
         kind=ONCE,
     )
 
-    dataset: str = _option("digits", "digits, cifar10 or cifar100")
-    data_dir: str = _option("", "prepared TFDS folder (default: TFDS's own)", kind=MANNER)
+    dataset: str = _option(
+        "digits",
+        "digits, cifar10, cifar100, tiny_imagenet; folder (your images, in --data_dir); tfds:NAME or "
+        "tfds:NAME/CONFIG; or npz:FILE",
+    )
+    data_dir: str = _option(
+        "",
+        "prepared TFDS folder (default: TFDS's own); of --dataset=folder, the folder of images",
+        kind=MANNER,
+    )
     download: bool = _option(False, "allow TFDS to download a dataset that is not there", kind=ONCE)
+    tiny_imagenet_zip: str = _option(
+        "", "prepare tiny_imagenet from its original archive, or from a cut of that", kind=MANNER
+    )
+    cache_dir: str = _option(
+        "", "where prepared forms of data are kept (default: okd_tf in ~/.cache)", kind=MANNER
+    )
+    cache_bytes: int = _option(
+        4 * 2**30,
+        "images of up to so many bytes are held in memory; others are streamed",
+        minimum=0,
+        kind=MANNER,
+    )
+    image_size: str = _option(
+        "", "bring images to this size, as 64 or 48x64 (height x width); default: as they are"
+    )
+    resize: str = _option(
+        "crop",
+        "how: crop (the shorter side fits, the middle is taken), stretch, or pad (the longer side fits)",
+    )
+    channels: int = _option(0, "bring images to 1 (grey) or 3 (RGB) channels; 0: as they are", minimum=0)
+    image_key: str = _option("", "of tfds and npz: where the images are (default: 'image', or the only ones)")
+    label_key: str = _option(
+        "",
+        "of tfds, cifar and npz: where the labels are, such as coarse_label (default: 'label', or the only "
+        "ones)",
+    )
+    id_key: str = _option(
+        "", "of tfds and npz: where the examples' own numbers or names are (default: 'id', if there)"
+    )
+    train_split: str = _option("", "of tfds: what to train on (default: train)")
+    val_split: str = _option("", "of tfds: what to choose by (default: carved from what is trained on)")
+    test_split: str = _option("", "of tfds: what to test on (default: test, or validation, or carved)")
+    max_unreadable: int = _option(
+        0, "of folder: so many files may be unreadable, and are left out", minimum=0
+    )
+    pixel_mean: tuple[str, ...] = _option(
+        (), "normalise by this mean of each channel, on the scale 0..255 (default: the training split's)"
+    )
+    pixel_std: tuple[str, ...] = _option((), "and by this standard deviation (default: the training split's)")
     train_examples: int = _option(0, "train on this many examples only; 0: all", minimum=0)
     split_seed: int = _option(
-        0, "of the validation split; keep it when runs share teachers, who must not have seen it", minimum=0
+        0,
+        "of the validation split, and of the test split where the dataset has none; keep it when runs share "
+        "teachers, who must not have seen them",
+        minimum=0,
     )
-    val_examples: int = _option(0, "validation examples, carved from training data; 0: a tenth", minimum=0)
+    val_examples: int = _option(
+        0, "validation examples, carved from training data; 0: a tenth, or the dataset's own", minimum=0
+    )
+    test_examples: int = _option(
+        0, "test examples, carved from training data where the dataset has none; 0: a tenth", minimum=0
+    )
     batch_size: int = _option(128, "examples per step, over all devices together", minimum=1)
 
     teachers: tuple[str, ...] = _option(
@@ -249,10 +313,12 @@ class Settings:
             ("--train_loss", [self.train_loss], LOSSES),
             ("--reward", [self.reward], REWARDS),
             ("--precision", [self.precision], PRECISIONS),
+            ("--resize", [self.resize], RESIZE),
         ):
             for name in names:
                 if name not in valid:
                     raise errors.unknown(flag, name, valid)
+        self._check_data()
         if self.assistant and self.train_loss not in TEACHERS_LOSSES:
             raise errors.UserError(
                 f"--assistant: passes on what teachers say, and --train_loss={self.train_loss} hears none; "
@@ -285,6 +351,59 @@ class Settings:
                 f"--search_warmup_epochs: {self.search_warmup_epochs} leaves nothing of --search_epochs="
                 f"{self.search_epochs} to learn an architecture in; use fewer"
             )
+
+    def _check_data(self) -> None:
+        if self.channels not in (0, 1, 3):
+            raise errors.UserError(
+                f"--channels: {self.channels} is not 0, 1 (grey) or 3 (RGB); give one of these"
+            )
+        _ = self.size, self.statistics
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """(height, width) that --image_size asks for, or None."""
+        if not self.image_size:
+            return None
+        height, _, width = self.image_size.partition("x")
+        try:
+            size = int(height), int(width or height)
+        except ValueError:
+            size = 0, 0
+        if not 1 <= min(size) <= max(size) <= LARGEST_IMAGE:
+            raise errors.UserError(
+                f"--image_size: '{self.image_size[:40]}' is not a size of 1 to {LARGEST_IMAGE} pixels; give "
+                "one as 64, or as 48x64 for 48 rows of 64"
+            )
+        return size
+
+    @property
+    def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+        """What --pixel_mean and --pixel_std ask for, or None."""
+        if not self.pixel_mean and not self.pixel_std:
+            return None
+        mean, std = (_numbers(name, getattr(self, name)) for name in ("pixel_mean", "pixel_std"))
+        if len(mean) != len(std):
+            raise errors.UserError(
+                f"--pixel_mean, --pixel_std: {len(mean)} and {len(std)} numbers; give one of each "
+                "for each channel"
+            )
+        if min(std) <= 0:
+            raise errors.UserError(
+                f"--pixel_std: {min(std)} is too small; each is divided by, and more than 0"
+            )
+        return mean, std
+
+
+def _numbers(name: str, texts: tuple[str, ...]) -> tuple[float, ...]:
+    try:
+        numbers = tuple(map(float, texts))
+    except ValueError:
+        numbers = (math.nan,)
+    if not all(map(math.isfinite, numbers)):
+        raise errors.UserError(
+            f"--{name}: '{','.join(texts)[:60]}' are not numbers; give them as 125.3,123.0,113.9"
+        )
+    return numbers
 
 
 FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
