@@ -24,10 +24,9 @@ import tempfile
 
 from absl import flags
 
-from okd_tf import cli, errors, files, settings
+from okd_tf import cli, errors, files, progress, settings
 from okd_tf.benchmark import measure, processes
 from okd_tf.benchmark.setup import NOISE, Setup
-from okd_tf.training import progress
 
 _SHARED = (
     *("backbone", "backbone_width", "batch_size", "num_teachers", "views", "ops"),

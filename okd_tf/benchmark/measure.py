@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
-from okd_tf.training import progress
+from okd_tf import progress
 
 REFERENCE, PEAK = "ce", "gemm"
 STATUS = pathlib.Path("/proc/self/status")

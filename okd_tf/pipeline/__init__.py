@@ -4,10 +4,9 @@ Stages exchange files and nothing else. A stage that is complete, for the inputs
 again; one that was killed goes on where it stopped; one whose inputs changed is redone.
 """
 
-from okd_tf import settings
+from okd_tf import progress, settings
 from okd_tf.pipeline import check, diagnosis, joining, record, shared, stages
 from okd_tf.report import page
-from okd_tf.training import progress
 
 
 def run(chosen: settings.Settings, names):

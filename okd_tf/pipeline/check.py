@@ -2,12 +2,12 @@
 
 import pathlib
 
-from okd_tf import backbones, data, errors, files
+from okd_tf import backbones, data, errors, files, progress
 from okd_tf.arch import cost
 from okd_tf.pipeline import record, stages
 from okd_tf.search import derive
 from okd_tf.teachers import bank, ensemble, folds, shards, store, teacher
-from okd_tf.training import optimizers, progress
+from okd_tf.training import optimizers
 
 
 def check(context, names):

@@ -6,11 +6,11 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from okd_tf import errors, files, kept, seeds
+from okd_tf import errors, files, kept, progress, seeds
 from okd_tf.data import splits
 from okd_tf.report import diagnosis as page
 from okd_tf.teachers import diagnosis, doubts, folds, regime, teacher
-from okd_tf.training import progress, scalars
+from okd_tf.training import scalars
 
 MOST_VIEWED = 5000  # training examples that are also shown augmented
 

@@ -4,10 +4,9 @@ It takes jobs of the run that nobody does, and leaves when there are none. What 
 (flags.cfg, run.json, stages.json) is the run's alone to write.
 """
 
-from okd_tf import errors, fields
+from okd_tf import errors, fields, progress
 from okd_tf.pipeline import record, stages, work
 from okd_tf.pipeline.shared import Context
-from okd_tf.training import progress
 
 
 def run(chosen):

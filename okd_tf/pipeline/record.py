@@ -12,10 +12,9 @@ import sys
 import time
 from importlib import metadata
 
-from okd_tf import claims, errors, fields, files, stages_file, version
+from okd_tf import claims, errors, fields, files, progress, stages_file, version
 from okd_tf import settings as all_settings
 from okd_tf.teachers import teacher
-from okd_tf.training import progress
 
 MISSING = "missing"  # in a key, for a file that is not there
 

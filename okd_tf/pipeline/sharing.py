@@ -11,8 +11,8 @@ import pathlib
 import time
 from collections.abc import Callable
 
-from okd_tf import claims, errors, files
-from okd_tf.training import history, progress
+from okd_tf import claims, errors, files, progress
+from okd_tf.training import history
 
 POLL_SECONDS = 1.0
 REMIND_SECONDS = 60.0

@@ -4,14 +4,14 @@ import functools
 
 import numpy as np
 
-from okd_tf import claims, files, losses, seeds
+from okd_tf import claims, files, losses, progress, seeds
 from okd_tf.export import student as exporting
 from okd_tf.pipeline import diagnosis, sharing
 from okd_tf.search import loop, options
 from okd_tf.student import distill
 from okd_tf.teachers import assistant, bank, ensemble, shards, teacher
 from okd_tf.teachers import train as teacher_training
-from okd_tf.training import inference, metrics, progress, recipe, scalars
+from okd_tf.training import inference, metrics, recipe, scalars
 
 LEAST_AGREEMENT = 0.98  # of an exported file with the Keras model, below which the user is warned
 

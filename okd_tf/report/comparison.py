@@ -2,8 +2,7 @@
 
 import numpy as np
 
-from okd_tf import files
-from okd_tf.training import progress
+from okd_tf import files, progress
 
 _COLUMNS = ("strategy", "shared", "val", "test", "parameters", "images", "time", "Kendall tau")
 _MEANING = """\

@@ -13,14 +13,14 @@ import pathlib
 import keras
 import tensorflow as tf
 
-from okd_tf import files, kept, search, seeds
+from okd_tf import files, kept, progress, search, seeds
 from okd_tf.arch import space, spec, uniform
 from okd_tf.data import batches
 from okd_tf.ops import precision
 from okd_tf.search import base, derive, ranking, supernet
 from okd_tf.search.options import SearchOptions
 from okd_tf.search.telemetry import Telemetry
-from okd_tf.training import loop, optimizers, progress, scalars
+from okd_tf.training import loop, optimizers, scalars
 
 
 @dataclasses.dataclass(frozen=True)

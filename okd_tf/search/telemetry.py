@@ -6,9 +6,8 @@ others at first (Zela et al., "Understanding and Robustifying Differentiable Arc
 
 import numpy as np
 
-from okd_tf import errors
+from okd_tf import errors, progress
 from okd_tf.arch import spec
-from okd_tf.training import progress
 
 EXAMPLES = 1000  # validation images that what would be chosen is evaluated on
 COLLAPSED = 0.9  # share of living add-on layers, in expectation, whose operation has no parameters

@@ -11,10 +11,9 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from okd_tf import errors, seeds
+from okd_tf import errors, progress, seeds
 from okd_tf.data import examples, splits
 from okd_tf.teachers import ensemble, shards, store
-from okd_tf.training import progress
 
 CHUNK = 256  # images in memory at a time
 # How far a stored logit may be off: relative, or absolute below 1 (float16 rounds by a quarter of it); and a

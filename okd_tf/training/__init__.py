@@ -1,1 +1,1 @@
-"""What every training stage shares: the loop that resumes, objectives, schedules, inference, progress."""
+"""What every training stage shares: the loop that resumes, objectives, schedules, inference."""

@@ -15,8 +15,8 @@ import re
 
 import tensorflow as tf
 
-from okd_tf import errors, fields, files, memory
-from okd_tf.training import crew, progress
+from okd_tf import errors, fields, files, memory, progress
+from okd_tf.training import crew
 
 FORMAT = 1
 KEPT = 2

@@ -5,8 +5,8 @@ import signal
 
 import tensorflow as tf
 
-from okd_tf import errors
-from okd_tf.training import cluster, crew, progress
+from okd_tf import errors, progress
+from okd_tf.training import cluster, crew
 
 DISTRIBUTIONS = ("none", "mirrored", "multi_worker")
 _MEETING_SECONDS = 120.0  # how long TensorFlow may take to connect workers that are all there

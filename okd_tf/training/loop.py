@@ -12,8 +12,8 @@ import time
 import keras
 import tensorflow as tf
 
-from okd_tf import stopping
-from okd_tf.training import checkpoint, crew, history, optimizers, progress, watch
+from okd_tf import progress, stopping
+from okd_tf.training import checkpoint, crew, history, optimizers, watch
 
 
 def fit(

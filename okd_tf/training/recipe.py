@@ -5,11 +5,11 @@ import pathlib
 
 import keras
 
-from okd_tf import files, seeds
+from okd_tf import files, progress, seeds
 from okd_tf.backbones import keras_file
 from okd_tf.data import batches
 from okd_tf.ops import batch_norm, precision
-from okd_tf.training import classifier, crew, inference, loop, mutual, optimizers, progress, scalars
+from okd_tf.training import classifier, crew, inference, loop, mutual, optimizers, scalars
 
 _PEER, _VALIDATION = "peer_", ("val_accuracy", "val_loss")
 

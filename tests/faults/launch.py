@@ -160,7 +160,7 @@ def _watch_files(aims):
 
 
 def _watch_steps(aims):
-    from okd_tf.training import progress
+    from okd_tf import progress
 
     step = progress.Progress.step
 
