@@ -3,6 +3,8 @@
 import sys
 import time
 
+from okd_tf import quiet
+
 
 class _State:
     """One a process, as its screen is."""
@@ -18,7 +20,7 @@ def mute():
 def say(message, end="\n"):
     """Prints one line at once."""
     if not _State.muted:
-        print(message, end=end, flush=True)
+        quiet.say(f"{message}{end}")
 
 
 def duration(seconds):
@@ -77,3 +79,29 @@ class Progress:
         rate = (step - self._first_step) / max(1e-9, time.monotonic() - self._started)
         left = (self._steps - step) / max(1e-9, rate)
         return f"{rate * self._batch_size:.0f} images/s, {duration(left)} left"
+
+
+class Count:
+    """Prints now and then how many of a number of things are done, and how long the others take."""
+
+    def __init__(self, title, total, things, interval=5.0):
+        """Takes what is going on, how many things there are and their name; `interval` is in seconds."""
+        self._title = title
+        self._total = total
+        self._things = things
+        self._interval = interval
+        self._done = 0
+        self._started = self._printed = time.monotonic()
+
+    def add(self):
+        """One more is done."""
+        self._done += 1
+        now = time.monotonic()
+        if now - self._printed < self._interval:
+            return
+        self._printed = now
+        rate = self._done / max(1e-9, now - self._started)
+        say(
+            f"{self._title}: {self._done:,} of {self._total:,} {self._things}, {rate:,.0f} a second, "
+            f"{duration((self._total - self._done) / rate)} left"
+        )

@@ -10,9 +10,34 @@ import sys
 import tempfile
 import warnings
 from collections.abc import Iterator
-from typing import BinaryIO
+from typing import BinaryIO, TextIO
 
 from okd_tf import errors
+
+_DESCRIPTORS = (1, 2)
+
+
+class _Screen:
+    """One a process: where standard output goes while what is printed is held back, or None."""
+
+    held_back: "tuple[TextIO, int] | None" = None
+
+
+def say(text: str) -> None:
+    """Prints text on standard output at once, though what others print be held back."""
+    if _Screen.held_back is None:
+        print(text, end="", flush=True)
+        return
+    stream, descriptor = _Screen.held_back
+    try:
+        own = stream.fileno() in _DESCRIPTORS
+    except (OSError, ValueError):
+        own = False
+    if own:
+        os.write(descriptor, text.encode(errors="replace"))
+    else:
+        stream.write(text)
+        stream.flush()
 
 
 @contextlib.contextmanager
@@ -43,8 +68,11 @@ def _redirected_to(file: BinaryIO) -> Iterator[None]:
     with contextlib.ExitStack() as stack:
         stack.enter_context(warnings.catch_warnings())
         warnings.simplefilter("ignore")
-        for descriptor in (1, 2):
+        for descriptor in _DESCRIPTORS:
             original = os.dup(descriptor)
+            if descriptor == 1:
+                stack.callback(setattr, _Screen, "held_back", _Screen.held_back)
+                _Screen.held_back = _Screen.held_back or (sys.stdout, original)
             stack.callback(os.close, original)
             stack.callback(os.dup2, original, descriptor)
             os.dup2(file.fileno(), descriptor)

@@ -65,7 +65,11 @@ def write(folder, of: splits.Splits, num_views, teacher_counts):
     plans = {count: bank.plan(of, num_views, count) for count in sorted(set(teacher_counts))}
     size = of.train.images.nbytes + 2 * of.val.images.nbytes + sum(plan.size_bytes for plan in plans.values())
     files.require_space(folder, size, "what the cases read", "--bank_dir")
-    arrays = {f"{part}_{name}": array for part in _WRITTEN for name, array in vars(getattr(of, part)).items()}
+    arrays = {
+        f"{part}_{name}": getattr(getattr(of, part), name)[:]
+        for part in _WRITTEN
+        for name in ("ids", "images", "labels")
+    }
     with _arrays(folder).open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
     rest = {name: getattr(of, name) for name in ("name", "class_names", "mean", "std")}

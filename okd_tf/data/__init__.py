@@ -1,32 +1,91 @@
 """Datasets: named sources of labelled images, their splits, their augmented views, and batches of them.
 
-A dataset is one function (data_dir, download) -> Source and one line below.
+A dataset is one function (Request) -> Source and one line below, which also says what of a request it takes.
+A name may say what it is of after a colon, as npz:FILE.
 """
 
+import dataclasses
 from collections.abc import Callable
+from typing import Any
+
+import numpy as np
 
 from okd_tf import errors
-from okd_tf.data import cifar, digits
+from okd_tf.data import arrays, digits, examples, sizes, streamed, tfds_sets, views
 from okd_tf.data.examples import Source
+from okd_tf.data.request import Request
 
-DATASETS: dict[str, Callable[[str, bool], Source]] = {
-    "digits": digits.load,
-    "cifar10": cifar.load_cifar10,
-    "cifar100": cifar.load_cifar100,
+_SIZE = {"image_size", "resize", "channels"}
+_TFDS = {*_SIZE, "data_dir", "download", "label_key"}
+_SPLITS = {"train_split", "val_split", "test_split"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Dataset:
+    """A kind of dataset: what loads it, and the fields of a request that mean something to it."""
+
+    load: Callable[[Request], Source]
+    takes: set[str]
+
+
+DATASETS = {
+    "digits": Dataset(digits.load, _SIZE),
+    "cifar10": Dataset(tfds_sets.load_cifar10, _TFDS),
+    "cifar100": Dataset(tfds_sets.load_cifar100, _TFDS),
+    "tfds": Dataset(tfds_sets.load, {*_TFDS, *_SPLITS, "image_key", "id_key"}),
+    "npz": Dataset(arrays.load, {*_SIZE, "image_key", "label_key", "id_key"}),
 }
 
+_CHUNK = 1024  # images brought to a size at a time
+_ALWAYS = {"name", "cache_dir", "cache_bytes", "data_dir", "download"}  # of a host, or without harm
 
-def load(name: str, data_dir: str = "", download: bool = False) -> Source:
-    """Loads a dataset by its registered name.
 
-    Args:
-        name: a key of DATASETS.
-        data_dir: where prepared TFDS data lies; "" is TFDS's own default folder.
-        download: whether a dataset that is not prepared may be fetched over the network.
+def load(name: str, data_dir: str = "", **how: Any) -> Source:
+    """Loads a dataset by its name and the other fields of a `Request`; else as `read`."""
+    return read(Request(name, data_dir, **how))
+
+
+def read(asked: Request) -> Source:
+    """Loads the dataset that is asked for.
 
     Raises:
-        UserError: unknown name, or data that is not there and may not be downloaded.
+        UserError: unknown name, a field that it does not take, or data that is not there.
     """
-    if name not in DATASETS:
-        raise errors.unknown("--dataset", name, DATASETS)
-    return DATASETS[name](data_dir, download)
+    check(asked)
+    return _brought(DATASETS[asked.kind].load(asked), asked)
+
+
+def _brought(source: Source, asked: Request) -> Source:
+    """A source with its images in memory brought to what is asked for; what streams is so already."""
+    height, width, channels = source.train.images.shape[1:]
+    height, width = asked.image_size or (height, width)
+    shape = (height, width, asked.channels or channels)
+    if shape == source.train.images.shape[1:] or isinstance(source.train.images, streamed.Streamed):
+        return source
+
+    def of(part: examples.Examples) -> examples.Examples:
+        chunks = (part.images[start : start + _CHUNK] for start in range(0, len(part), _CHUNK))
+        images = np.concatenate([sizes.bring(chunk, shape, asked.resize) for chunk in chunks])
+        return dataclasses.replace(part, images=images)
+
+    return dataclasses.replace(
+        source,
+        train=of(source.train),
+        test=of(source.test) if source.test else None,
+        val=of(source.val) if source.val else None,
+        augmentation=views.usual(shape, source.augmentation.flip),
+    )
+
+
+def check(asked: Request) -> None:
+    """Raises UserError where a request can be seen to be wrong without any data."""
+    if asked.kind not in DATASETS:
+        raise errors.unknown("--dataset", asked.kind, DATASETS)
+    usual, takes = Request(asked.name), DATASETS[asked.kind].takes
+    for field in dataclasses.fields(Request):
+        given = getattr(asked, field.name) != getattr(usual, field.name)
+        if given and field.name not in {*takes, *_ALWAYS}:
+            takers = [name for name, dataset in DATASETS.items() if field.name in dataset.takes]
+            raise errors.UserError(
+                f"--{field.name}: is not of --dataset={asked.name} (but of {', '.join(takers)}); leave it out"
+            )

@@ -25,7 +25,7 @@ class Batches:
         split: what they are of.
         batch_size: examples in each.
         steps_per_epoch: full batches of the split.
-        failure: why stored logits could not be read, once that was so; TensorFlow passes on its text alone.
+        failure: why images or logits could not be read, if so; TensorFlow passes on its text alone.
     """
 
     def __init__(
@@ -68,6 +68,7 @@ class Batches:
         self._heard = heard
         self.failure: errors.UserError | None = None
         self._arrays: tuple[tf.Tensor, ...] | None = None
+        self._images: tf.Tensor | None = None
 
     def batch(self, step: tf.Tensor, part: tf.Tensor | int = 0, parts: int = 1) -> Batch:
         """The batch of a global step, or one of equal parts of it.
@@ -76,7 +77,7 @@ class Batches:
         channels] (pixel values 0..255), "label" int32 [batch] and, with stored logits, "teacher_logits"
         float32 [batch, teachers, classes]; if not all teachers count, "heard" bool [batch, teachers].
         """
-        ids, images, labels, *heard = self._tensors()
+        ids, labels, *heard = self._tensors()
         step = tf.cast(step, tf.int64)
         epoch, position = step // self.steps_per_epoch, step % self.steps_per_epoch
         size = self.batch_size // parts
@@ -84,12 +85,12 @@ class Batches:
         rows = self._shuffled(first + tf.range(size, dtype=tf.int64), epoch)
         shown = tf.fill([size], epoch % self._num_views)
         batch = {"id": tf.gather(ids, rows), "view": shown, "label": tf.gather(labels, rows)}
-        pixels = tf.gather(images, rows)
+        pixels = self._pixels(rows)
         if self._augmentation is not None:
             pixels = self._augmentation.apply(pixels, batch["id"], shown, self._view_seed)
         batch["image"] = tf.cast(pixels, tf.float32)
         if self._teacher_logits is not None:
-            logits = tf.numpy_function(self._read_logits, [rows, shown], tf.float32)
+            logits = tf.numpy_function(self._noting(self._teacher_logits), [rows, shown], tf.float32)
             batch["teacher_logits"] = tf.ensure_shape(logits, [size, None, None])
         if heard:
             batch["heard"] = tf.gather(heard[0], rows)
@@ -112,13 +113,26 @@ class Batches:
 
         return numbers.map(portion, num_parallel_calls=2, deterministic=True).prefetch(2)
 
-    def _read_logits(self, rows: np.ndarray, shown: np.ndarray) -> np.ndarray:
-        assert self._teacher_logits is not None
-        try:
-            return self._teacher_logits(rows, shown)
-        except errors.UserError as error:
-            self.failure = error
-            raise
+    def _pixels(self, rows: tf.Tensor) -> tf.Tensor:
+        """The images of these rows, uint8 [batch, height, width, channels]."""
+        images = self.split.images
+        if isinstance(images, np.ndarray):
+            assert self._images is not None
+            return tf.gather(self._images, rows)
+        serialized = tf.numpy_function(self._noting(images.serialized), [rows], tf.string)
+        return images.decode(tf.ensure_shape(serialized, rows.shape))
+
+    def _noting(self, read: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
+        """A reader that notes why it failed."""
+
+        def noting(*which: np.ndarray) -> np.ndarray:
+            try:
+                return read(*which)
+            except errors.UserError as error:
+                self.failure = error
+                raise
+
+        return noting
 
     def _shuffled(self, index: tf.Tensor, epoch: tf.Tensor) -> tf.Tensor:
         """Which rows stand at these positions of an epoch's order: int64 [batch] -> int64 [batch]."""
@@ -133,8 +147,10 @@ class Batches:
         # Made once and captured by tf.data by reference: a NumPy array would be copied into each graph.
         if self._arrays is None:
             with tf.init_scope(), tf.device("cpu"):
-                arrays = [self.split.ids, self.split.images, self.split.labels]
+                arrays = [self.split.ids, self.split.labels]
                 if self._heard is not None:
                     arrays.append(self._heard)
+                if isinstance(self.split.images, np.ndarray):
+                    self._images = tf.constant(self.split.images)
                 self._arrays = tuple(tf.constant(array) for array in arrays)
         return self._arrays

@@ -6,17 +6,18 @@ Source: UCI "Optical Recognition of Handwritten Digits" (Alpaydin and Kaynak, 19
 import numpy as np
 
 from okd_tf.data import examples, splits, views
+from okd_tf.data.request import Request
 
 TEST_EXAMPLES = 360
 
 
-def load(data_dir: str, download: bool) -> examples.Source:
-    """The digits; `data_dir` and `download` have no effect, since the images come with a package.
+def load(asked: Request) -> examples.Source:
+    """The digits, whose images come with a package.
 
     The collection has no test part of its own: the same 360 examples, whatever the run's seed, are set
     aside as one.
     """
-    del data_dir, download
+    del asked
     # Here and not above: scikit-learn takes a second to import, which other datasets need not pay.
     from sklearn import datasets as sklearn_datasets
 
@@ -29,5 +30,5 @@ def load(data_dir: str, download: bool) -> examples.Source:
         class_names=tuple(str(digit) for digit in range(10)),
         train=everything.take(order[TEST_EXAMPLES:]),
         test=everything.take(order[:TEST_EXAMPLES]),
-        augmentation=views.CropFlip(padding=1, flip=False),
+        augmentation=views.usual(images.shape[1:], flip=False),
     )

@@ -6,6 +6,7 @@ subset of what a larger one gives.
 
 import dataclasses
 import hashlib
+from typing import Any
 
 import numpy as np
 
@@ -42,15 +43,22 @@ class Splits:
         """The number of classes."""
         return len(self.class_names)
 
-    def record(self) -> dict[str, int | str]:
+    def record(self) -> dict[str, Any]:
         """Sizes and a hash of who is where, for run.json and for the keys of stages."""
-        digest = hashlib.sha256()
+        digest = hashlib.sha256(repr(self.image_shape).encode())
         for part in (self.train, self.val, self.test):
-            digest.update(part.ids.tobytes())
-            digest.update(part.labels.tobytes())
-            digest.update(hashlib.sha256(part.images.tobytes()).digest())
-        sizes = {"train": len(self.train), "val": len(self.val), "test": len(self.test)}
-        return {"dataset": self.name, **sizes, "sha256": digest.hexdigest()}
+            for array in (part.ids, part.labels, part.fingerprints):
+                digest.update(array.tobytes())
+        return {
+            "dataset": self.name,
+            "train": len(self.train),
+            "val": len(self.val),
+            "test": len(self.test),
+            "sha256": digest.hexdigest(),
+            "views": repr(self.augmentation),
+            "mean": list(self.mean),
+            "std": list(self.std),
+        }
 
 
 def order(ids: np.ndarray, seed: int, purpose: str) -> np.ndarray:
@@ -58,60 +66,95 @@ def order(ids: np.ndarray, seed: int, purpose: str) -> np.ndarray:
     return np.lexsort((ids, hashing.splitmix64(ids, seeds.derive(seed, purpose)).numpy()))
 
 
-def carve(source: examples.Source, seed: int, val_examples: int = 0, train_examples: int = 0) -> Splits:
-    """Splits a source; validation is carved from its training images, test is its test images.
+def carve(
+    source: examples.Source,
+    seed: int,
+    val_examples: int = 0,
+    train_examples: int = 0,
+    test_examples: int = 0,
+    statistics: tuple[tuple[float, ...], tuple[float, ...]] | None = None,
+) -> Splits:
+    """Splits a source; what it has no test or validation images for is carved from its training images.
 
     Args:
-        val_examples: size of the validation split; 0 is a tenth of the training images.
+        val_examples: size of the validation split; 0 is a tenth of the training images, or all that the
+            source has of its own.
         train_examples: how many of the remaining images to train on; 0 is all of them.
+        test_examples: size of a test split that must be carved; 0 is a tenth of the training images.
+        statistics: mean and standard deviation to normalise by; None is of the training split.
 
     Raises:
         UserError: more examples asked for than there are, or a class that training has no example of.
     """
-    total = len(source.train)
-    val_examples = val_examples or total // 10
-    left = total - val_examples
-    if left < 1:
+    pool, test = source.train, source.test
+    if test is None:
+        pool, test = _carved(pool, test_examples or len(pool) // 10, seed, "test split", "--test_examples")
+    elif test_examples:
         raise errors.UserError(
-            f"--val_examples: {val_examples} asked of {total} training images; ask for fewer"
+            f"--test_examples: '{source.name}' has {len(test)} test images of its own; leave it out"
         )
+    if source.val is None:
+        pool, val = _carved(pool, val_examples or len(source.train) // 10, seed, "validation split")
+    else:
+        val = _some(source.val, val_examples, seed)
+    left = len(pool)
     if train_examples > left:
         raise errors.UserError(
-            f"--train_examples: {train_examples} asked, {left} left of {total} after {val_examples} for "
-            f"validation; ask for at most {left}, or 0 for all"
+            f"--train_examples: {train_examples} asked, {left} left of {len(source.train)} after what is for "
+            f"validation and test; ask for at most {left}, or 0 for all"
         )
-    ranked = order(source.train.ids, seed, "validation split")
-    train = source.train.take(ranked[val_examples:][: train_examples or left])
+    # In the order that validation was carved in: another size of either takes from the same end.
+    ranked = order(pool.ids, seed, "validation split")
+    train = pool.take(ranked[: train_examples or left])
     classes = len(source.class_names)
     missing = sorted(set(range(classes)) - set(train.labels.tolist()))
     if missing:
+        name = source.class_names[missing[0]]
+        if missing[0] not in source.train.labels:
+            raise errors.UserError(
+                f"--dataset: '{source.name}' has no training image of class '{name}'; add some, or "
+                "remove the class"
+            )
         raise errors.UserError(
             f"--train_examples: {len(train)} training images leave {len(missing)} of {classes} classes "
-            f"without one (first: {source.class_names[missing[0]]}); ask for more"
+            f"without one (first: {name}); ask for more, or add images of it"
         )
-    mean, std = _statistics(train.images)
+    mean, std = statistics or train.statistics()
+    channels = train.images.shape[-1]
+    if len(mean) != channels:
+        raise errors.UserError(
+            f"--pixel_mean, --pixel_std: {len(mean)} numbers given, images of '{source.name}' have "
+            f"{channels} channels; give {channels} of each"
+        )
     return Splits(
         name=source.name,
         class_names=source.class_names,
         train=train,
-        val=source.train.take(ranked[:val_examples]),
-        test=source.test,
+        val=val,
+        test=test,
         augmentation=source.augmentation,
         mean=mean,
         std=std,
     )
 
 
-def _statistics(images: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and standard deviation of each channel of uint8 images, exactly, by counting values."""
-    values = np.arange(256)
-    moments = []
-    for channel in range(images.shape[-1]):
-        shares = np.bincount(images[..., channel].ravel(), minlength=256) / (images.size // images.shape[-1])
-        mean = shares @ values
-        moments.append((mean, np.sqrt(shares @ (values - mean) ** 2)))
-    # A channel of one value has no scale to divide by; 1 leaves it as it is.
-    return (
-        tuple(round(float(mean), 4) for mean, _ in moments),
-        tuple(round(max(float(std), 1.0), 4) for _, std in moments),
-    )
+def _carved(
+    pool: examples.Examples, count: int, seed: int, purpose: str, flag: str = "--val_examples"
+) -> tuple[examples.Examples, examples.Examples]:
+    """What is left of a pool, and what is taken from it."""
+    if not 0 < count < len(pool):
+        raise errors.UserError(
+            f"{flag}: {count} asked of {len(pool)} training images; ask for "
+            f"{'fewer' if count else '1 or more'}"
+        )
+    ranked = order(pool.ids, seed, purpose)
+    return pool.take(ranked[count:]), pool.take(ranked[:count])
+
+
+def _some(own: examples.Examples, count: int, seed: int) -> examples.Examples:
+    """So many of a source's own validation images, or all."""
+    if count > len(own):
+        raise errors.UserError(
+            f"--val_examples: {count} asked of {len(own)} validation images; ask for fewer, or 0 for all"
+        )
+    return own.take(order(own.ids, seed, "validation split")[: count or len(own)])

@@ -4,22 +4,23 @@ Stages exchange files and nothing else. A stage that is complete, for the inputs
 again; one that was killed goes on where it stopped; one whose inputs changed is redone.
 """
 
-from okd_tf import progress, settings
+from okd_tf import data, progress, settings
 from okd_tf.pipeline import check, diagnosis, joining, record, shared, stages
 from okd_tf.report import page
 
 
-def run(chosen: settings.Settings, names):
+def run(chosen: settings.Settings, names, source: data.Source | None = None):
     """Runs the named stages in order and shows the table of what there is.
 
     Args:
         chosen: the settings.
         names: of the stages, from `settings.STAGES`.
+        source: the dataset, as `data.arrays.source` makes it of arrays; None is what the settings name.
 
     Raises:
         UserError: whatever in settings or files cannot be used, before any work where it can be known.
     """
-    context = shared.Context(chosen, names)
+    context = shared.Context(chosen, names, source=source)
     check.check(context, names)
     with context.crew.together():
         context.crew.lead(lambda: record.describe(context))

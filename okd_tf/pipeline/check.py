@@ -18,7 +18,6 @@ def check(context, names):
     """
     chosen = context.settings
     for flag, name, valid in (
-        ("--dataset", chosen.dataset, data.DATASETS),
         ("--teacher_backbone", chosen.teacher_backbone, backbones.BACKBONES),
         *(("--assistant", name, backbones.BACKBONES) for name in chosen.assistant),
         ("--schedule", chosen.schedule, optimizers.SCHEDULES),
@@ -28,6 +27,8 @@ def check(context, names):
     if not backbones.is_file(chosen.backbone) and chosen.backbone not in backbones.BACKBONES:
         unknown = errors.unknown("--backbone", chosen.backbone, backbones.BACKBONES)
         raise errors.UserError(f"{unknown}; or give the path of a .keras file")
+    if not context.source:
+        data.check(context.asked)
     # In this order: workers are to meet before TensorFlow does anything.
     _ = context.recipe, context.data
     # Of a stage that is complete, what it was made of may be gone.

@@ -1,5 +1,6 @@
 """What the stages of one run share: settings, workdir, and what is made of them when first asked for."""
 
+import dataclasses
 import functools
 import json
 import pathlib
@@ -9,11 +10,14 @@ import keras
 from okd_tf import backbones, data, errors, losses, seeds, settings
 from okd_tf.arch import build, cost, space, spec
 from okd_tf.backbones import attach, keras_file, prepare, stored
-from okd_tf.data import batches, splits
+from okd_tf.data import batches, request, splits
 from okd_tf.teachers import assistant, bank, ensemble, folds, formats, store, teacher
 from okd_tf.training import distribution, inference, objective, recipe
 
-_OF_A_HOST = ("data_dir", "bank", "download", "workers_wait_seconds")  # may differ from host to host
+_OF_A_HOST = (  # may differ from host to host
+    *("data_dir", "download", "tiny_imagenet_zip", "cache_dir", "cache_bytes"),
+    *("bank", "workers_wait_seconds"),
+)
 
 
 class Context:
@@ -25,6 +29,7 @@ class Context:
         names=settings.STAGES,
         origin: "Context | None" = None,
         also_score=(),
+        source: data.Source | None = None,
     ):
         """Takes the settings.
 
@@ -33,12 +38,22 @@ class Context:
             names: of the stages that are to run; if none trains, nothing is spread over devices or hosts.
             origin: a run of the same dataset, views and seed, whose teachers and bank this one uses.
             also_score: architectures that the search gives figures of beside its own.
+            source: the dataset, in place of the one that the settings name.
         """
         self.settings = chosen
         self.workdir = pathlib.Path(chosen.workdir)
         self.names = tuple(names)
         self.origin = origin
         self.also_score = also_score
+        self.source = source
+
+    @property
+    def asked(self):
+        """The dataset that the settings name: `Request`."""
+        chosen = self.settings
+        told = {field.name for field in dataclasses.fields(request.Request)} & set(settings.FIELDS)
+        how = {name: getattr(chosen, name) for name in told}
+        return request.Request(chosen.dataset, **{**how, "image_size": chosen.size})
 
     @functools.cached_property
     def data(self):
@@ -46,8 +61,14 @@ class Context:
         if self.origin:
             return self.origin.data
         chosen = self.settings
-        source = data.load(chosen.dataset, chosen.data_dir, chosen.download)
-        return splits.carve(source, chosen.split_seed, chosen.val_examples, chosen.train_examples)
+        return splits.carve(
+            self.source or data.read(self.asked),
+            chosen.split_seed,
+            chosen.val_examples,
+            chosen.train_examples,
+            chosen.test_examples,
+            chosen.statistics,
+        )
 
     @functools.cached_property
     def split_record(self):

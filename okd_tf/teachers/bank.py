@@ -29,10 +29,10 @@ def key(data: splits.Splits, view_seed, teacher_hashes):
         view_seed: of the views.
         teacher_hashes: of the teachers, in order.
     """
-    ids, images = hashlib.sha256(), hashlib.sha256()
+    ids, images = hashlib.sha256(), hashlib.sha256(repr(data.image_shape).encode())
     for split in (data.train, data.val):
         ids.update(split.ids.tobytes())
-        images.update(split.images.tobytes())
+        images.update(split.fingerprints.tobytes())
     return {
         "the dataset": data.name,
         "the split": ids.hexdigest(),

@@ -123,10 +123,11 @@ def test_a_damaged_description_is_refused_with_its_folder(prepared, tmp_path, na
     assert str(tmp_path) in message
 
 
-def test_a_folder_of_another_format_is_refused_with_dataset_folder_and_format(tmp_path):
-    root = _made(tmp_path / "tfds", "array_record")
-    (folder,) = root.glob("cifar10/*")
-    assert f"'cifar10' in {folder} is of array_record files, not tfrecord" in _refusal("cifar10", root)
+def test_a_folder_of_another_format_is_refused_with_dataset_folder_and_format(prepared, tmp_path):
+    description = _copied(prepared, tmp_path, "dataset_info.json")
+    description.write_text(description.read_text().replace('"tfrecord"', '"riegeli"'))
+    message = _refusal("cifar10", tmp_path)
+    assert f"'cifar10' in {description.parent} is of riegeli files, not tfrecord or array_record" in message
 
 
 @pytest.mark.slow
