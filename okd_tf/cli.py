@@ -15,6 +15,8 @@ from okd_tf import errors, lock, memory, quiet, settings, stages_file, stopping
 from okd_tf.training import cluster
 
 INPUTS = settings.INPUTS | {"student", "bank", "backbone"}  # what must be there when it is named
+_PLACES = {"workdir", "data_dir", "cache_dir", "tiny_imagenet_zip"}  # other paths
+_NPZ = "npz:"  # what --dataset begins with where it names a file
 EXIT_USER_ERROR = 2
 EXIT_LOST_WORKER = 75  # of a failure that is not the program's, and that another try may mend (sysexits.h)
 GOES_ON = "the same command goes on where it stopped"
@@ -125,8 +127,9 @@ def _refuse_without_teachers(chosen):
 def refuse_missing(chosen):
     """Raises UserError naming an input that is not there, before the seconds that TensorFlow takes to import.
 
-    A workdir with results may need it no more; there, the stage that takes it says so.
+    A workdir with results may need it no more; there, the stage that takes it says so. Data is always needed.
     """
+    _refuse_missing_data(chosen)
     if _used(pathlib.Path(chosen.workdir) / settings.STAGES_FILE):
         return
     for name in sorted(INPUTS):
@@ -134,6 +137,17 @@ def refuse_missing(chosen):
         for path in given if isinstance(given, tuple) else [given]:
             if _is_path(name, path) and not os.path.exists(path):
                 raise errors.UserError(f"--{name}: {path}: no such file or folder; mend the path")
+
+
+def _refuse_missing_data(chosen):
+    file = chosen.dataset.removeprefix(_NPZ) if chosen.dataset.startswith(_NPZ) else ""
+    for name, path in (
+        ("dataset", file),
+        ("data_dir", chosen.data_dir if chosen.dataset == "folder" else ""),
+        ("tiny_imagenet_zip", chosen.tiny_imagenet_zip),
+    ):
+        if path and not os.path.exists(path):
+            raise errors.UserError(f"--{name}: {path}: no such file or folder; mend the path")
 
 
 def _fail(error, exit_code=EXIT_USER_ERROR):
@@ -308,11 +322,13 @@ def _absolute(name, value):
     """Paths of inputs as they are from any working directory, since the workdir keeps them."""
     if isinstance(value, tuple) and name in settings.INPUTS:
         return tuple(_absolute(name, path) for path in value)
+    if name == "dataset" and value.startswith(_NPZ) and value != _NPZ:
+        return f"{_NPZ}{os.path.abspath(os.path.expanduser(value.removeprefix(_NPZ)))}"
     return os.path.abspath(os.path.expanduser(value)) if _is_path(name, value) else value
 
 
 def _is_path(name, value):
-    named = name in INPUTS - {"backbone"} or name in ("workdir", "data_dir")
+    named = name in (INPUTS - {"backbone"}) | _PLACES
     return bool(value) and (named or (name == "backbone" and value.endswith(".keras"))) and "://" not in value
 
 

@@ -91,12 +91,14 @@ class Count:
         self._things = things
         self._interval = interval
         self._done = 0
-        self._started = self._printed = time.monotonic()
+        self._started = self._printed = 0.0
 
     def add(self):
-        """One more is done."""
-        self._done += 1
+        """One more is done; the first starts the clock."""
         now = time.monotonic()
+        if not self._done:
+            self._started = self._printed = now
+        self._done += 1
         if now - self._printed < self._interval:
             return
         self._printed = now

@@ -15,6 +15,7 @@ from okd_tf import errors, memory
 from okd_tf.data import examples, prepared, views
 from okd_tf.data.request import Request
 
+GIVEN = "arrays"  # what --dataset says of those that come from Python
 PARTS = ("train", "val", "test")
 _IMAGES, _LABELS = ("x", "image", "images"), ("y", "label", "labels")
 _CLASS_NAMES = "class_names"
@@ -27,9 +28,9 @@ def source(
     test: Pair | None = None,
     val: Pair | None = None,
     class_names: Sequence[str] = (),
-    name: str = "arrays",
+    name: str = GIVEN,
     ids: Mapping[str, np.ndarray] | None = None,
-    where: str = "arrays",
+    where: str = GIVEN,
 ) -> examples.Source:
     """A dataset of arrays.
 
@@ -86,8 +87,8 @@ def load(asked: Request) -> examples.Source:
     if not asked.of or not path.is_file():
         raise errors.UserError(f"--dataset: {asked.of or 'npz:'}: no such file; give one as npz:FILE.npz")
     try:
-        with np.load(path, allow_pickle=False) as file:
-            arrays = {name: file[name] for name in file.files}
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as members:
+            arrays = {name: members[name] for name in members.files}
     except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
         if memory.line(error):
             raise

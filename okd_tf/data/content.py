@@ -25,6 +25,13 @@ def moments(images: np.ndarray) -> np.ndarray:
     return np.stack(sums, axis=1)
 
 
+def totals(images: np.ndarray) -> np.ndarray:
+    """`moments` of all images together, int64 [2, channels], in less time and memory: by counting values."""
+    values = np.arange(256)
+    counts = [np.bincount(images[..., channel].ravel(), minlength=256) for channel in range(images.shape[-1])]
+    return np.stack([np.array(counts) @ values, np.array(counts) @ np.square(values)])
+
+
 def mean_and_deviation(totals: np.ndarray, pixels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation of each channel, to four decimals.
 

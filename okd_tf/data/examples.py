@@ -10,8 +10,6 @@ from okd_tf.data import content, streamed, views
 
 Images = np.ndarray | streamed.Streamed
 
-_CHUNK = 4096  # images at a time, where something is computed of all
-
 
 @dataclasses.dataclass(frozen=True)
 class Examples:
@@ -51,8 +49,7 @@ class Examples:
         if isinstance(images, streamed.Streamed):
             totals = images.moments.sum(axis=0)
         else:
-            chunks = (images[start : start + _CHUNK] for start in range(0, len(images), _CHUNK))
-            totals = np.sum([content.moments(chunk).sum(axis=0) for chunk in chunks], axis=0)
+            totals = content.totals(images)
         return content.mean_and_deviation(totals, len(images) * height * width)
 
 

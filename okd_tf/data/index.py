@@ -75,7 +75,7 @@ def _key(paths: Sequence[str], what: str) -> str:
 def _read(path: pathlib.Path) -> Index | None:
     """None for one that is not there, or is not whole: it is made again."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             found = Index(**{field.name: arrays[field.name] for field in dataclasses.fields(Index)})
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
         return None

@@ -129,15 +129,15 @@ class Prepared:
     def ids(self, split: str) -> np.ndarray:
         """int64 [examples], in the order of the records; where examples have no id, all images are read."""
         with self.reading(split):
-            given, labels, fingerprints = [], [], []
-            for name, image, label in self.decoded(split):
-                given.append(name)
+            if self.keys.id:
+                batches = self._decoded(split, self.keys.id).batch(BATCH).as_numpy_iterator()
+                given = np.concatenate([batch[self.keys.id] for batch in batches])
+                return identities(given, None, np.zeros(0, np.int32))
+            labels, prints = [], []
+            for _, image, label in self.decoded(split):
                 labels.append(label)
-                if not self.keys.id:
-                    fingerprints.append(content.fingerprints(image[np.newaxis])[0])
-            names = np.array(given, None if isinstance(given[0], int | np.integer) else object)
-            prints = np.array(fingerprints, np.uint8)
-            return identities(names if self.keys.id else None, prints, np.array(labels, np.int32))
+                prints.append(content.fingerprints(image[np.newaxis])[0])
+            return identities(None, np.array(prints), np.array(labels, np.int32))
 
     def _index(self, split: str) -> index.Index:
         """What is known of a split's images in the order of its records; reads all of them."""
@@ -165,11 +165,11 @@ class Prepared:
                 "split with labels by --train_split, --val_split or --test_split"
             )
 
-    def _decoded(self, split: str):  # type: ignore[no-untyped-def]
-        """tf.data of the examples of a split, of the features that are taken, in the order on disk."""
+    def _decoded(self, split: str, *names: str):  # type: ignore[no-untyped-def]
+        """tf.data of a split's examples, in the order on disk: of these features, or all that are taken."""
         import tensorflow as tf
 
-        wanted = self._features(*(key for key in dataclasses.astuple(self.keys) if key))
+        wanted = self._features(*(names or (key for key in dataclasses.astuple(self.keys) if key)))
         return self._serialized(split).map(
             tf.autograph.experimental.do_not_convert(wanted.deserialize_example),
             num_parallel_calls=tf.data.AUTOTUNE,
@@ -220,7 +220,7 @@ class Prepared:
         images = [
             name
             for name in of_type(tfds.features.Image)
-            if there[name].dtype == np.uint8 and len(there[name].shape) == 3
+            if there[name].np_dtype == np.uint8 and len(there[name].shape) == 3
         ]
         image = _chosen(asked.image_key, "image", images, "--image_key", "images of bytes", self.what)
         labels = of_type(tfds.features.ClassLabel)

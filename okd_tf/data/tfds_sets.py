@@ -15,7 +15,7 @@ from okd_tf import errors, memory, quiet
 from okd_tf.data import examples, fitted, prepared, sizes, views
 from okd_tf.data.request import Request
 
-PARTS = ("train", "val", "test")
+USUAL = {"train": ("train",), "val": ("val",), "test": ("test", "validation")}  # splits that are taken
 
 
 def load(asked: Request) -> examples.Source:
@@ -85,11 +85,11 @@ def of(builder: Any, asked: Request, name: str = "") -> examples.Source:
         UserError: it does not have what is asked for, images differ in size, or files are damaged.
     """
     found = prepared.Prepared(builder, asked)
-    splits = {
-        "train": found.split(asked.train_split, ("train",), "--train_split"),
-        "val": found.split(asked.val_split, ("val",), "--val_split"),
-        "test": found.split(asked.test_split, ("test", "validation"), "--test_split"),
-    }
+    chosen = {part: getattr(asked, f"{part}_split") for part in USUAL}
+    splits = {}
+    for part, usual in USUAL.items():
+        free = tuple(name for name in usual if name not in chosen.values())
+        splits[part] = found.split(chosen[part], free, f"--{part}_split")
     splits = {part: split for part, split in splits.items() if split}
     if len(set(splits.values())) < len(splits) or "train" not in splits:
         there = ", ".join(sorted(builder.info.splits))

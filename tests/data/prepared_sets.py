@@ -1,0 +1,59 @@
+"""Small datasets as TFDS prepares them, for tests of what reads them."""
+
+import numpy as np
+
+from okd_tf import quiet
+
+CLASSES = ("cat", "dog", "owl")
+
+
+def pixels(index, shape=(8, 8, 3)):
+    """An image that no other index has: uint8 of this shape."""
+    return np.random.default_rng(index).integers(0, 256, shape).astype(np.uint8)
+
+
+def prepare(root, name, splits, *, shapes=((8, 8, 3),), file_format="array_record", ids=True, more=None):
+    """Prepares a dataset below `root`, in several files a split.
+
+    Args:
+        splits: by name, how many examples; those of a split are numbered from 0.
+        shapes: of the images, in turn.
+        ids: whether examples have an "id" feature.
+        more: further features, by name: (feature, values by the number of the example).
+
+    Returns:
+        What `--dataset` calls it.
+    """
+    import tensorflow_datasets as tfds
+
+    height, width, channels = (
+        sizes.pop() if len(sizes) == 1 else None for sizes in map(set, zip(*shapes, strict=True))
+    )
+    features = {
+        "image": tfds.features.Image(shape=(height, width, channels)),
+        "label": tfds.features.ClassLabel(names=CLASSES),
+        **({"id": tfds.features.Text()} if ids else {}),
+        **{key: feature for key, (feature, _) in (more or {}).items()},
+    }
+
+    def examples(split, count):
+        offset = sorted(splits).index(split) * 1000
+        for index in range(count):
+            example = {
+                "image": pixels(offset + index, shapes[index % len(shapes)]),
+                "label": index % len(CLASSES),
+                **({"id": f"{split}_{index:05}"} if ids else {}),
+                **{key: value(index) for key, (_, value) in (more or {}).items()},
+            }
+            yield index, example
+
+    with quiet.output_held_back():
+        tfds.dataset_builders.store_as_tfds_dataset(
+            name=name,
+            version="1.0.0",
+            features=tfds.features.FeaturesDict(features),
+            split_datasets={split: list(examples(split, count)) for split, count in splits.items()},
+            data_dir=str(root),
+            file_format=file_format,
+        )
+    return f"tfds:{name}"

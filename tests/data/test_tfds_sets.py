@@ -1,0 +1,272 @@
+"""Prepared TFDS datasets: the same in memory or streamed, of one size, under ids of their own."""
+
+import dataclasses
+import os
+import pathlib
+
+import numpy as np
+import prepared_sets
+import pytest
+import tensorflow as tf
+
+from okd_tf import data, errors
+from okd_tf.data import batches, content, index, prepared, sizes, splits, views
+
+COUNTS = {"train": 40, "test": 12}
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    """Datasets `even` (of one size), `mixed` (of two), `nameless` (without ids), `records` (in TFRecord)."""
+    import tensorflow_datasets as tfds
+
+    root = tmp_path_factory.mktemp("tfds")
+    coarse = (tfds.features.ClassLabel(names=["pet", "wild"]), lambda number: number % 2)
+    other = (tfds.features.Image(shape=(4, 4, 1)), lambda number: prepared_sets.pixels(number, (4, 4, 1)))
+    prepared_sets.prepare(root, "even", COUNTS, more={"coarse": coarse, "small": other})
+    prepared_sets.prepare(root, "mixed", COUNTS, shapes=((8, 8, 3), (12, 6, 3)))
+    prepared_sets.prepare(root, "nameless", COUNTS, ids=False)
+    prepared_sets.prepare(root, "records", COUNTS, file_format="tfrecord")
+    return root
+
+
+@pytest.fixture
+def load(root, tmp_path):
+    """Loads a dataset, with caches in a folder of the test."""
+
+    def load(name, **how):
+        return data.load(f"tfds:{name}", str(root), **{"cache_dir": str(tmp_path / "cache"), **how})
+
+    return load
+
+
+def assert_same(one, other):
+    """Two sources are of the same examples."""
+    for part in ("train", "test"):
+        mine, theirs = getattr(one, part), getattr(other, part)
+        np.testing.assert_array_equal(mine.ids, theirs.ids)
+        np.testing.assert_array_equal(mine.labels, theirs.labels)
+        np.testing.assert_array_equal(mine.images[:], theirs.images[:])
+        np.testing.assert_array_equal(mine.fingerprints, theirs.fingerprints)
+
+
+def test_examples_are_those_that_were_prepared_under_the_numbers_of_their_names(load):
+    source = load("even")
+    assert source.name == "even"
+    assert source.class_names == prepared_sets.CLASSES
+    np.testing.assert_array_equal(source.train.ids, np.arange(40))
+    np.testing.assert_array_equal(source.train.labels, np.arange(40) % 3)
+    np.testing.assert_array_equal(source.train.images[7], prepared_sets.pixels(1007))
+    np.testing.assert_array_equal(source.test.images[7], prepared_sets.pixels(7))
+    assert source.augmentation == views.CropFlip(padding=1, flip=True)
+
+
+@pytest.mark.parametrize(
+    ("name", "how"),
+    [
+        ("even", {}),
+        ("records", {}),
+        ("nameless", {}),
+        ("even", {"image_size": (5, 6), "resize": "pad"}),
+        ("records", {"channels": 1}),
+        ("mixed", {"image_size": (8, 8)}),
+    ],
+)
+def test_what_is_streamed_is_what_would_be_in_memory_to_the_bit(load, name, how):
+    held, streamed = load(name, **how), load(name, cache_bytes=0, **how)
+    assert isinstance(held.train.images, np.ndarray)
+    assert not isinstance(streamed.train.images, np.ndarray)
+    assert_same(held, streamed)
+    one, other = (splits.carve(source, seed=3, train_examples=30) for source in (held, streamed))
+    assert one.record() == other.record()
+    assert not isinstance(other.train.images, np.ndarray)
+    made = [batches.Batches(of.train, 8, 5, of.augmentation, view_seed=2) for of in (one, other)]
+    for mine, theirs in zip(*(of.dataset(2, 7) for of in made), strict=True):
+        assert mine.keys() == theirs.keys()
+        for key in mine:
+            np.testing.assert_array_equal(mine[key], theirs[key])
+
+
+def test_streamed_images_are_indexed_as_an_array_is(load):
+    held, streamed = load("even").train.images, load("even", cache_bytes=0).train.images
+    assert streamed.shape == held.shape
+    assert streamed.nbytes == held.nbytes
+    assert len(streamed) == len(held)
+    mask = np.arange(40) % 3 == 1
+    for rows in (slice(None), slice(3, 9), np.array([5, 5, 1, 39]), mask, np.zeros(0, int)):
+        np.testing.assert_array_equal(streamed[rows], held[rows])
+    np.testing.assert_array_equal(streamed.take(np.array([4, 9, 2]))[1:], held[[9, 2]])
+
+
+def test_statistics_of_streamed_images_are_those_of_the_chosen_ones(load):
+    source = load("even", cache_bytes=0)
+    chosen = source.train.take(np.array([3, 1, 30]))
+    pixels = chosen.images[:].reshape(-1, 3).astype(float)
+    mean, deviation = chosen.statistics()
+    np.testing.assert_allclose(mean, pixels.mean(axis=0), atol=1e-4)
+    np.testing.assert_allclose(deviation, pixels.std(axis=0), atol=1e-4)
+
+
+def test_images_come_to_a_size_and_channels_one_by_one_or_together(load):
+    together = load("even", image_size=(5, 6), channels=1)
+    assert together.train.images.shape == (40, 5, 6, 1)
+    alone = sizes.bring(prepared_sets.pixels(1007), (5, 6, 1), "crop")
+    np.testing.assert_array_equal(together.train.images[7], alone)
+
+
+def test_without_ids_an_example_is_known_by_what_it_shows(load, tmp_path):
+    source = load("nameless")
+    assert len(set(source.train.ids.tolist())) == 40
+    # Prepared again, in another order.
+    import tensorflow_datasets as tfds
+
+    unlike = (tfds.features.Scalar(np.int64), lambda number: number)
+    prepared_sets.prepare(tmp_path, "nameless", COUNTS, ids=False, more={"unlike": unlike})
+    assert_same(source, data.load("tfds:nameless", str(tmp_path)))
+
+
+def test_copies_of_an_image_have_ids_of_their_own():
+    shown = content.fingerprints(np.zeros((3, 2, 2, 1), np.uint8))
+    ids = prepared.identities(None, shown, np.array([0, 0, 1], np.int32))
+    assert len(set(ids.tolist())) == 3
+    assert ids.min() >= 0
+
+
+@pytest.mark.parametrize(
+    ("names", "expected"),
+    [([b"a_3", b"b12"], [3, 12]), ([b"1/cat", b"2/cat"], None), ([b"a_3", b"b_3"], None)],
+)
+def test_names_are_known_by_a_number_of_their_own_or_else_as_a_whole(names, expected):
+    ids = prepared.identities(np.array(names, object), None, np.zeros(2, np.int32))
+    assert ids.tolist() == (expected or [prepared.hashed(name) for name in names])
+
+
+def test_two_examples_of_one_name_are_refused():
+    with pytest.raises(ValueError, match="two examples of one id"):
+        prepared.identities(np.array([b"x", b"x"], object), None, np.zeros(2, np.int32))
+
+
+def test_other_features_are_taken_by_their_keys(load):
+    source = load("even", label_key="coarse", image_key="small")
+    assert source.class_names == ("pet", "wild")
+    np.testing.assert_array_equal(source.train.labels, np.arange(40) % 2)
+    assert source.train.images.shape == (40, 4, 4, 1)
+
+
+def test_splits_are_taken_by_their_names(load):
+    source = load("even", train_split="test", test_split="train")
+    assert (len(source.train), len(source.test), source.val) == (12, 40, None)
+    source = load("even", train_split="test", val_split="train")
+    assert (len(source.train), len(source.val), source.test) == (12, 40, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "how", "message"),
+    [
+        ("even", {"label_key": "colour"}, r"--label_key: 'even' in .* 'colour'; it has coarse, label; name"),
+        ("even", {"image_key": "label"}, r"--image_key: 'even' in .* 'label'; it has image, small; name"),
+        ("even", {"id_key": "nr"}, r"--id_key: 'even' in .* no feature 'nr'; give one of .*coarse"),
+        ("even", {"test_split": "tset"}, r"--test_split: 'even' in .* 'tset'; give one of test, train$"),
+        (
+            "even",
+            {"train_split": "test", "test_split": "test"},
+            r"--train_split, .*: of 'even' in .* name different ones$",
+        ),
+        ("mixed", {}, r"--image_size: images of 'mixed' in .* differ in size, as .* give the size"),
+        ("none", {}, r"--dataset: TFDS knows no dataset 'none'"),
+        ("", {}, r"--dataset: 'tfds:' names no dataset; give one as tfds:NAME"),
+    ],
+)
+def test_what_is_not_there_is_refused_in_one_line_that_lists_what_is(load, name, how, message):
+    with pytest.raises(errors.UserError, match=f"^{message}") as refusal:
+        load(name, **how)
+    assert "\n" not in str(refusal.value)
+
+
+def test_a_preparation_that_failed_leaves_nothing(load, tmp_path):
+    with pytest.raises(errors.UserError, match="differ in size"):
+        load("mixed")
+    left = [path for path in (tmp_path / "cache").rglob("*") if path.is_file() and path.suffix != ".lock"]
+    assert not left
+
+
+def test_what_is_prepared_once_is_not_prepared_again(load, tmp_path):
+    load("mixed", image_size=(8, 8))
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*record*")}
+    load("mixed", image_size=(8, 8))
+    assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*record*")} != {}
+
+
+def test_an_index_is_made_once_and_again_when_it_is_damaged_or_its_files_change(
+    load, root, tmp_path, monkeypatch
+):
+    made = []
+    original = prepared.Prepared._index
+    monkeypatch.setattr(
+        prepared.Prepared, "_index", lambda self, split: made.append(split) or original(self, split)
+    )
+    load("even", cache_bytes=0)
+    load("even", cache_bytes=0)
+    assert made == ["train", "test"]
+    (path, *_) = sorted((tmp_path / "cache" / "index").iterdir())
+    path.write_bytes(path.read_bytes()[:100])
+    load("even", cache_bytes=0)
+    assert len(made) == 3
+    (file,) = root.glob("even/1.0.0/*train*")
+    os.utime(file, ns=(1, 1))
+    load("even", cache_bytes=0)
+    assert len(made) == 4
+
+
+def test_an_index_whose_arrays_do_not_go_together_is_none(load, tmp_path):
+    load("even", cache_bytes=0)
+    path = sorted((tmp_path / "cache" / "index").iterdir())[0]
+    whole = index._read(path)
+    with path.open("wb") as file:
+        np.savez(file, **{**vars(whole), "labels": whole.labels[:-1]})
+    assert index._read(path) is None
+
+
+def test_a_file_that_is_damaged_later_is_named_to_who_trains(load, root, tmp_path):
+    prepared_sets.prepare(tmp_path, "broken", COUNTS)
+    of = splits.carve(data.load("tfds:broken", str(tmp_path), cache_bytes=0, cache_dir=str(tmp_path)), seed=0)
+    (file,) = tmp_path.glob("broken/1.0.0/*train*")
+    os.truncate(file, 200)
+    made = batches.Batches(of.train, 8, 5)
+    with pytest.raises(tf.errors.OpError):
+        list(made.dataset(0, 1))
+    assert str(made.failure).startswith(f"{file}: cannot be read (")
+    with pytest.raises(errors.UserError, match="cannot be read"):
+        _ = of.val.images[:]
+
+
+def test_unlabelled_examples_are_refused_by_their_split(tmp_path):
+    import tensorflow_datasets as tfds
+
+    hidden = (tfds.features.ClassLabel(num_classes=4), lambda number: -1)
+    prepared_sets.prepare(tmp_path, "hidden", COUNTS, more={"hidden": hidden})
+    with pytest.raises(
+        errors.UserError, match=r"'train' of 'hidden' in .* has the label -1, which is no class"
+    ):
+        data.load("tfds:hidden", str(tmp_path), label_key="hidden")
+
+
+def test_a_class_of_test_images_that_training_images_lack_is_named(load):
+    source = load("even")
+    without = source.train.take(source.train.labels != 2)
+    with pytest.raises(
+        errors.UserError, match=r"the test images of 'even' have class 'owl', of which there is no"
+    ):
+        dataclasses.replace(source, train=without)
+
+
+@pytest.mark.slow
+def test_coarse_labels_of_cifar100_are_twenty_groups_of_five(prepared_data):
+    folder = pathlib.Path(prepared_data("cifar100")).parent
+    source = data.load("cifar100", str(folder), label_key="coarse_label")
+    assert len(source.class_names) == 20
+    np.testing.assert_array_equal(np.bincount(source.train.labels), np.full(20, 2500))
+    with pytest.raises(
+        errors.UserError, match=r"^--label_key: .* it has coarse_label, label; name one of these"
+    ):
+        data.load("cifar100", str(folder), label_key="course_label")
