@@ -81,8 +81,8 @@ def check(asked: Request) -> None:
     """Raises UserError where a request can be seen to be wrong without any data."""
     if asked.kind == arrays.GIVEN:
         raise errors.UserError(
-            f"--dataset: '{arrays.GIVEN}' are given from Python, as pipeline.run(..., source=...); name a file of "
-            "them as npz:FILE"
+            f"--dataset: '{arrays.GIVEN}' are given from Python, as pipeline.run(..., source=...); name a "
+            "file of them as npz:FILE"
         )
     if asked.kind not in DATASETS:
         raise errors.unknown("--dataset", asked.kind, DATASETS)
