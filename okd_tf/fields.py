@@ -112,6 +112,14 @@ class Field:
         """A list of numbers in [0, 1]."""
         return [item.share() for item in self.items(count)]
 
+    def wholes(self, count: int | None = None) -> list[int]:
+        """A list of whole numbers, none negative."""
+        # A matrix of them can be large, and one that is as it should be needs no fields.
+        found: list[Any] = self.value if isinstance(self.value, list) else [None]
+        if count in (None, len(found)) and all(type(one) is int and 0 <= one <= MOST for one in found):
+            return found
+        return [item.whole() for item in self.items(count)]
+
     def refusal(self, why: str) -> errors.UserError:
         """The error that this value is wrong, and why."""
         return errors.UserError(

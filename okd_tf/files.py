@@ -13,6 +13,7 @@ import json
 import math
 import os
 import pathlib
+import re
 import secrets
 import shutil
 import tempfile
@@ -26,6 +27,9 @@ PathLike = str | os.PathLike[str]
 
 DEEPEST = 40  # nesting of JSON that is read
 WRITTEN_AGAIN = "delete it, and what wrote it runs again"
+# An indented list of numbers and nothing else; JSON has no line ends in a text that could look like one.
+_NUMBER = r"(?:-?\d[-+.\deE]*|null|true|false)"
+_NUMBERS = re.compile(rf"\[\n *({_NUMBER}(?:,\n *{_NUMBER})*)\n *\]")
 _PARTIAL = ".partial-"  # what the name of a file begins with while it is written
 _MINE = f"{_PARTIAL}{secrets.token_hex(4)}-"  # the same of this process, where others may write the same file
 _ANYONE_S = f"{_PARTIAL}????????-"
@@ -243,8 +247,12 @@ def append_line(path: PathLike, line: str) -> None:
 
 
 def write_json(path: PathLike, value: Any) -> None:
-    """Writes JSON atomically, with keys in the order given and a newline at the end."""
-    write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
+    """Writes JSON atomically, with keys in the order given and a newline at the end.
+
+    A list of numbers takes one line, so that a matrix looks like one.
+    """
+    text = json.dumps(value, indent=2, allow_nan=False)
+    write_text(path, _NUMBERS.sub(lambda found: f"[{' '.join(found[1].split())}]", text) + "\n")
 
 
 def read_json(path: PathLike, mend: str = WRITTEN_AGAIN) -> Any:

@@ -14,6 +14,7 @@ DOCUMENT = {
     "on": True,
     "nested": {"list": [{"op": "conv"}, {"op": 3}]},
     "shares": [0, 0.25, 1],
+    "counts": [0, 3],
 }
 
 
@@ -31,6 +32,7 @@ def test_what_is_right_is_given_as_it_is(document):
     assert document["on"].flag() is True
     assert document["shares"].shares(3) == [0, 0.25, 1]
     assert document["nested"]["list"].items(2)[0]["op"].text(("conv", "pool")) == "conv"
+    assert document["counts"].wholes() == document["counts"].wholes(2) == [0, 3]
     assert document.get("absent") is None
     assert set(document["nested"].only(("list",), optional=("more",))) == {"list"}
 
@@ -54,8 +56,14 @@ def test_what_is_right_is_given_as_it_is(document):
         (lambda one: one["on"].number(), "on: expected a finite number, got true"),
         (lambda one: one["name"].number(), "name: expected a finite number, got "),
         (lambda one: one["whole_rate"].share(), "whole_rate: expected a finite number from 0 to 1, got 2"),
+        (lambda one: one["shares"].wholes(), "shares[1]: expected an integer >= 0, got 0.25"),
+        (lambda one: one["counts"].wholes(3), "counts: expected 3 elements, got 2"),
+        (lambda one: one["name"].wholes(), "name: expected a list, got "),
         (lambda one: one["count"].flag(), "count: expected true or false, got 3"),
-        (lambda one: one.only(("name",)), "the whole file: unknown field count, nested, on, rate, shares,"),
+        (
+            lambda one: one.only(("name",)),
+            "the whole file: unknown field count, counts, nested, on, rate, shares,",
+        ),
         (lambda one: one["nested"].only(("list", "more")), "nested: missing field more"),
     ],
 )

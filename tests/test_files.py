@@ -265,6 +265,19 @@ def test_json_is_read_back_in_the_order_it_was_given(tmp_path):
     assert files.read_json(tmp_path / "a.json") == value
 
 
+def test_lists_of_numbers_take_a_line_each_and_say_what_they_were_given(tmp_path):
+    value = {
+        "m": [[1, -2, 3.5e-07], [None, True, 0]],
+        "texts": ["[\n  1\n]", "1"],
+        "mixed": [1, "a"],
+        "none": [],
+    }
+    files.write_json(tmp_path / "a.json", value)
+    lines = (tmp_path / "a.json").read_text().splitlines()
+    assert lines[:5] == ["{", '  "m": [', "    [1, -2, 3.5e-07],", "    [null, true, 0]", "  ],"]
+    assert files.read_json(tmp_path / "a.json") == value
+
+
 @pytest.mark.parametrize("content", [b'{"a": [1, 2', b"", b"\xff\xfe\x00"])
 def test_json_that_is_none_is_refused_by_its_file(tmp_path, content):
     path = tmp_path / "a.json"

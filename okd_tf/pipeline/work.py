@@ -11,7 +11,7 @@ from okd_tf.search import loop, options
 from okd_tf.student import distill
 from okd_tf.teachers import assistant, bank, ensemble, shards, teacher
 from okd_tf.teachers import train as teacher_training
-from okd_tf.training import inference, metrics, recipe, scalars
+from okd_tf.training import inference, metrics, quality, recipe, scalars
 
 LEAST_AGREEMENT = 0.98  # of an exported file with the Keras model, below which the user is warned
 
@@ -271,14 +271,16 @@ def evaluate(context):
     """Reads the test split with the finished networks, and adds what it says to their metrics.json."""
     for path, metrics_path, name in evaluated(context):
         network = context.classifier(path)
-        test = inference.Predictor(network).evaluate(context.data.test)
+        labels, names = context.data.test.labels, context.data.class_names
+        logits = inference.Predictor(network).logits(context.data.test.images)
+        test = {**inference.figures(logits, labels), **quality.figures(logits, labels, names)}
         own = name or (metrics_path.exists() and not context.settings.student)
         found = read_metrics(metrics_path, name) if own else {"params": network.count_params()}
         own_part(found, name)["test"] = test
         files.write_json(metrics_path, found)
         scalars.write(
             context.workdir / "logs" / "evaluate" / (name or metrics_path.parent.name),
-            {f"test_{figure}": value for figure, value in test.items()},
+            {f"test_{figure}": value for figure, value in test.items() if figure not in quality.OF_CLASSES},
         )
         progress.say(f"evaluate: {path}: test accuracy {test['accuracy']:.4f}, loss {test['loss']:.4f}")
 

@@ -12,6 +12,7 @@ from okd_tf.report import diagnosis
 from okd_tf.search import candidates
 from okd_tf.teachers import diagnosis as teaching
 from okd_tf.training import metrics as trained
+from okd_tf.training import quality
 
 
 def table(workdir, current):
@@ -89,6 +90,9 @@ def markdown(workdir, split, settings_text, arch_path, current):
         if "peer" in metrics:
             accuracy = _percent(metrics["peer"]["val"]["last"]["accuracy"])
             lines += [f"It learnt together with a peer, whose validation accuracy ended at {accuracy}.", ""]
+    evaluated = _read(trained.read, workdir / "student" / "metrics.json") if "evaluate" in current else None
+    if evaluated and "test" in evaluated:
+        lines += _quality(evaluated["test"])
     found = _read(teaching.read, workdir / "teachers" / "diagnosis.json") if "teachers" in current else None
     if found:
         lines += _teachers(found)
@@ -150,6 +154,25 @@ def _rivals(path, provenance, candidates):
 
 def _strategy(candidate):
     return candidate["spec"]["provenance"]["strategy"]
+
+
+def _quality(test):
+    """What is known of a student beside its accuracy, as a paragraph; nothing of older files."""
+    said = []
+    if "top5_accuracy" in test:
+        among = _percent(test["top5_accuracy"])
+        said.append(f"the label is among its five likeliest classes for {among} of the images")
+    if "expected_calibration_error" in test:
+        error = _percent(test["expected_calibration_error"])
+        said.append(f"its confidence is off its accuracy by {error} (expected calibration error)")
+    if "confusion" in test:
+        worst = [f"{name} ({_percent(share)})" for name, share in quality.hardest(test)]
+        if worst:
+            said.append(f"it recognises least {', '.join(worst)}")
+        if mistake := quality.most_confused(test):
+            true, predicted, times, total = mistake
+            said.append(f"its most frequent mistake is {predicted} for {true}, {times:,} of {total:,} images")
+    return [f"Student on the test images: {'; '.join(said)}.", ""] if said else []
 
 
 def _teachers(found):

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 
 from okd_tf import fields, files
+from okd_tf.training import quality
 
 PARTS = ("train", "train_views", "val", "test")  # of diagnosis.json
-BINS = 15
 
 LITTLE = 0.01  # of what the oracle reaches: what a teacher that adds nothing may add
 
@@ -34,7 +34,7 @@ def diagnose(logits: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
         leave_one_out: accuracies of mean and oracle without each teacher, {"mean": [teachers], "oracle":
             [teachers]}; both empty of a single one.
     """
-    probabilities = _softmax(logits)
+    probabilities = quality.softmax(logits)
     predictions = np.argmax(logits, axis=-1)
     right = predictions == labels
     teachers, _, classes = logits.shape
@@ -53,8 +53,8 @@ def diagnose(logits: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
         "oracle": float(np.mean(num_right > 0)),
         "k_of_n": k_of_n,
         "calibration": {
-            "per_teacher": [calibration_error(each, labels) for each in probabilities],
-            "mean": calibration_error(mean, labels),
+            "per_teacher": [quality.calibration_error(each, labels) for each in probabilities],
+            "mean": quality.calibration_error(mean, labels),
         },
         "loss": {
             "per_teacher": [float(loss) for loss in -log_p.mean(axis=1)],
@@ -67,23 +67,6 @@ def diagnose(logits: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
             "oracle": [float(np.mean(num_right > right[index])) for index in others],
         },
     }
-
-
-def calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Expected calibration error: how far confidence is from accuracy, over bins of equal width.
-
-        sum_b (n_b / n) |accuracy of b - mean confidence of b|,    b = ((m - 1) / 15, m / 15],
-
-    confidence being the largest probability. Guo, Pleiss, Sun, Weinberger, "On Calibration of Modern Neural
-    Networks" (2017), eq. 3.
-
-    probabilities [examples, classes], labels int [examples].
-    """
-    confidence = probabilities.max(axis=-1)
-    right = np.argmax(probabilities, axis=-1) == labels
-    bins = np.clip(np.ceil(confidence * BINS).astype(int) - 1, 0, BINS - 1)
-    gaps = np.bincount(bins, weights=right - confidence, minlength=BINS)
-    return float(np.abs(gaps).sum() / len(labels))
 
 
 def adds_nothing(part: dict[str, Any]) -> list[int]:
@@ -137,11 +120,6 @@ def _check_part(part: fields.Field, teachers: int) -> None:
 
 def _accuracy(scores: np.ndarray, labels: np.ndarray) -> float:
     return float(np.mean(np.argmax(scores, axis=-1) == labels))
-
-
-def _softmax(logits: np.ndarray) -> np.ndarray:
-    exponentials = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
-    return exponentials / exponentials.sum(axis=-1, keepdims=True)
 
 
 def _log_p(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:

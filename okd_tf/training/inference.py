@@ -46,8 +46,7 @@ class Predictor:
 
     def evaluate(self, split):
         """Accuracy and mean cross-entropy on a split: {"accuracy", "loss"}."""
-        logits = self.logits(split.images)
-        return {"accuracy": accuracy(logits, split.labels), "loss": cross_entropy(logits, split.labels)}
+        return figures(self.logits(split.images), split.labels)
 
 
 def as_logits(network, probe):
@@ -66,6 +65,11 @@ def as_logits(network, probe):
 def are_probabilities(outputs):
     """Whether outputs [examples, classes] are non-negative and sum to one, which logits do not."""
     return bool(outputs.min() >= 0 and np.allclose(outputs.sum(axis=-1), 1, atol=1e-2))
+
+
+def figures(logits, labels):
+    """{"accuracy", "loss"} of logits [examples, classes], given labels [examples]."""
+    return {"accuracy": accuracy(logits, labels), "loss": cross_entropy(logits, labels)}
 
 
 def accuracy(logits, labels):

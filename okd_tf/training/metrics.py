@@ -1,14 +1,18 @@
 """metrics.json: what was measured of a trained network, read back with its types checked.
 
     {"params": .., "epochs": .., "val": {"last": {"accuracy", "loss", "epoch"}, "best": {..}},
-     "test": {"accuracy", "loss"}, "peer": {"val": {"last": {..}}}}
+     "test": {"accuracy", "loss", "top5_accuracy", "expected_calibration_error",
+              "class_names": [classes], "per_class_accuracy": [classes], "confusion": [classes, classes]},
+     "peer": {"val": {"last": {..}}}}
 
-Only "params" must be there: validation figures are of networks trained here, test figures come last.
+Only "params" must be there: validation figures are of networks trained here, test figures come last, and of
+these older files have accuracy and loss alone. What they are says `quality`.
 """
 
 from typing import Any
 
 from okd_tf import fields, files
+from okd_tf.training import quality
 
 
 def read(path: files.PathLike) -> dict[str, Any]:
@@ -50,10 +54,26 @@ def _checked(field: fields.Field) -> dict[str, Any]:
         _check_epoch(val["last"])
         _check_epoch(val["best"])
     if test := field.get("test"):
-        test["accuracy"].share(), test["loss"].number()
+        _check_test(test)
     if peer := field.get("peer"):
         _check_epoch(peer["val"]["last"])
     return field.value
+
+
+def _check_test(field: fields.Field) -> None:
+    field["accuracy"].share(), field["loss"].number()
+    for name in quality.SCALARS:
+        if scalar := field.get(name):
+            scalar.share()
+    if any(field.get(name) for name in quality.OF_CLASSES):
+        count = len([name.label() for name in field["class_names"].items()])
+        if not count:
+            raise field["class_names"].unexpected("names of classes")
+        for share in field["per_class_accuracy"].items(count):
+            if share.value is not None:
+                share.share()
+        for row in field["confusion"].items(count):
+            row.wholes(count)
 
 
 def _check_epoch(field: fields.Field) -> None:

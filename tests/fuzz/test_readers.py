@@ -69,7 +69,15 @@ DIAGNOSIS = {
 }
 LAST = {"accuracy": 0.86, "loss": 0.5, "epoch": 20}
 METRICS = {
-    "test": {"accuracy": 0.875, "loss": 0.4},
+    "test": {
+        "accuracy": 0.875,
+        "loss": 0.4,
+        "top5_accuracy": 1.0,
+        "expected_calibration_error": 0.125,
+        "class_names": ["cat", "dog"],
+        "per_class_accuracy": [0.75, None],
+        "confusion": [[3, 1], [0, 0]],
+    },
     "val": {"last": LAST, "best": {**LAST, "epoch": 17}},
     "peer": {"val": {"last": LAST, "best": LAST}},
     "epochs": 20,
@@ -111,6 +119,11 @@ def _export(path):
     page.table(path.parents[1], {"export"})
 
 
+def _student(path):
+    split = {"dataset": "tiny", "train": 9, "val": 9, "test": 9}
+    page.markdown(path.parents[1], split, "", path.parents[1] / "none.json", {"evaluate"})
+
+
 def _search(path):
     page.markdown(path.parents[1], {"dataset": "tiny", "train": 9, "val": 9, "test": 9}, "", path, {"search"})
 
@@ -143,6 +156,8 @@ READERS = {
     "stages.json": (stages_file.read, STAGES),
     "diagnosis.json": (diagnosis.read, DIAGNOSIS),
     "metrics.json": (metrics.read, METRICS),
+    "old_metrics.json": (metrics.read, {**METRICS, "test": {"accuracy": 0.875, "loss": 0.4}}),
+    "student/metrics.json": (_student, METRICS),
     "chain_metrics.json": (metrics.read_chain, CHAIN),
     "candidates.json": (candidates.chosen, CANDIDATES),
     "scored.json": (lambda path: candidates.read_scores(path, 2), SCORED),

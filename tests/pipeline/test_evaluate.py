@@ -7,7 +7,7 @@ import tiny
 
 from okd_tf import files, settings
 from okd_tf.pipeline import shared, stages
-from okd_tf.training import inference
+from okd_tf.training import inference, quality
 
 DATA = tiny.make_splits(test=30)
 VAL = {"last": {"accuracy": 0.5, "loss": 1.0, "epoch": 2}, "best": {"accuracy": 0.5, "loss": 1.0, "epoch": 2}}
@@ -20,7 +20,11 @@ def _network(path, known):
     model.set_weights([np.zeros((16, tiny.CLASSES)), 9.0 * np.eye(tiny.CLASSES)[known] * (known + 1)])
     path.parent.mkdir(parents=True, exist_ok=True)
     model.save(path)
-    return inference.Predictor(model).evaluate(DATA.test)
+    logits = inference.Predictor(model).logits(DATA.test.images)
+    return {
+        **inference.figures(logits, DATA.test.labels),
+        **quality.figures(logits, DATA.test.labels, DATA.class_names),
+    }
 
 
 def _evaluate(workdir, **changes):
@@ -45,6 +49,17 @@ def expected(workdir):
 
 def test_it_adds_the_test_figures_to_what_training_recorded(workdir, expected):
     assert _evaluate(workdir, baseline=False) == expected
+
+
+def test_of_a_network_that_says_one_class_the_figures_are_known(workdir, expected):
+    found = _evaluate(workdir, baseline=False)["test"]
+    assert found["accuracy"] == pytest.approx(1 / 3)
+    assert found["class_names"] == ["dark", "grey", "bright"]
+    assert found["confusion"] == [[10, 0, 0], [10, 0, 0], [10, 0, 0]]
+    assert found["per_class_accuracy"] == [1.0, 0.0, 0.0]
+    # exp(9) to 1 and 1, and right in a third.
+    sure = np.exp(9) / (np.exp(9) + 2)
+    assert found["expected_calibration_error"] == pytest.approx(sure - 1 / 3, rel=1e-5)
 
 
 def test_a_second_evaluation_is_of_the_network_there_is_now(workdir, expected):

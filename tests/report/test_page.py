@@ -129,6 +129,26 @@ def test_a_student_with_a_peer_is_shown_with_it(tmp_path):
     assert "peer" not in _markdown(_write(tmp_path))
 
 
+def test_a_student_s_classes_and_confidence_are_said_in_words_where_they_are_known(tmp_path):
+    test = {
+        **METRICS["test"],
+        "top5_accuracy": 0.99,
+        "expected_calibration_error": 0.0725,
+        "class_names": ["cat", "dog", "emu"],
+        "per_class_accuracy": [0.75, 0.5, 1.0],
+        "confusion": [[3, 1, 0], [700, 2000, 1300], [0, 0, 4]],
+    }
+    text = _markdown(_write(tmp_path, student={**METRICS, "test": test}))
+    assert (
+        "Student on the test images: the label is among its five likeliest classes for 99.00 % of the "
+        "images; "
+        "its confidence is off its accuracy by 7.25 % (expected calibration error); it recognises least dog "
+        "(50.00 %), cat (75.00 %); its most frequent mistake is emu for dog, 1,300 of 4,000 images.\n"
+    ) in text
+    assert "Student on the test images" not in _markdown(tmp_path, current=ALL - {"evaluate"})
+    assert "Student on the test images" not in _markdown(_write(tmp_path))
+
+
 @pytest.mark.parametrize("missing", FILES)
 def test_a_part_whose_file_is_missing_is_left_out(tmp_path, missing):
     whole = page.table(_write(tmp_path / "whole"), ALL)

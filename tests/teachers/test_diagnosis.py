@@ -49,21 +49,6 @@ def test_a_single_teacher_has_no_others_to_leave_it_out_of():
     assert diagnosis.adds_nothing(found) == []
 
 
-def test_calibration_error_is_the_gap_between_confidence_and_accuracy_in_each_bin():
-    probabilities = np.array([[0.9, 0.1], [0.1, 0.9], [0.7, 0.3]])
-    # Two of confidence 0.9, one of them right; one of 0.7, right.
-    assert diagnosis.calibration_error(probabilities, np.array([0, 0, 0])) == pytest.approx(
-        (2 * abs(0.5 - 0.9) + abs(1 - 0.7)) / 3
-    )
-
-
-def test_a_confidence_at_the_end_of_a_bin_belongs_to_it():
-    # 0.2 is three fifteenths; 0.21 is in the next bin: their gaps, of different signs, do not cancel.
-    probabilities = np.array([[0.2, 0.16, 0.16, 0.16, 0.16, 0.16], [0.21, 0.16, 0.16, 0.16, 0.16, 0.15]])
-    assert diagnosis.calibration_error(probabilities, np.array([0, 1])) == pytest.approx((0.8 + 0.21) / 2)
-    assert diagnosis.calibration_error(np.eye(2), np.array([0, 0])) == pytest.approx(0.5)
-
-
 def _drawn(rng, teachers, examples=60, classes=4):
     labels = rng.integers(0, classes, examples)
     logits = rng.normal(size=(teachers, examples, classes)) * 2
