@@ -15,6 +15,7 @@ TEACHERS_LOSSES = ("mean", "vote", "oracle", "dkd", "oracle_dkd")  # of what tea
 SEARCH_LOSSES = ("ce", *TEACHERS_LOSSES)
 LOSSES = (*SEARCH_LOSSES, "mutual")
 REWARDS = ("accuracy", "loss")
+BALANCES = ("none", "weights", "sampling")
 PRECISIONS = ("float32", "bfloat16", "float16")
 RESIZE = ("crop", "stretch", "pad")
 OPS = (
@@ -245,6 +246,12 @@ class Settings:
     student_epochs: int = _option(30, "epochs of the student and of the baseline", minimum=1)
     baseline: bool = _option(True, "also train the bare backbone with the cross-entropy")
 
+    balance: str = _option(
+        "none",
+        "of classes of unequal size, wherever networks are trained: none; weights: an example's loss is "
+        "multiplied by examples / (classes * examples of its class); sampling: all classes are shown equally "
+        "often",
+    )
     learning_rate: float = _option(
         0.1,
         "highest rate of SGD with momentum, for all weights; of the whole batch, and not scaled by how many "
@@ -312,6 +319,7 @@ class Settings:
             ("--search_loss", [self.search_loss], SEARCH_LOSSES),
             ("--train_loss", [self.train_loss], LOSSES),
             ("--reward", [self.reward], REWARDS),
+            ("--balance", [self.balance], BALANCES),
             ("--precision", [self.precision], PRECISIONS),
             ("--resize", [self.resize], RESIZE),
         ):

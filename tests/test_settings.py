@@ -6,7 +6,7 @@ import pytest
 
 from okd_tf import errors, losses, search, settings
 from okd_tf.backbones import BACKBONES
-from okd_tf.data import DATASETS
+from okd_tf.data import DATASETS, imbalance
 from okd_tf.ops import OPS, precision
 from okd_tf.search import reinforce
 from okd_tf.training import distribution, optimizers
@@ -100,6 +100,7 @@ def test_names_that_settings_know_without_tensorflow_are_the_registered_ones():
     assert set(settings.SEARCH_LOSSES) == set(losses.KD_LOSSES) - losses.NEEDS_PEERS
     assert set(settings.REWARDS) == set(reinforce.REWARDS)
     assert settings.PRECISIONS == precision.PRECISIONS
+    assert settings.BALANCES == imbalance.BALANCES
     # Costs, figures and tests list operations in this order.
     assert tuple(OPS) == settings.OPS
 
@@ -139,6 +140,7 @@ def test_a_loss_of_peers_trains_students_and_no_search(loss):
     [
         ({"strategy": "dart"}, "^--strategy: unknown name 'dart'; did you mean darts"),
         ({"precision": "bfloat61"}, "^--precision: unknown name 'bfloat61'; did you mean bfloat16"),
+        ({"balance": "weight"}, "^--balance: unknown name 'weight'; did you mean weights"),
         ({"reward": "los"}, "^--reward: unknown name 'los'; did you mean loss"),
         ({"search_loss": "orcale"}, "^--search_loss: unknown name 'orcale'; did you mean oracle"),
         ({"train_loss": "oracle-dkd"}, "^--train_loss: unknown name 'oracle-dkd'; did you mean oracle_dkd"),

@@ -1,8 +1,8 @@
 """Training batches as a pure function of the global step.
 
-Epoch e shows every example once, in an order that is a seeded permutation of its own; all examples show
-their view number e (modulo the number of views). Nothing is carried from step to step, so a run resumed at
-step n sees what the uninterrupted run saw.
+Which examples a step shows, and in which views (modulo the number of views), is said by an `order`: every
+example once an epoch, or every class equally often. Nothing is carried from step to step, so a run resumed
+at step n sees what the uninterrupted run saw.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from okd_tf import errors, seeds
-from okd_tf.data import examples, hashing, views
+from okd_tf.data import examples, order, views
 
 Batch = dict[str, tf.Tensor]
 # (rows int64 [batch] in the split, views int64 [batch]) -> float32 [batch, teachers, classes]
@@ -38,6 +38,8 @@ class Batches:
         num_views: int = 0,
         teacher_logits: TeacherLogits | None = None,
         heard: np.ndarray | None = None,
+        balanced: bool = False,
+        class_weights: np.ndarray | None = None,
     ):
         """Takes a split and how to look at it.
 
@@ -48,6 +50,8 @@ class Batches:
             num_views: how many views of each example are in use; 0 is all there are.
             teacher_logits: reads stored logits for rows and views, or None.
             heard: bool [examples, teachers], whose logits count for which row of the split; None is all.
+            balanced: whether every class comes equally often, and not every example.
+            class_weights: float32 [classes], of each example's loss by its class; None is none.
 
         Raises:
             UserError: the split is smaller than one batch.
@@ -60,14 +64,18 @@ class Batches:
         self.split = split
         self.batch_size = batch_size
         self.steps_per_epoch = len(split) // batch_size
-        self._seed = seeds.derive(seed, "order of examples")
+        self._order = _order(split, batch_size * self.steps_per_epoch, seed, balanced)
         self._augmentation = augmentation
         self._view_seed = seeds.derive(view_seed, "views")
         self._num_views = num_views or (augmentation.count if augmentation else 1)
         self._teacher_logits = teacher_logits
-        self._heard = heard
+        self._of_rows: dict[str, np.ndarray] = {"id": split.ids, "label": split.labels}
+        if heard is not None:
+            self._of_rows["heard"] = heard
+        if class_weights is not None:
+            self._of_rows["weight"] = class_weights[split.labels]
         self.failure: errors.UserError | None = None
-        self._arrays: tuple[tf.Tensor, ...] | None = None
+        self._tensors_of_rows: dict[str, tf.Tensor] | None = None
         self._images: tf.Tensor | None = None
 
     def batch(self, step: tf.Tensor, part: tf.Tensor | int = 0, parts: int = 1) -> Batch:
@@ -75,16 +83,15 @@ class Batches:
 
         Returns a dict of "id" int64 [batch], "view" int64 [batch], "image" float32 [batch, height, width,
         channels] (pixel values 0..255), "label" int32 [batch] and, with stored logits, "teacher_logits"
-        float32 [batch, teachers, classes]; if not all teachers count, "heard" bool [batch, teachers].
+        float32 [batch, teachers, classes]; if not all teachers count, "heard" bool [batch, teachers]; with
+        weights of classes, "weight" float32 [batch].
         """
-        ids, labels, *heard = self._tensors()
-        step = tf.cast(step, tf.int64)
-        epoch, position = step // self.steps_per_epoch, step % self.steps_per_epoch
+        of_rows = self._tensors()
         size = self.batch_size // parts
-        first = position * self.batch_size + tf.cast(part, tf.int64) * size
-        rows = self._shuffled(first + tf.range(size, dtype=tf.int64), epoch)
-        shown = tf.fill([size], epoch % self._num_views)
-        batch = {"id": tf.gather(ids, rows), "view": shown, "label": tf.gather(labels, rows)}
+        first = tf.cast(step, tf.int64) * self.batch_size + tf.cast(part, tf.int64) * size
+        rows, shown = self._order(first + tf.range(size, dtype=tf.int64))
+        shown %= self._num_views
+        batch = {"view": shown, **{name: tf.gather(values, rows) for name, values in of_rows.items()}}
         pixels = self._pixels(rows)
         if self._augmentation is not None:
             pixels = self._augmentation.apply(pixels, batch["id"], shown, self._view_seed)
@@ -92,8 +99,6 @@ class Batches:
         if self._teacher_logits is not None:
             logits = tf.numpy_function(self._noting(self._teacher_logits), [rows, shown], tf.float32)
             batch["teacher_logits"] = tf.ensure_shape(logits, [size, None, None])
-        if heard:
-            batch["heard"] = tf.gather(heard[0], rows)
         return batch
 
     def dataset(self, start: int, stop: int) -> tf.data.Dataset:
@@ -134,23 +139,20 @@ class Batches:
 
         return noting
 
-    def _shuffled(self, index: tf.Tensor, epoch: tf.Tensor) -> tf.Tensor:
-        """Which rows stand at these positions of an epoch's order: int64 [batch] -> int64 [batch]."""
-        last = tf.constant(len(self.split) - 1, tf.int64)
-        # Twice: the orders that one shuffle gives to two epochs have runs in common.
-        for seed in (self._seed, self._seed + 1):
-            key = tf.stack(hashing.halves(hashing.splitmix64(epoch, seed)))
-            index = tf.random.experimental.index_shuffle(index, key, last)
-        return index
-
-    def _tensors(self) -> tuple[tf.Tensor, ...]:
+    def _tensors(self) -> dict[str, tf.Tensor]:
+        """By its name what each row has of its own beside its image; images in memory are ready then too."""
         # Made once and captured by tf.data by reference: a NumPy array would be copied into each graph.
-        if self._arrays is None:
+        if self._tensors_of_rows is None:
             with tf.init_scope(), tf.device("cpu"):
-                arrays = [self.split.ids, self.split.labels]
-                if self._heard is not None:
-                    arrays.append(self._heard)
+                of_rows = {name: tf.constant(values) for name, values in self._of_rows.items()}
                 if isinstance(self.split.images, np.ndarray):
                     self._images = tf.constant(self.split.images)
-                self._arrays = tuple(tf.constant(array) for array in arrays)
-        return self._arrays
+                self._tensors_of_rows = of_rows
+        return self._tensors_of_rows
+
+
+def _order(split: examples.Examples, epoch_positions: int, seed: int, balanced: bool) -> order.Order:
+    own = seeds.derive(seed, "order of examples")
+    if balanced:
+        return order.Balanced(split.labels, own)
+    return order.Shuffled(len(split), epoch_positions, own)

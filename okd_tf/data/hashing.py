@@ -5,10 +5,14 @@ import tensorflow as tf
 
 def splitmix64(values: tf.Tensor, seed: int) -> tf.Tensor:
     """Hashes values int64 [...] under a seed -> uint64 [...] (Steele et al., "SplittableRandom", 2014)."""
-    mixed = tf.cast(values, tf.uint64) + _word(seed) * _word(0x9E3779B97F4A7C15)
-    mixed = (mixed ^ _shift(mixed, 30)) * _word(0xBF58476D1CE4E5B9)
-    mixed = (mixed ^ _shift(mixed, 27)) * _word(0x94D049BB133111EB)
-    return mixed ^ _shift(mixed, 31)
+    return mixed(tf.cast(values, tf.uint64) + _word(seed) * _word(0x9E3779B97F4A7C15))
+
+
+def mixed(words: tf.Tensor) -> tf.Tensor:
+    """Its last step, a bijection: uint64 [...] -> uint64 [...] of which each bit depends on all of a word."""
+    words = (words ^ _shift(words, 30)) * _word(0xBF58476D1CE4E5B9)
+    words = (words ^ _shift(words, 27)) * _word(0x94D049BB133111EB)
+    return words ^ _shift(words, 31)
 
 
 def halves(hashes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

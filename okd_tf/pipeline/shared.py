@@ -10,7 +10,7 @@ import keras
 from okd_tf import backbones, data, errors, losses, seeds, settings
 from okd_tf.arch import build, cost, space, spec
 from okd_tf.backbones import attach, keras_file, prepare, stored
-from okd_tf.data import batches, request, splits
+from okd_tf.data import batches, imbalance, request, splits
 from okd_tf.teachers import assistant, bank, ensemble, folds, formats, store, teacher
 from okd_tf.training import distribution, inference, objective, recipe
 
@@ -333,10 +333,14 @@ class Context:
             teacher_logits=self._stored_logits(loss, "train", links),
             # An assistant has seen all training examples, and is heard all the same.
             heard=None if links else self._heard(loss),
+            **self._balance(),
         )
 
     def validation_batches(self, loss, purpose):
-        """Batches of the validation split as it is, with stored logits if the loss wants them."""
+        """Batches of the validation images as they are, with stored logits if the loss wants them.
+
+        Classes count in them as they do in training batches: what learns from either learns the same task.
+        """
         chosen = self.settings
         replicas = self.recipe.strategy.num_replicas_in_sync
         return batches.Batches(
@@ -344,7 +348,16 @@ class Context:
             min(chosen.batch_size, len(self.data.val)) // replicas * replicas,
             seeds.derive(self.trial_seed, purpose),
             teacher_logits=self._stored_logits(loss, "val"),
+            **self._balance(),
         )
+
+    def _balance(self):
+        """What batches are told about classes of unequal size; weights are of the training split."""
+        balance = self.settings.balance
+        return {
+            "balanced": balance == imbalance.SAMPLING,
+            "class_weights": imbalance.class_weights(balance, self.data.train.labels),
+        }
 
     def _heard(self, loss):
         """Whose logits count for which training example, bool [examples, teachers]; None: all."""

@@ -15,7 +15,7 @@ from okd_tf.teachers import assistant, ensemble, folds, shards, teacher
 
 _RECIPE = (
     *("seed", "batch_size", "learning_rate", "schedule", "weight_decay"),
-    *("clip_norm", "precision"),
+    *("clip_norm", "precision", "balance"),
 )
 _LOSS = ("temperature", "ce_weight", "views")
 _SEARCH = (

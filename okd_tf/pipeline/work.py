@@ -79,6 +79,7 @@ def _train_teachers(context, share):
         folder=folder,
         logs=context.workdir / "logs" / "teachers",
         held_out=context.to_hold_out(),
+        balance=chosen.balance,
         spread=spread,
     )
 

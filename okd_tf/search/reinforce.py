@@ -206,7 +206,8 @@ class ReinforceSearch(base.SearchModel):
                 logits = self.network(batch["image"], training=True)
                 loss = self.objective(batch, logits, self.objective.teacher_logits(batch))
                 right = tf.equal(tf.argmax(logits, axis=-1, output_type=tf.int32), batch["label"])
-                share = tf.reduce_mean(tf.cast(right, tf.float32))
+                # Classes count in the reward as in the loss.
+                share = tf.reduce_mean(tf.cast(right, tf.float32) * batch.get("weight", 1.0))
                 return share / tf.distribute.get_strategy().num_replicas_in_sync, loss
 
             def figures(batch):

@@ -7,7 +7,7 @@ whole training split all the same: no label is in them.
 import pathlib
 
 from okd_tf import backbones, seeds
-from okd_tf.data import batches, splits
+from okd_tf.data import batches, imbalance, splits
 from okd_tf.teachers import folds
 from okd_tf.training import objective, recipe
 
@@ -42,12 +42,14 @@ def train(
     folder,
     logs,
     held_out=None,
+    balance="none",
     spread=in_turn,
 ):
     """Trains what is still missing of `count` teachers with the cross-entropy.
 
     Each is written to `folder` as soon as it is done, and is not trained again. `held_out` says what each is
     not shown, as `folds.assigned` does, None that all see all; it is recorded before the teacher is there.
+    `balance` is one of `imbalance.BALANCES`; classes count as often, or as much, as of what it is shown.
     `spread` is what has them trained, each on its own, as `in_turn` does; others may share them among
     processes.
     """
@@ -79,7 +81,15 @@ def train(
         recipe.train(
             make,
             objective.Objective("ce"),
-            batches.Batches(shown, batch_size, own_seed, data.augmentation, view_seed=own_seed),
+            batches.Batches(
+                shown,
+                batch_size,
+                own_seed,
+                data.augmentation,
+                view_seed=own_seed,
+                balanced=balance == imbalance.SAMPLING,
+                class_weights=imbalance.class_weights(balance, shown.labels),
+            ),
             data.val,
             epochs=epochs,
             seed=own_seed,

@@ -60,7 +60,8 @@ class Objective:
         """The mean loss of this replica's examples, scaled so that the sum over replicas is the mean.
 
         Args:
-            batch: has "label" int [batch], and "heard" bool [batch, teachers] if not all teachers count.
+            batch: has "label" int [batch], "heard" bool [batch, teachers] if not all teachers count, and
+                "weight" float [batch] if examples' losses are to be multiplied by one.
             student_logits: [batch, classes]; losses are computed in float32, whatever the network was.
             teacher_logits: [batch, teachers, classes], what `teacher_logits` gave.
 
@@ -76,4 +77,6 @@ class Objective:
             heard=batch.get("heard"),
             **self.settings,
         )
+        if "weight" in batch:
+            per_example *= batch["weight"]
         return tf.reduce_mean(per_example) / tf.distribute.get_strategy().num_replicas_in_sync

@@ -150,6 +150,38 @@ def test_who_is_heard_is_as_the_batch_s_rows_say():
     assert "heard" not in batches.Batches(split, 8, seed=1).batch(tf.constant(0))
 
 
+def test_with_weights_of_classes_each_example_has_its_class_s():
+    split = _split()
+    weights = np.array([0.5, 1, 2, 4, 8], np.float32)
+    stream = batches.Batches(split, 8, seed=1, class_weights=weights)
+    for batch in stream.dataset(2, 4):
+        np.testing.assert_array_equal(batch["weight"], weights[batch["label"]])
+        assert batch["weight"].dtype == tf.float32
+    assert "weight" not in batches.Batches(split, 8, seed=1).batch(tf.constant(0))
+
+
+def test_a_balanced_batch_has_stored_logits_and_pixels_of_each_row_s_own_view():
+    split = _split()
+    split = examples.Examples(split.ids, split.images, (np.arange(26) == 7).astype(np.int32))
+    arguments = {"augmentation": AUGMENTATION, "view_seed": 9, "num_views": 5}
+    stream = batches.Batches(
+        *(split, 8, 2),
+        balanced=True,
+        **arguments,
+        teacher_logits=lambda rows, shown: np.stack([rows, shown], axis=1)[:, None].astype(np.float32),
+    )
+    expected = _pixels(batches.Batches(split, 26, seed=1, **arguments), 5)
+    for batch in stream.dataset(0, 6):
+        assert np.bincount(batch["label"]).tolist() == [4, 4]
+        rows = np.searchsorted(split.ids, batch["id"])
+        np.testing.assert_array_equal(batch["teacher_logits"][:, 0], np.stack([rows, batch["view"]], axis=1))
+        for example_id, view, image in zip(batch["id"], batch["view"], batch["image"], strict=True):
+            assert expected[int(example_id), int(view)] == image.numpy().tobytes()
+        # The one example of its class comes four times, in views that follow each other.
+        alone = batch["view"].numpy()[batch["label"] == 1]
+        assert np.all(np.diff(alone) % 5 == 1)
+
+
 def test_without_a_reader_there_are_no_teacher_logits():
     assert "teacher_logits" not in batches.Batches(_split(), 8, seed=1).batch(tf.constant(0))
 

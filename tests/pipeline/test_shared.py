@@ -61,6 +61,23 @@ def test_of_an_example_those_are_heard_that_held_it_out_stored_or_live(held_out_
         assert heard == [part[one] == 0, part[one] == 1]
 
 
+@pytest.mark.parametrize("part", ["training", "validation"])
+def test_classes_count_the_same_in_training_and_in_the_validation_batches_of_a_search(splits, part):
+    counts = np.bincount(splits.train.labels)
+    seen = {}
+    for balance in settings.BALANCES:
+        run = shared.Context(settings.Settings(workdir="a", balance=balance))
+        run.data = splits
+        seen[balance] = getattr(run, f"{part}_batches")("ce", "search").batch(tf.constant(1))
+    assert not any("weight" in seen[balance] for balance in ("none", "sampling"))
+    weighted = seen["weights"]
+    expected = len(splits.train) / (10 * counts[weighted["label"]])
+    np.testing.assert_allclose(weighted["weight"], expected, rtol=1e-6)
+    np.testing.assert_array_equal(weighted["id"], seen["none"]["id"])
+    # A batch may begin and end within a round.
+    assert np.ptp(np.bincount(seen["sampling"]["label"])) <= 2 < np.ptp(np.bincount(seen["none"]["label"]))
+
+
 def test_all_are_heard_on_validation_and_where_nothing_else_is_wanted(held_out_run):
     first = tf.constant(0)
     assert "heard" not in held_out_run().validation_batches("oracle", "search validation").batch(first)

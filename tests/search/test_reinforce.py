@@ -92,11 +92,16 @@ def test_the_first_baseline_is_the_mean_of_the_first_rewards(model, monkeypatch)
     assert int(model._updates) == 1
 
 
-@pytest.mark.parametrize(("reward", "of"), [("accuracy", 0), ("loss", 1)])
-def test_a_reward_is_the_figure_of_the_path_times_its_memory_term(reward, of):
+@pytest.mark.parametrize(
+    ("reward", "of", "weights"), [("accuracy", 0, None), ("accuracy", 0, [0.25, 0.5, 2.0]), ("loss", 1, None)]
+)
+def test_a_reward_is_the_figure_of_the_path_times_its_memory_term(reward, of, weights):
     model = _search(room=0, reward=reward, budget_weight=2.0)
     choices = np.array([[[1, 0, 1], [0, 0, 0]], [[0, 0, 1], [3, 1, 1]]])
     batch = _batch(DATA.val)
+    of_examples = np.array(weights or [1.0] * 3, np.float32)[batch["label"]]
+    if weights:
+        batch["weight"] = tf.constant(of_examples)
     found = model.rewards(choices, batch, STRATEGY)
     for value, architecture in zip(found, choices.tolist(), strict=True):
         rows = supernet.choices(model.space, tuple(map(tuple, architecture)))
@@ -104,7 +109,7 @@ def test_a_reward_is_the_figure_of_the_path_times_its_memory_term(reward, of):
             cell.choose(row)
         logits = model.network(batch["image"], training=True)
         loss = float(model.objective(batch, logits, None))
-        right = np.mean(np.argmax(logits, axis=-1) == batch["label"].numpy())
+        right = np.mean(of_examples * (np.argmax(logits, axis=-1) == batch["label"].numpy()))
         cost = model.space.cost(tuple(map(tuple, architecture))).params
         figure = (right, 1 / (1 + loss))[of]
         assert value == pytest.approx(figure * (model.budget.max_params / cost) ** 2, rel=1e-4)

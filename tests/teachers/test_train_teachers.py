@@ -1,5 +1,6 @@
 """Training an ensemble of one backbone."""
 
+import dataclasses
 import os
 
 import keras
@@ -11,7 +12,7 @@ from okd_tf.teachers import folds, train
 from okd_tf.training import recipe
 
 
-def _train(folder, data, count, held_out=None):
+def _train(folder, data, count, held_out=None, balance="none"):
     train.train(
         data,
         count=count,
@@ -24,6 +25,7 @@ def _train(folder, data, count, held_out=None):
         folder=folder / "teachers",
         logs=folder / "logs",
         held_out=held_out,
+        balance=balance,
     )
 
 
@@ -117,3 +119,32 @@ def test_a_lost_record_is_written_again_without_training(trained_on, data, monke
     monkeypatch.setattr(recipe, "train", None)
     _train(folder, data, 3, folds.assigned(data.train.ids, 3, 2, seed=5))
     assert folds.recorded(train.path(folder / "teachers", 1))["part"] == 1
+
+
+@pytest.mark.parametrize("balance", ["weights", "sampling"])
+def test_classes_are_balanced_in_what_a_teacher_is_shown_of_them(balance, data, tmp_path, monkeypatch):
+    # Of the last class one example is left, which the first teacher holds out.
+    part = folds.parts(data.train.ids, 2, seed=5)
+    bright = np.flatnonzero((data.train.labels == 2) & (part == 0))[0]
+    kept = (data.train.labels != 2) | (np.arange(len(part)) == bright)
+    few = dataclasses.replace(data, train=data.train.take(kept))
+    held_out = [
+        {**one, "split": folds.fingerprint(few.train.ids)} for one in folds.assigned([], 2, 2, seed=5)
+    ]
+    missing = folds.parts(few.train.ids, 2, seed=5)[few.train.labels == 2].item()
+    seen = []
+    monkeypatch.setattr(
+        recipe, "train", lambda make, objective, training, val, *, save_to, **more: seen.append(training)
+    )
+    _train(tmp_path, few, 2, held_out, balance)
+    for index, training in enumerate(seen):
+        labels, classes = training.split.labels, 2 if index == missing else 3
+        assert len(np.unique(labels)) == classes
+        batches = list(training.dataset(0, 4))
+        if balance == "weights":
+            expected = len(labels) / (classes * np.bincount(labels))
+            for batch in batches:
+                np.testing.assert_allclose(batch["weight"], expected[batch["label"]], rtol=1e-6)
+        else:
+            counts = np.bincount(np.concatenate([batch["label"] for batch in batches]))
+            assert counts.tolist() == [36 // classes] * classes

@@ -59,6 +59,17 @@ def test_steps_are_nesterov_s_on_the_cross_entropy_with_l2(pixels):
         np.testing.assert_allclose(mine, expected, rtol=1e-5, atol=1e-6)
 
 
+def test_weights_of_one_change_a_step_by_no_bit_and_others_do(pixels):
+    batch = _batch(pixels)
+    found = []
+    for more in ({}, {"weight": tf.ones([5])}, {"weight": tf.constant([2.0, 1, 1, 1, 0])}):
+        model = _linear()
+        tf.function(model.train_step, autograph=False)({**batch, **more})
+        found.append([weight.tobytes() for weight in model.network.get_weights()])
+    assert found[0] == found[1]
+    assert found[0] != found[2]
+
+
 @pytest.mark.parametrize("compute", ["float32", "float16"])
 @pytest.mark.parametrize(("share", "binds"), [(0.4, True), (1.5, False)])
 def test_gradients_of_the_loss_are_clipped_to_a_norm_and_l2_joins_them_then(pixels, share, binds, compute):

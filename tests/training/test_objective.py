@@ -51,6 +51,19 @@ def test_a_loss_without_teachers_asks_none():
     assert chosen.teacher_logits({"image": IMAGES, "teacher_logits": STORED}) is None
 
 
+@pytest.mark.parametrize("name", sorted(losses.KD_LOSSES))
+def test_with_weights_the_mean_is_of_each_example_s_loss_times_its_own(name):
+    chosen = objective.Objective(name)
+
+    def of(rows, **more):
+        batch = {"image": IMAGES, "label": tf.gather(LABELS, rows), **more}
+        return chosen(batch, tf.gather(STUDENT, rows), tf.gather(STORED, rows)).numpy()
+
+    weighted = of([0, 1], weight=tf.constant([0.25, 3.0]))
+    assert weighted == pytest.approx((0.25 * of([0]) + 3.0 * of([1])) / 2)
+    assert of([0, 1], weight=tf.ones([2])) == of([0, 1])
+
+
 def test_a_loss_whose_teachers_are_nowhere_says_so():
     with pytest.raises(ValueError, match="'mean' needs teachers"):
         objective.Objective("mean").teacher_logits({"image": IMAGES})
