@@ -14,6 +14,7 @@ logits random, which time does not depend on.
     search_...  a step of a search, with the oracle loss from the bank
     ..._mirrored    of ce and search_darts: the same batch over all GPUs, or over the processor as two devices
     ..._checkpoint  of ce and search_darts: a checkpoint of that training, and none of its steps
+    ..._streamed    of ce and input: images are read from the disk, and decoded, as they are wanted
 
 A number of teachers may follow some: --what=bank:1,bank:10.
 """
@@ -35,7 +36,10 @@ _SHARED = (
 _STORED = ("bank", "input", "bank_read")  # read a bank, as searches do
 _SEARCHES = tuple(f"search_{name}" for name in settings.STRATEGIES)
 _DEFAULT = ("gemm", "ce", "bank", "live", "inference", "input", "bank_read", *_SEARCHES)
-_OF_TWO = tuple(f"{case}_{what}" for what in ("mirrored", "checkpoint") for case in ("ce", "search_darts"))
+_OF_TWO = (
+    *(f"{case}_{what}" for what in ("mirrored", "checkpoint") for case in ("ce", "search_darts")),
+    *("ce_streamed", "input_streamed"),
+)
 _CASES = (*_DEFAULT, "search_darts_unrolled", *_OF_TWO)
 _COUNTED = (*_STORED, "live")  # a number of teachers may follow
 

@@ -26,6 +26,7 @@ from okd_tf.training import checkpoint, loop, objective, recipe
 GEMM = 2048  # rows and columns of the matrices
 MIRRORED = "_mirrored"  # ends the names of cases that run over devices
 CHECKPOINT = "_checkpoint"  # ends the names of cases that save what others train
+STREAMED = "_streamed"  # ends the names of cases whose images are read from the disk
 
 
 @dataclasses.dataclass(frozen=True)
@@ -117,6 +118,11 @@ def over_devices(given: Workload, case: Callable[[Workload], Case]) -> Case:
     return case(Workload(given.setup, "mirrored"))
 
 
+def streamed(given: Workload, case: Callable[[Workload], Case]) -> Case:
+    """Another case, whose images are read from ArrayRecord files and decoded from PNG as they are wanted."""
+    return case(Workload(given.setup, streams=True))
+
+
 def search_step(given: Workload, strategy: str, unrolled: bool = False) -> Case:
     """A step of a search: of reinforce and random, of the shared weights alone.
 
@@ -141,6 +147,8 @@ CASES: dict[str, Callable[[Workload], Case]] = {
 for _name in ("ce", "search_darts"):
     CASES[f"{_name}{MIRRORED}"] = functools.partial(over_devices, case=CASES[_name])
     CASES[f"{_name}{CHECKPOINT}"] = functools.partial(checkpointed, case=CASES[_name])
+for _name in ("ce", "input"):
+    CASES[f"{_name}{STREAMED}"] = functools.partial(streamed, case=CASES[_name])
 
 
 def prepare(name: str):

@@ -10,7 +10,7 @@ import numpy as np
 
 from okd_tf import data, errors, files
 from okd_tf.benchmark.setup import NOISE
-from okd_tf.data import examples, splits, views
+from okd_tf.data import examples, fitted, prepared, request, splits, views
 from okd_tf.teachers import bank, shards, store
 
 NOISE_EXAMPLES = 5000
@@ -99,6 +99,21 @@ def read_splits(folder) -> splits.Splits:
         augmentation=views.CropFlip(**rest["augmentation"]),
         **{name: tuple(rest[name]) for name in ("class_names", "mean", "std")},
     )
+
+
+def streamed(folder, of: splits.Splits) -> splits.Splits:
+    """The same with training images that are read from the disk; they are written there at the first call."""
+    asked = request.Request("streamed", cache_dir=str(folder))
+    train = of.train
+    builder = fitted.builder(
+        asked,
+        key="streamed",
+        image_shape=of.image_shape,
+        class_names=of.class_names,
+        parts={"train": lambda: zip(train.ids.tolist(), train.images, train.labels.tolist(), strict=True)},
+        counts={"train": len(train)},
+    )
+    return dataclasses.replace(of, train=prepared.Prepared(builder, asked).stream("train", asked))
 
 
 def open_bank(folder, num_teachers, num_views) -> store.Store:

@@ -17,9 +17,10 @@ EPOCHS = 100_000  # so long that what is timed is the start of a training
 class Workload:
     """A `Setup`, read and built."""
 
-    def __init__(self, setup: Setup, devices="none"):
-        """Takes what is measured, and a name in `distribution.DISTRIBUTIONS`."""
+    def __init__(self, setup: Setup, devices="none", streams=False):
+        """Takes what is measured, a name in `DISTRIBUTIONS`, and whether images stay on the disk."""
         self.setup = setup
+        self._streams = streams
         self.recipe = recipe.Recipe(
             learning_rate=0.01,
             schedule="cosine",
@@ -34,7 +35,8 @@ class Workload:
     @functools.cached_property
     def data(self):
         """The examples: `Splits`."""
-        return stored.read_splits(self.setup.folder)
+        held = stored.read_splits(self.setup.folder)
+        return stored.streamed(self.setup.folder, held) if self._streams else held
 
     def backbone(self):
         """The bare backbone: `Backbone`."""

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from okd_tf import errors, memory
-from okd_tf.data import examples, prepared, views
+from okd_tf.data import damage, examples, identity, views
 from okd_tf.data.request import Request
 
 GIVEN = "arrays"  # what --dataset says of those that come from Python
@@ -93,7 +93,7 @@ def load(asked: Request) -> examples.Source:
         if memory.line(error):
             raise
         raise errors.UserError(
-            f"--dataset: {path}: not a file of arrays ({prepared.reason(error)}); is it cut short, or of "
+            f"--dataset: {path}: not a file of arrays ({damage.reason(error)}); is it cut short, or of "
             "objects? write it by np.savez"
         ) from None
     pairs, ids = {}, {}
@@ -151,7 +151,7 @@ def _examples(
     if labels.min() < 0:
         raise errors.UserError(f"{where} labels begin at {labels.min()}; number the classes from 0")
     try:
-        ids = np.arange(len(images)) if given is None else prepared.identities(_plain(given), None, labels)
+        ids = np.arange(len(images)) if given is None else identity.of(_plain(given), None, labels)
         if len(ids) != len(images):
             raise ValueError(f"{len(ids)} of {len(images)} images")
     except ValueError as error:

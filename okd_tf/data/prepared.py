@@ -5,16 +5,14 @@ and never by its position: by the "id" feature where there is one, else by what 
 """
 
 import dataclasses
-import hashlib
 import pathlib
-import re
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
-from okd_tf import errors, memory, quiet
-from okd_tf.data import content, examples, index, streamed
+from okd_tf import errors
+from okd_tf.data import content, damage, examples, identity, index, streamed
 from okd_tf.data.request import Request
 
 FORMATS = ("tfrecord", "array_record")
@@ -103,7 +101,7 @@ class Prepared:
             labels = np.concatenate(columns[self.keys.label]).astype(np.int32)
             given = np.concatenate(columns[self.keys.id]) if self.keys.id else None
             self._check_labels(split, labels)
-            ids = identities(given, None if self.keys.id else content.fingerprints(images), labels)
+            ids = identity.of(given, None if self.keys.id else content.fingerprints(images), labels)
         rank = np.argsort(ids)
         return examples.Examples(ids[rank], images[rank], labels[rank])
 
@@ -132,12 +130,12 @@ class Prepared:
             if self.keys.id:
                 batches = self._decoded(split, self.keys.id).batch(BATCH).as_numpy_iterator()
                 given = np.concatenate([batch[self.keys.id] for batch in batches])
-                return identities(given, None, np.zeros(0, np.int32))
+                return identity.of(given, None, np.zeros(0, np.int32))
             labels, prints = [], []
             for _, image, label in self.decoded(split):
                 labels.append(label)
                 prints.append(content.fingerprints(image[np.newaxis])[0])
-            return identities(None, np.array(prints), np.array(labels, np.int32))
+            return identity.of(None, np.array(prints), np.array(labels, np.int32))
 
     def _index(self, split: str) -> index.Index:
         """What is known of a split's images in the order of its records; reads all of them."""
@@ -154,7 +152,7 @@ class Prepared:
             ids, labels, prints, moments = map(np.concatenate, columns.values())
             self._check_labels(split, labels)
             return index.Index(
-                identities(ids if self.keys.id else None, prints, labels), labels, prints, moments
+                identity.of(ids if self.keys.id else None, prints, labels), labels, prints, moments
             )
 
     def _check_labels(self, split: str, labels: np.ndarray) -> None:
@@ -245,26 +243,10 @@ class Prepared:
             )
         return tuple(feature.names)
 
-    def reading(self, split: str) -> "_Reading":
+    def reading(self, split: str) -> damage.Reading:
         """Within, what fails is said of a split, and TFDS prints nothing."""
-        return _Reading(f"'{split}' of {self.what}", self.paths(split) if self.format == "tfrecord" else [])
-
-
-class _Reading:
-    """Turns what TFDS and TensorFlow raise, which is of many types, into one line; TFDS is kept quiet."""
-
-    def __init__(self, what: str, paths: list[str]):
-        self._what, self._paths = what, paths
-        self._quiet = quiet.output_held_back()
-
-    def __enter__(self) -> None:
-        self._quiet.__enter__()
-
-    def __exit__(self, kind: type | None, error: BaseException | None, trace: Any) -> None:
-        self._quiet.__exit__(None, None, None)
-        if not isinstance(error, Exception) or isinstance(error, errors.UserError) or memory.line(error):
-            return
-        raise unreadable(self._what, error, damaged(self._paths)) from None
+        paths = self.paths(split) if self.format == "tfrecord" else []
+        return damage.Reading(f"'{split}' of {self.what}", paths)
 
 
 def _chosen(asked: str, usual: str, there: list[str], flag: str, kind: str, what: str) -> str:
@@ -276,73 +258,3 @@ def _chosen(asked: str, usual: str, there: list[str], flag: str, kind: str, what
             f"{flag}: {what} has no {kind} '{name}'; {listed}{'; name one of these' if there else ''}"
         )
     return name
-
-
-def identities(given: np.ndarray | None, fingerprints: np.ndarray | None, labels: np.ndarray) -> np.ndarray:
-    """An id for each example, from what the dataset calls them, or from what they show.
-
-    Args:
-        given: [examples] whole numbers; or names as bytes, whose last number is the id where all have one of
-            their own, and else a hash of the name.
-        fingerprints: uint8 [examples, bytes], where nothing is given; copies are told apart by their number.
-        labels: int32 [examples].
-
-    Returns:
-        int64 [examples], 0 or more.
-
-    Raises:
-        ValueError: two examples of one id.
-    """
-    if given is None:
-        assert fingerprints is not None
-        seen: dict[bytes, int] = {}
-        names = []
-        for fingerprint, label in zip(fingerprints, labels.tolist(), strict=True):
-            shown = fingerprint.tobytes() + label.to_bytes(4, "little")
-            seen[shown] = seen.get(shown, -1) + 1
-            names.append(shown + seen[shown].to_bytes(4, "little"))
-        ids = np.array(list(map(hashed, names)), np.int64)
-    elif np.issubdtype(given.dtype, np.integer):
-        ids = given.astype(np.int64)
-    else:
-        numbers = [re.search(rb"(\d{1,18})$", name) for name in given]
-        ids = np.array([int(number[1]) if number else -1 for number in numbers], np.int64)
-        if ids.min() < 0 or len(np.unique(ids)) < len(ids):
-            ids = np.array(list(map(hashed, given)), np.int64)
-    if len(np.unique(ids)) < len(ids) or ids.min() < 0:
-        raise ValueError("two examples of one id, or one below 0")
-    return ids
-
-
-def hashed(name: bytes) -> int:
-    """A number of 63 bits."""
-    return int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "little") >> 1
-
-
-def unreadable(what: str, error: Exception, found: str = "") -> errors.UserError:
-    """The error for prepared data that cannot be read."""
-    return errors.UserError(
-        f"--data_dir: {what} cannot be read ({found or reason(error)}); is it cut short? Delete that "
-        "folder, and copy or prepare it again, as --download does"
-    )
-
-
-def damaged(paths: list[str]) -> str:
-    """Which of some TFRecord files is damaged, and how; "" if none shows it by itself."""
-    import tensorflow as tf
-
-    for path in paths:
-        try:
-            if not tf.io.gfile.stat(path).length:
-                return f"{path} is empty"
-            for _ in tf.data.TFRecordDataset(path):
-                pass
-        except tf.errors.OpError as error:
-            return f"{path}: {reason(error)}"
-    return ""
-
-
-def reason(error: Exception) -> str:
-    """What an error says in one line, without TensorFlow's names of nodes."""
-    said = re.sub(r"\{\{.*?\}\} *| *\[Op:.*", "", str(error)).strip()
-    return (said.splitlines() or [type(error).__name__])[0][:200]

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from okd_tf import errors, memory, quiet
-from okd_tf.data import examples, fitted, prepared, sizes, views
+from okd_tf.data import damage, examples, fitted, prepared, sizes, views
 from okd_tf.data.request import Request
 
 USUAL = {"train": ("train",), "val": ("val",), "test": ("test", "validation")}  # splits that are taken
@@ -54,9 +54,7 @@ def find(name: str, asked: Request) -> Any:
         except Exception as error:  # TFDS raises many types for damaged descriptions of a dataset
             if memory.line(error):
                 raise
-            raise prepared.unreadable(
-                f"'{name}' in {asked.data_dir or 'the folder of TFDS'}", error
-            ) from None
+            raise damage.unreadable(f"'{name}' in {asked.data_dir or 'the folder of TFDS'}", error) from None
     if not is_prepared:
         if not asked.download:
             raise errors.UserError(
@@ -67,7 +65,7 @@ def find(name: str, asked: Request) -> Any:
             builder.download_and_prepare(file_format="array_record")
         except Exception as error:  # the network, the disk and TFDS each raise their own
             raise errors.UserError(
-                f"--download: '{name}' could not be fetched ({prepared.reason(error)}); "
+                f"--download: '{name}' could not be fetched ({damage.reason(error)}); "
                 "see to the network, or point --data_dir at a prepared TFDS folder"
             ) from None
     return builder

@@ -28,6 +28,14 @@ def test_examples_come_back(noise, tmp_path):
         assert getattr(back, name) == getattr(noise, name)
 
 
+def test_streamed_examples_are_the_same_and_stay_on_the_disk(noise, tmp_path):
+    streamed = stored.streamed(tmp_path, noise)
+    assert not isinstance(streamed.train.images, np.ndarray)
+    np.testing.assert_array_equal(streamed.train.images[:], noise.train.images)
+    np.testing.assert_array_equal(streamed.train.labels, noise.train.labels)
+    assert streamed.val is noise.val
+
+
 def test_there_is_a_bank_for_each_number_of_teachers(noise, tmp_path):
     stored.write(tmp_path, noise, 2, [4, 1, 4])
     for count in (1, 4):

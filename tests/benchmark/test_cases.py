@@ -89,6 +89,7 @@ def test_a_case_runs_step_after_step(name, setup):
         ("live:1", BATCH * (3 * forward(16) + forward(8))),
         ("inference", BATCH * forward(8)),
         ("input", None),
+        ("input_streamed", None),
         ("bank_read", None),
     ],
 )

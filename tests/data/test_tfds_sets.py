@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 
 from okd_tf import data, errors
-from okd_tf.data import batches, content, index, prepared, sizes, splits, views
+from okd_tf.data import batches, content, identity, index, prepared, sizes, splits, views
 
 COUNTS = {"train": 40, "test": 12}
 
@@ -127,7 +127,7 @@ def test_without_ids_an_example_is_known_by_what_it_shows(load, tmp_path):
 
 def test_copies_of_an_image_have_ids_of_their_own():
     shown = content.fingerprints(np.zeros((3, 2, 2, 1), np.uint8))
-    ids = prepared.identities(None, shown, np.array([0, 0, 1], np.int32))
+    ids = identity.of(None, shown, np.array([0, 0, 1], np.int32))
     assert len(set(ids.tolist())) == 3
     assert ids.min() >= 0
 
@@ -137,13 +137,13 @@ def test_copies_of_an_image_have_ids_of_their_own():
     [([b"a_3", b"b12"], [3, 12]), ([b"1/cat", b"2/cat"], None), ([b"a_3", b"b_3"], None)],
 )
 def test_names_are_known_by_a_number_of_their_own_or_else_as_a_whole(names, expected):
-    ids = prepared.identities(np.array(names, object), None, np.zeros(2, np.int32))
-    assert ids.tolist() == (expected or [prepared.hashed(name) for name in names])
+    ids = identity.of(np.array(names, object), None, np.zeros(2, np.int32))
+    assert ids.tolist() == (expected or [identity.hashed(name) for name in names])
 
 
 def test_two_examples_of_one_name_are_refused():
     with pytest.raises(ValueError, match="two examples of one id"):
-        prepared.identities(np.array([b"x", b"x"], object), None, np.zeros(2, np.int32))
+        identity.of(np.array([b"x", b"x"], object), None, np.zeros(2, np.int32))
 
 
 def test_other_features_are_taken_by_their_keys(load):
