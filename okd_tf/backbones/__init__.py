@@ -2,7 +2,8 @@
 
 A backbone is one function (width, input_shape, classes, mean, std) -> Backbone and one line below. Its model
 takes pixel values 0..255 (normalisation is its first layer) and gives logits; its layers are stock Keras
-layers, and its attach points name the layers after which an add-on layer may be put.
+layers, and its attach points name the layers after which an add-on layer may be put. Width 16 is the network
+as it was published; another scales its channels.
 
 A user's own model is another way to a backbone: `prepare` makes one of a .keras file, `attach` finds the
 points that a regular expression names, and `stored` keeps it beside what a search found on it.
@@ -11,18 +12,48 @@ points that a regular expression names, and `stored` keeps it beside what a sear
 import functools
 
 from okd_tf import errors
-from okd_tf.backbones import keras_file, resnet
-from okd_tf.backbones.base import Backbone
+from okd_tf.backbones import (
+    densenet,
+    keras_file,
+    mobilenet,
+    preact_resnet,
+    resnet,
+    shufflenet,
+    vgg,
+    wide_resnet,
+)
+from okd_tf.backbones.base import Backbone, Network
 
 BACKBONES = {
-    "resnet8": functools.partial(resnet.build, 8),
-    "resnet14": functools.partial(resnet.build, 14),
-    "resnet20": functools.partial(resnet.build, 20),
-    "resnet32": functools.partial(resnet.build, 32),
-    "resnet44": functools.partial(resnet.build, 44),
-    "resnet56": functools.partial(resnet.build, 56),
-    "resnet62": functools.partial(resnet.build, 62),
-    "resnet110": functools.partial(resnet.build, 110),
+    "resnet8": Network(functools.partial(resnet.build, 8), least=4),
+    "resnet14": Network(functools.partial(resnet.build, 14), least=4),
+    "resnet20": Network(functools.partial(resnet.build, 20), least=4),
+    "resnet32": Network(functools.partial(resnet.build, 32), least=4),
+    "resnet44": Network(functools.partial(resnet.build, 44), least=4),
+    "resnet56": Network(functools.partial(resnet.build, 56), least=4),
+    "resnet62": Network(functools.partial(resnet.build, 62), least=4),
+    "resnet110": Network(functools.partial(resnet.build, 110), least=4),
+    "resnet8x4": Network(functools.partial(resnet.build, 8, times=4), least=4),
+    "resnet32x4": Network(functools.partial(resnet.build, 32, times=4), least=4),
+    "resnet18": Network(resnet.build18, least=8),
+    "preact_resnet20": Network(functools.partial(preact_resnet.build, 20), least=4),
+    "preact_resnet32": Network(functools.partial(preact_resnet.build, 32), least=4),
+    "preact_resnet56": Network(functools.partial(preact_resnet.build, 56), least=4),
+    "preact_resnet110": Network(functools.partial(preact_resnet.build, 110), least=4),
+    "wrn16_1": Network(functools.partial(wide_resnet.build, 16, 1), least=4),
+    "wrn16_2": Network(functools.partial(wide_resnet.build, 16, 2), least=4),
+    "wrn16_4": Network(functools.partial(wide_resnet.build, 16, 4), least=4),
+    "wrn28_10": Network(functools.partial(wide_resnet.build, 28, 10), least=4),
+    "wrn40_1": Network(functools.partial(wide_resnet.build, 40, 1), least=4),
+    "wrn40_2": Network(functools.partial(wide_resnet.build, 40, 2), least=4),
+    "wrn40_4": Network(functools.partial(wide_resnet.build, 40, 4), least=4),
+    "densenet40_12": Network(functools.partial(densenet.build, 40, 12), least=4),
+    "densenet100_12": Network(functools.partial(densenet.build, 100, 12), least=4),
+    "vgg8": Network(functools.partial(vgg.build, 8), least=8),
+    "vgg13": Network(functools.partial(vgg.build, 13), least=8),
+    "vgg16": Network(functools.partial(vgg.build, 16), least=8),
+    "mobilenet_v2": Network(mobilenet.build_v2, least=16),
+    "shufflenet_v2": Network(shufflenet.build_v2, least=8),
 }
 
 
@@ -36,15 +67,33 @@ def build(name, width, input_shape, classes, mean, std) -> Backbone:
 
     Args:
         name: a key of BACKBONES.
-        width: channels of the first stage.
+        width: 16 for the network as it was published; others scale all channels in proportion, to whole
+            numbers. Of the CIFAR ResNets these are the channels of the first stage.
         input_shape: (height, width, channels) of an image.
         classes: number of logits.
         mean: per-channel mean of the pixels, scale 0..255.
         std: per-channel standard deviation of the pixels, scale 0..255.
 
     Raises:
-        UserError: unknown name.
+        UserError: unknown name, or smaller images than the network can take.
     """
     if name not in BACKBONES:
         raise errors.unknown("backbone", name, BACKBONES)
-    return BACKBONES[name](width, input_shape, classes, mean, std)
+    check_size("backbone", name, input_shape)
+    return BACKBONES[name].build(width, input_shape, classes, mean, std)
+
+
+def check_size(what, name, input_shape):
+    """Raises UserError if images are smaller than a registered network can take.
+
+    Args:
+        what: it is, or the flag that names it.
+        name: a key of BACKBONES.
+        input_shape: (height, width, channels) of an image.
+    """
+    (height, width), least = input_shape[:2], BACKBONES[name].least
+    if min(height, width) < least:
+        raise errors.UserError(
+            f"{what}: {name} takes images of at least {least}x{least} pixels, and these are {height}x{width}; "
+            f"enlarge them, as by --image_size={max(height, width, least)}, or use another network"
+        )

@@ -1,63 +1,70 @@
-"""The CIFAR residual networks of depth 6n+2 (He et al., "Deep Residual Learning", 2015, section 4.2).
+"""Residual networks (He et al., "Deep Residual Learning for Image Recognition", 2015).
 
-Three stages of n blocks, with width, 2 width and 4 width channels; the shortcut of a block that changes shape
-is a 1x1 convolution with batch norm ("option B"), as in the codebases that later distillation papers compare
-with. With width 16 and 10 classes, depth 20 has 272,474 trainable parameters.
+    resnet8 ... resnet110    the CIFAR networks of depth 6n+2 (section 4.2): three stages of n blocks, with
+                             width, 2 width and 4 width channels
+    resnet8x4, resnet32x4    the same four times as wide, with a stem of 2 width channels, as the codebase of
+                             Tian et al., "Contrastive Representation Distillation" (2020), has them
+    resnet18                 four stages of two blocks, with 4, 8, 16 and 32 width channels, for images of 64
+                             pixels and near: a 3x3 stem of stride 1 without pooling in place of the 7x7 one
+
+The shortcut of a block that changes shape is a 1x1 convolution with batch norm ("option B"), as in the
+codebases that later distillation papers compare with. Trainable parameters at width 16: resnet20 has 272,474
+for 10 classes and resnet8x4 1,233,540 for 100; resnet18 11,173,962 for 10.
+
+Attach points are the outputs of all residual blocks.
 """
 
 import keras
 
-from okd_tf.backbones import base
-from okd_tf.ops import batch_norm
+from okd_tf.backbones import base, layers
 
 
-def build(depth, width, input_shape, classes, mean, std) -> base.Backbone:
-    """Builds a ResNet; attach points are the outputs of all residual blocks.
+def build(depth, width, input_shape, classes, mean, std, times=1) -> base.Backbone:
+    """Builds a network of three stages.
 
     Args:
         depth: 6n+2 for some n >= 1.
-        width: channels of the first stage.
+        width: channels of the first stage, before they are multiplied.
         input_shape: (height, width, channels).
         classes: number of logits.
         mean: per-channel pixel mean, scale 0..255.
         std: per-channel pixel standard deviation.
+        times: what the channels of all stages are multiplied by; if more than 1, the stem's are doubled.
     """
-    blocks_per_stage, remainder = divmod(depth - 2, 6)
-    if remainder or blocks_per_stage < 1:
+    blocks, remainder = divmod(depth - 2, 6)
+    if remainder or blocks < 1:
         raise ValueError(f"depth must be 6n+2 with n >= 1, got {depth}")
-    inputs = keras.Input(input_shape, name="pixels")
-    features = base.normalize(inputs, mean, std)
-    features = _conv_bn(features, width, 3, 1, "stem")
+    name = f"resnet{depth}" if times == 1 else f"resnet{depth}x{times}"
+    stem = width if times == 1 else 2 * width
+    stages = [width * times * 2**stage for stage in range(3)]
+    return _network(name, stem, stages, blocks, input_shape, classes, mean, std)
+
+
+def build18(width, input_shape, classes, mean, std) -> base.Backbone:
+    """Builds `resnet18`, whose first stage has 4 width channels; arguments as of `build`."""
+    stages = [4 * width * 2**stage for stage in range(4)]
+    return _network("resnet18", stages[0], stages, 2, input_shape, classes, mean, std)
+
+
+def _network(name, stem, stages, blocks, input_shape, classes, mean, std):
+    pixels = keras.Input(input_shape, name="pixels")
+    features = base.normalize(pixels, mean, std)
+    features = layers.conv_bn(features, stem, 3, "stem")
     features = keras.layers.ReLU(name="stem_out")(features)
     attach_points = []
-    for stage in range(3):
-        for block in range(blocks_per_stage):
-            name = f"stage{stage + 1}_block{block + 1}"
+    for stage, channels in enumerate(stages):
+        for block in range(blocks):
+            prefix = f"stage{stage + 1}_block{block + 1}"
             stride = 2 if stage > 0 and block == 0 else 1
-            features = _block(features, width * 2**stage, stride, name)
-            attach_points.append(f"{name}_out")
-    features = keras.layers.GlobalAveragePooling2D(name="pool")(features)
-    logits = keras.layers.Dense(classes, name="logits")(features)
-    return base.Backbone(keras.Model(inputs, logits, name=f"resnet{depth}"), tuple(attach_points))
+            features = _block(features, channels, stride, prefix)
+            attach_points.append(f"{prefix}_out")
+    return layers.backbone(name, pixels, features, classes, attach_points)
 
 
 def _block(inputs, channels, stride, name):
-    features = _conv_bn(inputs, channels, 3, stride, f"{name}_1")
+    features = layers.conv_bn(inputs, channels, 3, f"{name}_1", stride)
     features = keras.layers.ReLU(name=f"{name}_1_relu")(features)
-    features = _conv_bn(features, channels, 3, 1, f"{name}_2")
+    features = layers.conv_bn(features, channels, 3, f"{name}_2")
     if stride != 1 or inputs.shape[-1] != channels:
-        inputs = _conv_bn(inputs, channels, 1, stride, f"{name}_shortcut")
+        inputs = layers.conv_bn(inputs, channels, 1, f"{name}_shortcut", stride)
     return keras.layers.ReLU(name=f"{name}_out")(keras.layers.Add(name=f"{name}_add")([inputs, features]))
-
-
-def _conv_bn(inputs, channels, kernel_size, stride, name):
-    conv = keras.layers.Conv2D(
-        channels,
-        kernel_size,
-        strides=stride,
-        padding="same",
-        use_bias=False,
-        kernel_initializer="he_normal",
-        name=f"{name}_conv",
-    )
-    return batch_norm.stock(f"{name}_bn")(conv(inputs))

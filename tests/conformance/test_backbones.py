@@ -11,20 +11,24 @@ from okd_tf.backbones import attach
 
 pytestmark = pytest.mark.parametrize("name", backbones.BACKBONES)
 
-WIDTH, SHAPE, CLASSES = 2, (8, 8, 1), 3
+WIDTH, CLASSES = 2, 3
+
+
+def _shape(name):
+    return (max(8, backbones.BACKBONES[name].least),) * 2 + (1,)
 
 
 @functools.cache
 def _backbone(name):
-    return backbones.build(name, WIDTH, SHAPE, CLASSES, (100.0,), (50.0,))
+    return backbones.build(name, WIDTH, _shape(name), CLASSES, (100.0,), (50.0,))
 
 
 def test_takes_pixels_and_gives_finite_logits_of_every_class(name):
     model = _backbone(name).model
-    assert model.input_shape == (None, *SHAPE)
+    assert model.input_shape == (None, *_shape(name))
     assert model.output_shape == (None, CLASSES)
     assert model.output.dtype == "float32"
-    pixels = np.random.default_rng(0).integers(0, 256, (2, *SHAPE)).astype(np.float32)
+    pixels = np.random.default_rng(0).integers(0, 256, (2, *_shape(name))).astype(np.float32)
     logits = model(pixels).numpy()
     assert logits.shape == (2, CLASSES)
     assert np.all(np.isfinite(logits))
