@@ -150,7 +150,12 @@ class Settings:
     teacher_backbone: str = _option(
         "resnet14", "network of the trained teachers, of the same names as --backbone"
     )
-    teacher_width: int = _option(16, "channels of its first stage", minimum=1)
+    teacher_backbones: tuple[str, ...] = _option(
+        (),
+        "networks of the trained teachers where they are not all the same, in place of --teacher_backbone: "
+        "the first is of the first name, and so on, and after the last name again from the first",
+    )
+    teacher_width: int = _option(16, "width of their networks, as --backbone_width", minimum=1)
     teacher_epochs: int = _option(20, "epochs each teacher is trained", minimum=1)
     teacher_folds: int = _option(
         0,
@@ -175,14 +180,20 @@ class Settings:
 
     backbone: str = _option(
         "resnet8",
-        "network that the student grows from: resnet8, resnet14, resnet20, resnet32, resnet44, resnet56, "
-        "resnet62 or resnet110, or the path of a .keras file",
+        "network that the student grows from (resnet8/14 are resnet8 and resnet14): resnet8/14/20/32/44/56/"
+        "62/110, resnet8x4/32x4, resnet18, preact_resnet20/32/56/110, wrn16_1/16_2/16_4/28_10/40_1/40_2/"
+        "40_4, densenet40_12/100_12, vgg8/13/16, mobilenet_v2, shufflenet_v2, or the path of a .keras file",
     )
-    backbone_width: int = _option(16, "channels of its first stage, if it is not a file", minimum=1)
+    backbone_width: int = _option(
+        16,
+        "16: the network as it was published; other widths scale all its channels in proportion (of CIFAR "
+        "ResNets it is the first stage's channels); not of a file",
+        minimum=1,
+    )
     attach_after: str = _option(
         "",
         "regular expression: an add-on layer may come after each layer whose whole name it matches "
-        "(default: after every residual block; a .keras file needs it)",
+        "(default: after every block, or convolution of a VGG; a .keras file needs it)",
     )
     ops: tuple[str, ...] = _option(OPS, "candidate operations of the add-on layers")
     strategy: str = _option("darts", f"how to search: {', '.join(STRATEGIES)}")
@@ -225,7 +236,7 @@ class Settings:
         "chain of teacher assistants, of the same names as --backbone: the teachers teach the first with "
         "--train_loss, each the next, and the last the student",
     )
-    assistant_width: int = _option(16, "channels of their first stage", minimum=1)
+    assistant_width: int = _option(16, "width of their networks, as --backbone_width", minimum=1)
     assistant_epochs: int = _option(30, "epochs each assistant is trained", minimum=1)
 
     arch: str = _option("", "train this arch.json in place of the workdir's own")
@@ -338,6 +349,12 @@ class Settings:
             raise errors.UserError(
                 "--teacher_folds: 1 part is all examples, which leaves none to train on; at least 2, or 0"
             )
+        if len(self.teacher_backbones) > self.num_teachers and not self.teachers:
+            raise errors.UserError(
+                f"--teacher_backbones: {','.join(self.teacher_backbones)} are networks of "
+                f"{len(self.teacher_backbones)} teachers, and --num_teachers={self.num_teachers}; raise "
+                "that, or name fewer"
+            )
         if self.held_out_only and not self.teacher_folds and not self.teachers:
             raise errors.UserError(
                 "--held_out_only: all teachers train on all examples; add --teacher_folds, or leave it out"
@@ -400,6 +417,11 @@ class Settings:
                 f"--pixel_std: {min(std)} is too small; each is divided by, and more than 0"
             )
         return mean, std
+
+    def teacher_network(self, index: int) -> str:
+        """The name of the network of teacher `index` (from 0), if teachers are trained."""
+        names = self.teacher_backbones or (self.teacher_backbone,)
+        return names[index % len(names)]
 
 
 def _numbers(name: str, texts: tuple[str, ...]) -> tuple[float, ...]:

@@ -226,3 +226,26 @@ def test_hearing_held_out_teachers_only_needs_folds_or_teachers_of_one_s_own():
         settings.Settings(workdir="a", held_out_only=True)
     assert settings.Settings(workdir="a", held_out_only=True, teacher_folds=2).held_out_only
     assert settings.Settings(workdir="a", held_out_only=True, teachers=("mine",)).held_out_only
+
+
+def test_teachers_are_of_the_named_networks_in_turn():
+    def networks(**changes):
+        chosen = settings.Settings(workdir="a", **changes)
+        return [chosen.teacher_network(index) for index in range(chosen.num_teachers)]
+
+    assert networks(num_teachers=2) == ["resnet14", "resnet14"]
+    assert networks(num_teachers=2, teacher_backbone="vgg8") == ["vgg8", "vgg8"]
+    several = ("resnet32", "wrn16_2", "vgg8")
+    assert networks(num_teachers=3, teacher_backbones=several) == list(several)
+    assert networks(num_teachers=5, teacher_backbones=several) == [*several, "resnet32", "wrn16_2"]
+
+
+def test_more_networks_than_teachers_are_refused():
+    several = ("resnet8", "wrn16_1", "vgg8")
+    with pytest.raises(
+        errors.UserError,
+        match=r"^--teacher_backbones: resnet8,wrn16_1,vgg8 are networks of 3 teachers, and --num_teachers=2;",
+    ):
+        settings.Settings(workdir="a", num_teachers=2, teacher_backbones=several)
+    # Those that are given are of the networks that they are of.
+    settings.Settings(workdir="a", num_teachers=2, teacher_backbones=several, teachers=("mine.keras",))

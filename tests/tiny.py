@@ -16,23 +16,23 @@ SHAPE, CLASSES = (4, 4, 1), 3
 OPS = ("identity", "conv_3x3", "sep_conv_3x3", "max_pool_3x3")
 
 
-def make_examples(count, seed):
+def make_examples(count, seed, shape=SHAPE):
     """Noise on images that are brighter the higher their class."""
     generator = np.random.default_rng(seed)
     labels = (np.arange(count) % CLASSES).astype(np.int32)
-    noise = generator.integers(0, 100, (count, *SHAPE))
+    noise = generator.integers(0, 100, (count, *shape))
     return examples.Examples(
         np.arange(count), (noise + 60 * labels[:, None, None, None]).astype(np.uint8), labels
     )
 
 
-def make_splits(train=36, val=18, test=9):
+def make_splits(train=36, val=18, test=9, shape=SHAPE):
     return splits.Splits(
         name="tiny",
         class_names=("dark", "grey", "bright"),
-        train=make_examples(train, 1),
-        val=make_examples(val, 2),
-        test=make_examples(test, 3),
+        train=make_examples(train, 1, shape),
+        val=make_examples(val, 2, shape),
+        test=make_examples(test, 3, shape),
         augmentation=views.CropFlip(padding=1, flip=True),
         mean=(100.0,),
         std=(50.0,),

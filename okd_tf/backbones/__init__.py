@@ -94,6 +94,6 @@ def check_size(what, name, input_shape):
     (height, width), least = input_shape[:2], BACKBONES[name].least
     if min(height, width) < least:
         raise errors.UserError(
-            f"{what}: {name} takes images of at least {least}x{least} pixels, and these are {height}x{width}; "
-            f"enlarge them, as by --image_size={max(height, width, least)}, or use another network"
+            f"{what}: {name} takes images of {least}x{least} pixels and more, these have {height}x{width}; "
+            f"enlarge them by --image_size={max(height, width, least)}, or use another network"
         )

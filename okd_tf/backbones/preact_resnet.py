@@ -1,5 +1,6 @@
-"""Residual networks whose activations come before convolutions (He et al., "Identity Mappings in Deep Residual
-Networks", 2016), in their CIFAR form of depth 6n+2; and `network`, which wide ones are made by as well.
+"""Residual networks whose activations come before their convolutions, in the CIFAR form of depth 6n+2.
+
+He et al., "Identity Mappings in Deep Residual Networks" (2016). `network` makes the wide ones as well.
 
 A block is batch norm, ReLU, convolution, twice; its output is the sum alone. Where it changes shape, the
 shortcut is a 1x1 convolution of the activated input; and in the first block of all, as the paper has it, the

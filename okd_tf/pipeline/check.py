@@ -18,8 +18,7 @@ def check(context, names):
     """
     chosen = context.settings
     for flag, name, valid in (
-        ("--teacher_backbone", chosen.teacher_backbone, backbones.BACKBONES),
-        *(("--assistant", name, backbones.BACKBONES) for name in chosen.assistant),
+        *((flag, name, backbones.BACKBONES) for flag, name in _networks(chosen)),
         ("--schedule", chosen.schedule, optimizers.SCHEDULES),
     ):
         if name not in valid:
@@ -31,6 +30,7 @@ def check(context, names):
         data.check(context.asked)
     # In this order: workers are to meet before TensorFlow does anything.
     _ = context.recipe, context.data
+    _check_image_size(context, names)
     # Of a stage that is complete, what it was made of may be gone.
     given = ensemble.paths(chosen.teachers) if will_run(context, "teachers", names) else []
     bank.check_views(chosen.views, context.data)
@@ -52,6 +52,29 @@ def check(context, names):
         _check_student(context, names)
     _check_bank(context, names, given)
     _check_stages(context, names, given)
+
+
+def _networks(chosen):
+    """(flag, name) of the networks that are to be trained by their names alone."""
+    teachers = [("--teacher_backbones", name) for name in chosen.teacher_backbones]
+    return [
+        *(teachers or [("--teacher_backbone", chosen.teacher_backbone)]),
+        *(("--assistant", name) for name in chosen.assistant),
+    ]
+
+
+def _check_image_size(context, names):
+    """Refuses networks that are to be made here and cannot take images as small as these."""
+    chosen = context.settings
+    made = []
+    if will_run(context, "teachers", names) and not chosen.teachers:
+        made += [one for one in _networks(chosen) if one[0] != "--assistant"]
+    if will_run(context, "assistant", names):
+        made += [one for one in _networks(chosen) if one[0] == "--assistant"]
+    if "search" in names and not chosen.arch and not backbones.is_file(chosen.backbone):
+        made.append(("--backbone", chosen.backbone))
+    for flag, name in made:
+        backbones.check_size(flag, name, context.data.image_shape)
 
 
 def will_run(context, name, names):

@@ -153,8 +153,8 @@ STAGES = {
                 ("seed",)  # of the views that they are diagnosed on
                 if context.settings.teachers
                 else (
-                    *(*_RECIPE, "num_teachers", "teacher_backbone", "teacher_width", "teacher_epochs"),
-                    "teacher_folds",
+                    *(*_RECIPE, "num_teachers", "teacher_width", "teacher_epochs", "teacher_folds"),
+                    "teacher_backbones" if context.settings.teacher_backbones else "teacher_backbone",
                 )
             ),
             reads=_given_teachers,

@@ -69,8 +69,7 @@ def _train_teachers(context, share):
 
     teacher_training.train(
         context.data,
-        count=chosen.num_teachers,
-        backbone=chosen.teacher_backbone,
+        networks=[chosen.teacher_network(index) for index in range(chosen.num_teachers)],
         width=chosen.teacher_width,
         epochs=chosen.teacher_epochs,
         batch_size=chosen.batch_size,

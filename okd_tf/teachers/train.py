@@ -1,9 +1,10 @@
-"""Training an ensemble: the same backbone from different seeds, in a different order of examples.
+"""Training an ensemble, of one backbone or several: other seeds, and another order of examples, for each.
 
 Each may hold a part of the training examples out; see `folds`. Inputs are normalised by the statistics of the
 whole training split all the same: no label is in them.
 """
 
+import functools
 import pathlib
 
 from okd_tf import backbones, seeds
@@ -32,8 +33,7 @@ def in_turn(indices, is_done, work):
 def train(
     data: splits.Splits,
     *,
-    count,
-    backbone,
+    networks,
     width,
     epochs,
     batch_size,
@@ -45,19 +45,20 @@ def train(
     balance="none",
     spread=in_turn,
 ):
-    """Trains what is still missing of `count` teachers with the cross-entropy.
+    """Trains what is still missing of the teachers with the cross-entropy.
 
-    Each is written to `folder` as soon as it is done, and is not trained again. `held_out` says what each is
-    not shown, as `folds.assigned` does, None that all see all; it is recorded before the teacher is there.
-    `balance` is one of `imbalance.BALANCES`; classes count as often, or as much, as of what it is shown.
-    `spread` is what has them trained, each on its own, as `in_turn` does; others may share them among
-    processes.
+    `networks` names the backbone of each, and so says how many there are. Each teacher is written to `folder`
+    as soon as it is done, and is not trained again. `held_out` says what each is not shown, as
+    `folds.assigned` does, None that all see all; it is recorded before the teacher is there. `balance` is one of
+    `imbalance.BALANCES`; classes count as often, or as much, as of what it is shown. `spread` is what has them
+    trained, each on its own, as `in_turn` does; others may share them among processes.
     """
+    count = len(networks)
     held_out = held_out or [None] * count
     seen = folds.seen(data.train.ids, held_out)
 
-    def make():
-        built = backbones.build(backbone, width, data.image_shape, data.classes, data.mean, data.std)
+    def make(name):
+        built = backbones.build(name, width, data.image_shape, data.classes, data.mean, data.std)
         return built.model
 
     def is_done(index):
@@ -79,7 +80,7 @@ def train(
         shown = data.train if seen[index].all() else data.train.take(seen[index])
         own_seed = seeds.derive(seed, "teacher", index)
         recipe.train(
-            make,
+            functools.partial(make, networks[index]),
             objective.Objective("ce"),
             batches.Batches(
                 shown,
@@ -97,7 +98,7 @@ def train(
             # A folder of its own: only finished networks lie beside each other.
             folder=work_folder(folder, index),
             logs=pathlib.Path(logs) / f"teacher_{index:02}",
-            title=f"teacher {index + 1} of {count} ({backbone})",
+            title=f"teacher {index + 1} of {count} ({networks[index]})",
             save_to=path(folder, index),
         )
 

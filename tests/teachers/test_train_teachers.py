@@ -1,4 +1,4 @@
-"""Training an ensemble of one backbone."""
+"""Training an ensemble."""
 
 import dataclasses
 import os
@@ -12,11 +12,10 @@ from okd_tf.teachers import folds, train
 from okd_tf.training import recipe
 
 
-def _train(folder, data, count, held_out=None, balance="none"):
+def _train(folder, data, count, held_out=None, balance="none", networks=("resnet8",)):
     train.train(
         data,
-        count=count,
-        backbone="resnet8",
+        networks=[networks[index % len(networks)] for index in range(count)],
         width=2,
         epochs=1,
         batch_size=9,
@@ -148,3 +147,20 @@ def test_classes_are_balanced_in_what_a_teacher_is_shown_of_them(balance, data, 
         else:
             counts = np.bincount(np.concatenate([batch["label"] for batch in batches]))
             assert counts.tolist() == [36 // classes] * classes
+
+
+def test_each_teacher_is_of_the_network_that_is_named_for_it(data, tmp_path, monkeypatch):
+    made = []
+
+    def pretend(make, *args, save_to, title, **kwargs):
+        made.append((make().name, save_to.name, title))
+        save_to.parent.mkdir(exist_ok=True)
+        save_to.touch()
+
+    monkeypatch.setattr(recipe, "train", pretend)
+    _train(tmp_path, data, 3, networks=("wrn16_1", "resnet8"))
+    assert made == [
+        ("wrn16_1", "teacher_00.keras", "teacher 1 of 3 (wrn16_1)"),
+        ("resnet8", "teacher_01.keras", "teacher 2 of 3 (resnet8)"),
+        ("wrn16_1", "teacher_02.keras", "teacher 3 of 3 (wrn16_1)"),
+    ]
