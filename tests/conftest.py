@@ -5,6 +5,7 @@ import pathlib
 import signal
 
 import hypothesis
+import kinds
 import numpy as np
 import pytest
 
@@ -19,19 +20,17 @@ hypothesis.settings.load_profile("okd_tf")
 PREPARED_DATA = pathlib.Path(__file__).parents[2] / "shared" / "tfds"
 
 
-@functools.cache
-def _load(name):
-    return data.load(name, str(PREPARED_DATA))
-
-
 @pytest.fixture(scope="session")
-def load_source():
-    """A dataset by name, loaded once; skips the test if its data lies nowhere at hand."""
+def load_source(tmp_path_factory):
+    """A dataset by name, or one of a kind, loaded once; skips the test if its data lies nowhere at hand."""
 
+    @functools.cache
     def load(name):
+        if name in kinds.KINDS:
+            return kinds.KINDS[name](tmp_path_factory.mktemp(name))
         if name != "digits":
             _prepared(name)
-        return _load(name)
+        return data.load(name, str(PREPARED_DATA))
 
     return load
 

@@ -49,9 +49,9 @@ def train(
 
     `networks` names the backbone of each, and so says how many there are. Each teacher is written to `folder`
     as soon as it is done, and is not trained again. `held_out` says what each is not shown, as
-    `folds.assigned` does, None that all see all; it is recorded before the teacher is there. `balance` is one of
-    `imbalance.BALANCES`; classes count as often, or as much, as of what it is shown. `spread` is what has them
-    trained, each on its own, as `in_turn` does; others may share them among processes.
+    `folds.assigned` does, None that all see all; it is recorded before the teacher is there. `balance` is one
+    of `imbalance.BALANCES`; classes count as often, or as much, as of what it is shown. `spread` is what has
+    them trained, each on its own, as `in_turn` does; others may share them among processes.
     """
     count = len(networks)
     held_out = held_out or [None] * count

@@ -1,12 +1,11 @@
 """What every dataset must be, of whatever kind."""
 
-import pathlib
 
 import numpy as np
 import pytest
 
 from okd_tf import data
-from okd_tf.data import examples, request, splits, views
+from okd_tf.data import request, splits, views
 
 pytestmark = pytest.mark.parametrize("name", data.DATASETS)
 

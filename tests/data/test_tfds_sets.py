@@ -4,8 +4,8 @@ import dataclasses
 import os
 import pathlib
 
+import kinds
 import numpy as np
-import prepared_sets
 import pytest
 import tensorflow as tf
 
@@ -22,11 +22,11 @@ def root(tmp_path_factory):
 
     root = tmp_path_factory.mktemp("tfds")
     coarse = (tfds.features.ClassLabel(names=["pet", "wild"]), lambda number: number % 2)
-    other = (tfds.features.Image(shape=(4, 4, 1)), lambda number: prepared_sets.pixels(number, (4, 4, 1)))
-    prepared_sets.prepare(root, "even", COUNTS, more={"coarse": coarse, "small": other})
-    prepared_sets.prepare(root, "mixed", COUNTS, shapes=((8, 8, 3), (12, 6, 3)))
-    prepared_sets.prepare(root, "nameless", COUNTS, ids=False)
-    prepared_sets.prepare(root, "records", COUNTS, file_format="tfrecord")
+    other = (tfds.features.Image(shape=(4, 4, 1)), lambda number: kinds.pixels(number, (4, 4, 1)))
+    kinds.prepare(root, "even", COUNTS, more={"coarse": coarse, "small": other})
+    kinds.prepare(root, "mixed", COUNTS, shapes=((8, 8, 3), (12, 6, 3)))
+    kinds.prepare(root, "nameless", COUNTS, ids=False)
+    kinds.prepare(root, "records", COUNTS, file_format="tfrecord")
     return root
 
 
@@ -53,11 +53,11 @@ def assert_same(one, other):
 def test_examples_are_those_that_were_prepared_under_the_numbers_of_their_names(load):
     source = load("even")
     assert source.name == "even"
-    assert source.class_names == prepared_sets.CLASSES
+    assert source.class_names == kinds.CLASSES
     np.testing.assert_array_equal(source.train.ids, np.arange(40))
     np.testing.assert_array_equal(source.train.labels, np.arange(40) % 3)
-    np.testing.assert_array_equal(source.train.images[7], prepared_sets.pixels(1007))
-    np.testing.assert_array_equal(source.test.images[7], prepared_sets.pixels(7))
+    np.testing.assert_array_equal(source.train.images[7], kinds.pixels(1007))
+    np.testing.assert_array_equal(source.test.images[7], kinds.pixels(7))
     assert source.augmentation == views.CropFlip(padding=1, flip=True)
 
 
@@ -110,7 +110,7 @@ def test_statistics_of_streamed_images_are_those_of_the_chosen_ones(load):
 def test_images_come_to_a_size_and_channels_one_by_one_or_together(load):
     together = load("even", image_size=(5, 6), channels=1)
     assert together.train.images.shape == (40, 5, 6, 1)
-    alone = sizes.bring(prepared_sets.pixels(1007), (5, 6, 1), "crop")
+    alone = sizes.bring(kinds.pixels(1007), (5, 6, 1), "crop")
     np.testing.assert_array_equal(together.train.images[7], alone)
 
 
@@ -121,7 +121,7 @@ def test_without_ids_an_example_is_known_by_what_it_shows(load, tmp_path):
     import tensorflow_datasets as tfds
 
     unlike = (tfds.features.Scalar(np.int64), lambda number: number)
-    prepared_sets.prepare(tmp_path, "nameless", COUNTS, ids=False, more={"unlike": unlike})
+    kinds.prepare(tmp_path, "nameless", COUNTS, ids=False, more={"unlike": unlike})
     assert_same(source, data.load("tfds:nameless", str(tmp_path)))
 
 
@@ -228,7 +228,7 @@ def test_an_index_whose_arrays_do_not_go_together_is_none(load, tmp_path):
 
 
 def test_a_file_that_is_damaged_later_is_named_to_who_trains(load, root, tmp_path):
-    prepared_sets.prepare(tmp_path, "broken", COUNTS)
+    kinds.prepare(tmp_path, "broken", COUNTS)
     of = splits.carve(data.load("tfds:broken", str(tmp_path), cache_bytes=0, cache_dir=str(tmp_path)), seed=0)
     (file,) = tmp_path.glob("broken/1.0.0/*train*")
     os.truncate(file, 200)
@@ -244,7 +244,7 @@ def test_unlabelled_examples_are_refused_by_their_split(tmp_path):
     import tensorflow_datasets as tfds
 
     hidden = (tfds.features.ClassLabel(num_classes=4), lambda number: -1)
-    prepared_sets.prepare(tmp_path, "hidden", COUNTS, more={"hidden": hidden})
+    kinds.prepare(tmp_path, "hidden", COUNTS, more={"hidden": hidden})
     with pytest.raises(
         errors.UserError, match=r"'train' of 'hidden' in .* has the label -1, which is no class"
     ):

@@ -1,22 +1,24 @@
-"""Small datasets as TFDS prepares them, for tests of what reads them."""
+"""A small dataset of each kind whose data is the user's."""
 
 import numpy as np
 
-from okd_tf import quiet
+from okd_tf import data, quiet
 
 CLASSES = ("cat", "dog", "owl")
+SHAPE = (8, 8, 3)
 
 
-def pixels(index, shape=(8, 8, 3)):
+def pixels(index, shape=SHAPE):
     """An image that no other index has: uint8 of this shape."""
     return np.random.default_rng(index).integers(0, 256, shape).astype(np.uint8)
 
 
-def prepare(root, name, splits, *, shapes=((8, 8, 3),), file_format="array_record", ids=True, more=None):
-    """Prepares a dataset below `root`, in several files a split.
+def prepare(root, name, splits, *, shapes=(SHAPE,), file_format="array_record", ids=True, more=None):
+    """Prepares a dataset with TFDS below `root`.
 
     Args:
-        splits: by name, how many examples; those of a split are numbered from 0.
+        splits: by name, how many examples; those of a split are numbered from 0, and those of the first split
+            by name show `pixels` of their number, of the next of 1000 more, and so on.
         shapes: of the images, in turn.
         ids: whether examples have an "id" feature.
         more: further features, by name: (feature, values by the number of the example).
@@ -57,3 +59,17 @@ def prepare(root, name, splits, *, shapes=((8, 8, 3),), file_format="array_recor
             file_format=file_format,
         )
     return f"tfds:{name}"
+
+
+def _of_tfds(root):
+    return data.load(prepare(root, "mine", {"train": 60, "test": 12}), str(root))
+
+
+def _of_npz(root):
+    images = np.stack([pixels(index) for index in range(72)])
+    labels = np.arange(72) % len(CLASSES)
+    np.savez(root / "mine", x_train=images[:60], y_train=labels[:60], x_test=images[60:], y_test=labels[60:])
+    return data.load(f"npz:{root / 'mine.npz'}")
+
+
+KINDS = {"tfds": _of_tfds, "npz": _of_npz}  # by the key of `data.DATASETS`
