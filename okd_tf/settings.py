@@ -18,6 +18,7 @@ REWARDS = ("accuracy", "loss")
 BALANCES = ("none", "weights", "sampling")
 PRECISIONS = ("float32", "bfloat16", "float16")
 RESIZE = ("crop", "stretch", "pad")
+DATASETS = ("digits", "cifar10", "cifar100", "tiny_imagenet", "folder", "tfds", "npz", "arrays")
 OPS = (
     *("identity", "conv_3x3", "conv_5x5", "sep_conv_3x3", "sep_conv_5x5"),
     *("max_pool_3x3", "avg_pool_3x3"),
@@ -378,6 +379,10 @@ class Settings:
             )
 
     def _check_data(self) -> None:
+        # One may say what it is of after a colon.
+        kind = self.dataset.partition(":")[0]
+        if kind not in DATASETS:
+            raise errors.unknown("--dataset", kind, DATASETS)
         if self.channels not in (0, 1, 3):
             raise errors.UserError(
                 f"--channels: {self.channels} is not 0, 1 (grey) or 3 (RGB); give one of these"
