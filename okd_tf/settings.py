@@ -19,6 +19,14 @@ BALANCES = ("none", "weights", "sampling")
 PRECISIONS = ("float32", "bfloat16", "float16")
 RESIZE = ("crop", "stretch", "pad")
 DATASETS = ("digits", "cifar10", "cifar100", "tiny_imagenet", "folder", "tfds", "npz", "arrays")
+AUGMENTATIONS = ("crop_flip", "crop", "flip", "none")
+AUGMENTATION_OPS = (
+    *("identity", "autocontrast", "equalize", "posterize", "solarize"),
+    *("color", "contrast", "brightness", "sharpness"),
+    *("rotate", "shear_x", "shear_y", "translate_x", "translate_y"),
+)
+ALL_AUGMENTATION_OPS = "randaugment"  # stands for all of them
+MOST_AUGMENTATION_OPS, MOST_MAGNITUDE = 4, 30
 OPS = (
     *("identity", "conv_3x3", "conv_5x5", "sep_conv_3x3", "sep_conv_5x5"),
     *("max_pool_3x3", "avg_pool_3x3"),
@@ -39,6 +47,7 @@ DATA = (  # what a dataset is asked for
 SPLIT = {  # what splits depend on
     *DATA,
     *("train_examples", "val_examples", "test_examples", "split_seed", "pixel_mean", "pixel_std"),
+    *("augmentation", "augmentation_ops", "augmentation_magnitude", "crop_padding"),
 }
 INPUTS = {"teachers", "arch"}  # files of the user that a run depends on
 
@@ -140,6 +149,19 @@ class Settings:
     test_examples: int = _option(
         0, "test examples, carved from training data where the dataset has none; 0: a tenth", minimum=0
     )
+    augmentation: tuple[str, ...] = _option(
+        (),
+        f"views of a training image: one of {', '.join(AUGMENTATIONS)}; operations may follow, such as "
+        f"rotate,brightness, or {ALL_AUGMENTATION_OPS} for all (default: the dataset's own, no operations)",
+    )
+    crop_padding: int = _option(
+        -1,
+        "pixels that images are padded by before they are cropped; -1: an eighth of their height, or the "
+        "dataset's own",
+        minimum=-1,
+    )
+    augmentation_ops: int = _option(2, "how many of the named operations make a view", minimum=1)
+    augmentation_magnitude: int = _option(9, f"how much each of them does, up to {MOST_MAGNITUDE}", minimum=0)
     batch_size: int = _option(128, "examples per step, over all devices together", minimum=1)
 
     teachers: tuple[str, ...] = _option(
@@ -388,6 +410,34 @@ class Settings:
                 f"--channels: {self.channels} is not 0, 1 (grey) or 3 (RGB); give one of these"
             )
         _ = self.size, self.statistics
+        self._check_augmentation()
+
+    def _check_augmentation(self) -> None:
+        names, ops = self.augmentation, (*AUGMENTATION_OPS, ALL_AUGMENTATION_OPS)
+        for name in names:
+            if name not in (*AUGMENTATIONS, *ops):
+                raise errors.unknown("--augmentation", name, (*AUGMENTATIONS, *ops))
+        given, bases = ",".join(names), [name for name in names if name in AUGMENTATIONS]
+        if names and (len(bases) != 1 or names[0] not in AUGMENTATIONS):
+            raise errors.UserError(
+                f"--augmentation: {given} does not begin with the one of {', '.join(AUGMENTATIONS)} that all "
+                "else is applied after; put one there, and no other"
+            )
+        if len(set(names)) < len(names) or (ALL_AUGMENTATION_OPS in names and len(names) > 2):
+            raise errors.UserError(
+                f"--augmentation: {given} names an operation twice ({ALL_AUGMENTATION_OPS} is all of them); "
+                "name each once"
+            )
+        if self.crop_padding >= 0 and bases and "crop" not in bases[0]:
+            raise errors.UserError(
+                f"--crop_padding: --augmentation={given} crops nothing; leave one of the two out"
+            )
+        for flag, value, most in (
+            ("--augmentation_ops", self.augmentation_ops, MOST_AUGMENTATION_OPS),
+            ("--augmentation_magnitude", self.augmentation_magnitude, MOST_MAGNITUDE),
+        ):
+            if value > most:
+                raise errors.UserError(f"{flag}: {value} is too large; at most {most}")
 
     @property
     def size(self) -> tuple[int, int] | None:

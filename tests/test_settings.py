@@ -6,7 +6,7 @@ import pytest
 
 from okd_tf import errors, losses, search, settings
 from okd_tf.backbones import BACKBONES
-from okd_tf.data import DATASETS, imbalance
+from okd_tf.data import DATASETS, imbalance, views
 from okd_tf.ops import OPS, precision
 from okd_tf.search import reinforce
 from okd_tf.training import distribution, optimizers
@@ -101,6 +101,10 @@ def test_names_that_settings_know_without_tensorflow_are_the_registered_ones():
     assert set(settings.REWARDS) == set(reinforce.REWARDS)
     assert settings.PRECISIONS == precision.PRECISIONS
     assert settings.BALANCES == imbalance.BALANCES
+    assert tuple(views.BASES) == settings.AUGMENTATIONS
+    assert tuple(views.OPERATIONS) == settings.AUGMENTATION_OPS
+    assert settings.ALL_AUGMENTATION_OPS == views.ALL_OPERATIONS
+    assert settings.MOST_MAGNITUDE == views.LARGEST_MAGNITUDE
     # Costs, figures and tests list operations in this order.
     assert tuple(OPS) == settings.OPS
 
@@ -141,6 +145,24 @@ def test_a_loss_of_peers_trains_students_and_no_search(loss):
         ({"strategy": "dart"}, "^--strategy: unknown name 'dart'; did you mean darts"),
         ({"precision": "bfloat61"}, "^--precision: unknown name 'bfloat61'; did you mean bfloat16"),
         ({"balance": "weight"}, "^--balance: unknown name 'weight'; did you mean weights"),
+        (
+            {"augmentation": ("crop_flop",)},
+            "^--augmentation: unknown name 'crop_flop'; did you mean crop_flip",
+        ),
+        ({"augmentation": ("rotate",)}, "^--augmentation: rotate does not begin with the one of crop_flip, "),
+        ({"augmentation": ("rotate", "crop")}, "^--augmentation: rotate,crop does not begin with "),
+        ({"augmentation": ("crop", "flip")}, "^--augmentation: crop,flip does not begin with .* no other"),
+        ({"augmentation": ("crop", "rotate", "rotate")}, "^--augmentation: .* names an operation twice"),
+        (
+            {"augmentation": ("crop", "randaugment", "rotate")},
+            "^--augmentation: .*randaugment is all of them",
+        ),
+        (
+            {"augmentation": ("flip",), "crop_padding": 2},
+            "^--crop_padding: --augmentation=flip crops nothing",
+        ),
+        ({"augmentation_ops": 5}, "^--augmentation_ops: 5 is too large; at most 4"),
+        ({"augmentation_magnitude": 31}, "^--augmentation_magnitude: 31 is too large; at most 30"),
         ({"reward": "los"}, "^--reward: unknown name 'los'; did you mean loss"),
         ({"search_loss": "orcale"}, "^--search_loss: unknown name 'orcale'; did you mean oracle"),
         ({"train_loss": "oracle-dkd"}, "^--train_loss: unknown name 'oracle-dkd'; did you mean oracle_dkd"),

@@ -33,7 +33,7 @@ class Batches:
         split: examples.Examples,
         batch_size: int,
         seed: int,
-        augmentation: views.CropFlip | None = None,
+        augmentation: views.Augmentation | None = None,
         view_seed: int = 0,
         num_views: int = 0,
         teacher_logits: TeacherLogits | None = None,

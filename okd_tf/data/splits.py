@@ -28,7 +28,7 @@ class Splits:
     train: examples.Examples
     val: examples.Examples
     test: examples.Examples
-    augmentation: views.CropFlip
+    augmentation: views.Augmentation
     mean: tuple[float, ...]
     std: tuple[float, ...]
 

@@ -10,7 +10,7 @@ import keras
 from okd_tf import backbones, data, errors, losses, seeds, settings
 from okd_tf.arch import build, cost, space, spec
 from okd_tf.backbones import attach, keras_file, prepare, stored
-from okd_tf.data import batches, imbalance, request, splits
+from okd_tf.data import batches, imbalance, request, splits, views
 from okd_tf.teachers import assistant, bank, ensemble, folds, formats, store, teacher
 from okd_tf.training import distribution, inference, objective, recipe
 
@@ -61,7 +61,7 @@ class Context:
         if self.origin:
             return self.origin.data
         chosen = self.settings
-        return splits.carve(
+        found = splits.carve(
             self.source or data.read(self.asked),
             chosen.split_seed,
             chosen.val_examples,
@@ -69,6 +69,15 @@ class Context:
             chosen.test_examples,
             chosen.statistics,
         )
+        shown = views.make(
+            found.augmentation,
+            found.image_shape,
+            chosen.augmentation,
+            padding=chosen.crop_padding,
+            number=chosen.augmentation_ops,
+            magnitude=chosen.augmentation_magnitude,
+        )
+        return dataclasses.replace(found, augmentation=shown)
 
     @functools.cached_property
     def split_record(self):

@@ -142,10 +142,12 @@ def check(stored: store.Store, teachers: ensemble.Ensemble, data: splits.Splits,
 
 def check_views(num_views, data):
     """Raises UserError when more views are asked for than an image of this dataset has."""
-    if num_views > data.augmentation.count:
+    count = data.augmentation.count
+    if num_views > count:
+        has = f"{count:,} views" if count > 1 else "one view, the image itself"
         raise errors.UserError(
-            f"--views: {num_views} asked, an image of '{data.name}' has {data.augmentation.count} views; "
-            "ask for at most that many"
+            f"--views: {num_views} asked, an image of '{data.name}' has {has}; ask for "
+            f"{'at most that many' if count > 1 else '1'}, or change --augmentation"
         )
 
 

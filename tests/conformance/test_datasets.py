@@ -1,6 +1,5 @@
 """What every dataset must be, of whatever kind."""
 
-
 import numpy as np
 import pytest
 

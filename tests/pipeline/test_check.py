@@ -217,6 +217,15 @@ def test_more_views_than_there_are_is_refused(run):
     assert _refusal(run, views=10).startswith("--views: 10 asked, an image of 'digits' has 9 views")
 
 
+def test_of_images_shown_as_they_are_one_view_can_be_stored(run):
+    run(splits_given=False, views=1, augmentation=("none",))
+    message = _refusal(run, splits_given=False, views=2, augmentation=("none",))
+    assert message == (
+        "--views: 2 asked, an image of 'digits' has one view, the image itself; ask for 1, or change "
+        "--augmentation"
+    )
+
+
 def test_a_batch_larger_than_the_training_split_is_refused(run):
     assert _refusal(run, batch_size=5000).startswith("--batch_size: 5000 is more than the ")
 

@@ -7,6 +7,7 @@ import pytest
 import tensorflow as tf
 
 from okd_tf import data, errors, losses, settings
+from okd_tf.data import views
 from okd_tf.pipeline import shared
 from okd_tf.teachers import folds
 
@@ -29,6 +30,22 @@ def test_an_objective_has_the_settings_that_its_loss_takes(name):
     made = shared.Context(chosen).objective(name)
     assert (made.name, made.temperature, made.ce_weight) == (name, 2.0, 0.25)
     assert made.settings == {setting: said[setting] for setting in losses.SETTINGS[name]}
+
+
+def test_views_are_what_the_settings_ask_for_and_part_of_what_stages_depend_on(digits):
+    def of(**changes):
+        return shared.Context(settings.Settings(workdir="a", **changes), source=digits)
+
+    usual, turned = of(), of(augmentation=("crop_flip", "rotate"), augmentation_ops=1)
+    assert usual.data.augmentation == digits.augmentation
+    assert turned.data.augmentation == views.Operated(views.CropFlip(1, True), ("rotate",), 1, 9)
+    assert of(crop_padding=2).data.augmentation == views.CropFlip(2, False)
+    before, after = usual.split_record, turned.split_record
+    assert {name for name in before if before[name] != after[name]} == {"views"}
+    # Stored logits of the one are not taken for those of the other.
+    assert usual.bank_key() != turned.bank_key()
+    batch = turned.training_batches("ce", "student training").batch(tf.constant(0))
+    assert batch["image"].shape == (128, 8, 8, 1)
 
 
 @pytest.fixture
