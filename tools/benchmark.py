@@ -61,7 +61,7 @@ _TEACHER_BACKBONE = flags.DEFINE_string(
     "teacher_backbone", "", "network of the teachers (default: the backbone)"
 )
 _TEACHER_WIDTH = flags.DEFINE_integer(
-    "teacher_width", 0, "channels of its first stage (default: the backbone's)", lower_bound=0
+    "teacher_width", 0, "its width, as --backbone_width (default: the backbone's)", lower_bound=0
 )
 _BANK_DIR = flags.DEFINE_string(
     "bank_dir", "", "folder for examples and banks while this runs (default: the system's temporary one)"
@@ -90,7 +90,8 @@ def _measured(chosen, banks, folder):
     from okd_tf.benchmark import stored
 
     teacher = _TEACHER_BACKBONE.value or chosen.backbone
-    for flag, name in (("--backbone", chosen.backbone), ("--teacher_backbone", teacher)):
+    networks = (("--backbone", chosen.backbone), ("--teacher_backbone", teacher))
+    for flag, name in networks:
         if name not in backbones.BACKBONES:
             raise errors.unknown(flag, name, backbones.BACKBONES)
     progress.say("benchmark: writing examples and banks")
@@ -102,6 +103,8 @@ def _measured(chosen, banks, folder):
         _IMAGE_SIZE.value,
         _CLASSES.value,
     )
+    for flag, name in networks:
+        backbones.check_size(flag, name, data.image_shape)
     stored.write(folder, data, chosen.views, banks)
     setup = Setup(
         folder=folder,

@@ -80,8 +80,15 @@ def _measured(context, said):
         if name == "val":
             warnings = doubts.doubts(logits, split.labels)
     found["teachers"] = [
-        {"file": path.name, "sha256": teacher.content_hash(path), "params": params}
-        for path, params in zip(context.teacher_paths(), context.ensemble.params(), strict=True)
+        {
+            "file": path.name,
+            "sha256": teacher.content_hash(path),
+            "params": params,
+            **_backbone(context, index),
+        }
+        for index, (path, params) in enumerate(
+            zip(context.teacher_paths(), context.ensemble.params(), strict=True)
+        )
     ]
     return {
         **found,
@@ -89,6 +96,12 @@ def _measured(context, said):
         "regime": dataclasses.asdict(regime.of(found["train_views"])),
         "warnings": warnings,
     }
+
+
+def _backbone(context, index):
+    """Which network a teacher is of, where it was trained here."""
+    chosen = context.settings
+    return {} if chosen.teachers else {"backbone": chosen.teacher_network(index)}
 
 
 def _logits(context, said, part, images):

@@ -23,7 +23,7 @@ def table(found):
     """
     params = [teacher["params"] for teacher in found["teachers"]]
     rows = []
-    for index, name in enumerate(_names(found)):
+    for index, name in enumerate(diagnosis.titles(found["teachers"])):
         accuracies = [_percent(found[part]["per_teacher"][index]) for part in TITLES]
         rows.append([name, f"{params[index]:,}", *accuracies])
     for who in _together(found):

@@ -28,8 +28,10 @@ def table(workdir, current):
     found = _read(teaching.read, workdir / "teachers" / "diagnosis.json") if "teachers" in current else None
     if found:
         test, params = found["test"], [teacher["params"] for teacher in found["teachers"]]
-        for index, accuracy in enumerate(test["per_teacher"]):
-            rows.append([f"teacher {index + 1}", f"{params[index]:,}", _percent(accuracy)])
+        for name, size, accuracy in zip(
+            teaching.titles(found["teachers"]), params, test["per_teacher"], strict=True
+        ):
+            rows.append([name, f"{size:,}", _percent(accuracy)])
         everyone = f"{sum(params):,}"
         rows.append(["teachers, mean", everyone, _percent(test["mean"])])
         rows.append(["teachers, vote", everyone, _percent(test["vote"])])

@@ -1,5 +1,6 @@
 """Who is right, and how sure: what each teacher, their mean, vote and oracle know of a split."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -69,6 +70,14 @@ def diagnose(logits: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
     }
 
 
+def titles(teachers: Sequence[dict[str, Any]]) -> list[str]:
+    """What to call each of the teachers of a diagnosis.json: with its backbone, where that is known."""
+    return [
+        f"teacher {index + 1}" + (f" ({teacher['backbone']})" if "backbone" in teacher else "")
+        for index, teacher in enumerate(teachers)
+    ]
+
+
 def adds_nothing(part: dict[str, Any]) -> list[int]:
     """Which teachers (from 0), left out alone, do not lower the mean and hardly what the oracle reaches."""
     without = part["leave_one_out"]
@@ -89,6 +98,8 @@ def read(path: files.PathLike) -> dict[str, Any]:
     teachers = document["teachers"].items()
     for teacher in teachers:
         teacher["file"].text(), teacher["sha256"].text(), teacher["params"].whole()
+        if backbone := teacher.get("backbone"):
+            backbone.text()
     count = len(teachers)
     for part in PARTS:
         _check_part(document[part], count)

@@ -42,6 +42,32 @@ def test_trainable_parameters_round_to_the_published_ones_for_100_classes(name, 
     assert round(_trainable(_build(name, classes=100).model) / 1e6, 2) == millions
 
 
+@pytest.mark.parametrize(
+    ("name", "classes", "params"),
+    [
+        # As the codebase of Tian et al. counts them.
+        ("resnet8x4", 100, 1_233_540),
+        ("resnet32x4", 100, 7_433_860),
+        # As those codebases count it that give a ResNet-18 a stem for CIFAR.
+        ("resnet18", 10, 11_173_962),
+    ],
+)
+def test_trainable_parameters_of_wider_networks_are_the_published_ones(name, classes, params):
+    assert _trainable(_build(name, classes=classes).model) == params
+
+
+def test_resnet18_halves_an_image_of_64_pixels_three_times_in_four_stages_of_two_blocks():
+    backbone = _build("resnet18", width=1, input_shape=(64, 64, 1))
+    shapes = [backbone.model.get_layer(point).output.shape[1:] for point in backbone.attach_points]
+    assert shapes == [(64, 64, 4)] * 2 + [(32, 32, 8)] * 2 + [(16, 16, 16)] * 2 + [(8, 8, 32)] * 2
+
+
+def test_networks_four_times_as_wide_have_a_stem_of_twice_the_width():
+    backbone = _build("resnet8x4", width=2, input_shape=(8, 8, 1))
+    layers = ("stem_out", *backbone.attach_points)
+    assert [backbone.model.get_layer(one).output.shape[-1] for one in layers] == [4, 8, 16, 32]
+
+
 @pytest.mark.parametrize(("name", "blocks"), [("resnet8", 1), ("resnet14", 2), ("resnet20", 3)])
 def test_attach_points_are_all_block_outputs_in_order(name, blocks):
     backbone = _build(name, width=4, input_shape=(8, 8, 1))

@@ -61,7 +61,10 @@ STAGES = {
 PART = diagnosis.diagnose(np.eye(3)[np.array([[0, 1, 2], [0, 0, 2]])], np.arange(3))
 DIAGNOSIS = {
     **dict.fromkeys(diagnosis.PARTS, PART),
-    "teachers": [{"file": f"teacher_0{index}.keras", "sha256": "ab", "params": 7} for index in range(2)],
+    "teachers": [
+        {"file": "teacher_00.keras", "sha256": "ab", "params": 7},
+        {"file": "teacher_01.keras", "sha256": "cd", "params": 7, "backbone": "vgg8"},
+    ],
     "examples": dict.fromkeys(diagnosis.PARTS, 4),
     "regime": {"name": "disagreeing", "says": "The gate acts."},
     "warnings": ["teacher 2 is odd"],

@@ -53,6 +53,7 @@ def test_defaults_pass(run):
         ("dataset", "cifar101", "cifar10"),
         ("backbone", "resnet9", "resnet8"),
         ("teacher_backbone", "resnt14", "resnet14"),
+        ("teacher_backbones", ("vgg8", "resnt8"), "resnet8"),
         ("assistant", ("resnet14", "resnt8"), "resnet8"),
         ("strategy", "drats", "darts"),
         ("search_loss", "orcale", "oracle"),
@@ -65,6 +66,29 @@ def test_an_unknown_name_is_refused_with_the_nearest_ones(run, flag, given, near
     unknown = given[-1] if isinstance(given, tuple) else given
     assert message.startswith(f"--{flag}: unknown name '{unknown}'; did you mean ")
     assert nearest in message.split("valid:")[0]
+
+
+@pytest.mark.parametrize(
+    ("flag", "given"),
+    [
+        ("backbone", "mobilenet_v2"),
+        ("teacher_backbone", "mobilenet_v2"),
+        ("teacher_backbones", ("vgg8", "mobilenet_v2")),
+        ("assistant", ("resnet8", "mobilenet_v2")),
+    ],
+)
+def test_images_too_small_for_a_network_are_refused_by_its_flag(run, flag, given):
+    assert _refusal(run, **{flag: given}) == (
+        f"--{flag}: mobilenet_v2 takes images of 16x16 pixels and more, these have 8x8; enlarge them by "
+        "--image_size=16, or use another network"
+    )
+
+
+def test_a_network_that_is_not_made_may_need_larger_images(run, arch):
+    run(names=("teachers",), backbone="mobilenet_v2")
+    run(names=("search",), teacher_backbone="mobilenet_v2", search_loss="ce", train_loss="ce")
+    run(teacher_backbone="mobilenet_v2", teacher_backbones=("vgg8",))
+    run(backbone="mobilenet_v2", arch=str(arch[0]))
 
 
 @pytest.mark.parametrize("flag", ["max_params", "max_flops"])

@@ -73,6 +73,10 @@ def test_it_trains_what_nobody_trains_and_writes_none_of_the_run_s_records(workd
     ("changes", "why"),
     [
         ({"seed": 1}, "its teachers stage ran with other inputs (--seed)"),
+        (
+            {"teacher_backbones": ("resnet14",)},
+            "its teachers stage ran with other inputs (--teacher_backbone, --teacher_backbones)",
+        ),
         ({"teachers": ("a.keras",)}, "its teachers are given, and are not trained"),
     ],
 )

@@ -165,3 +165,15 @@ def test_a_kill_costs_what_one_teacher_says_of_one_part(diagnosed, tmp_path):
     assert again.ensemble.asked == 8 - 3
     assert diagnosing.read(again)["train"] == diagnosing.read(diagnosed)["train"]
     assert not (tmp_path / "teachers" / ".kept").exists()
+
+
+def test_it_says_of_trained_teachers_which_networks_they_are_of(tmp_path):
+    def told(folder, **changes):
+        context = _context(tmp_path / folder, **changes)
+        diagnosing.write(context)
+        return [teacher.get("backbone") for teacher in diagnosing.read(context)["teachers"]]
+
+    assert told("same") == ["resnet14", "resnet14"]
+    assert told("several", teacher_backbones=("vgg8", "wrn16_2")) == ["vgg8", "wrn16_2"]
+    assert told("given", teachers=("a.keras", "b.keras")) == [None, None]
+    assert "| teacher 2 (wrn16_2) | 7 |" in (tmp_path / "several/teachers/diagnosis.md").read_text()

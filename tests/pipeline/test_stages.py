@@ -162,6 +162,7 @@ TEACHERS = {"teachers"} | BANK
         ({}, set()),
         ({"seed": 1}, TEACHERS),
         ({"teacher_epochs": 3}, TEACHERS),
+        ({"teacher_backbones": ("resnet14", "vgg8")}, TEACHERS),
         ({"views": 4}, BANK),
         ({"temperature": 2.0}, SEARCH),
         ({"search_epochs": 3}, SEARCH),

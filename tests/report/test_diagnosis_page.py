@@ -41,6 +41,13 @@ def test_a_row_gives_a_teachers_size_and_its_accuracy_on_each_part():
     assert rows[-1] == ["oracle", "3,003", "100.00 %", "100.00 %", "100.00 %", "87.50 %"]
 
 
+def test_a_teacher_that_was_trained_is_called_by_its_backbone_as_well():
+    found = _found(SEVERAL)
+    found["teachers"][1]["backbone"] = "vgg8"
+    assert [row[0] for row in page.table(found)][:3] == ["teacher 1", "teacher 2 (vgg8)", "teacher 3"]
+    assert "| teacher 2 (vgg8) | 1,001 |" in page.markdown(found)
+
+
 def test_the_page_has_all_that_was_measured():
     text = page.markdown(_found(SEVERAL, ["teacher 2 is odd"]))
     says = regime.of(_found(SEVERAL)["train_views"])

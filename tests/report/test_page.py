@@ -26,7 +26,7 @@ DIAGNOSIS = {
     "warnings": ["teacher 2 is odd"],
     "teachers": [
         {"file": "teacher_00.keras", "sha256": "ab", "params": 1000},
-        {"file": "teacher_01.keras", "sha256": "cd", "params": 2345},
+        {"file": "teacher_01.keras", "sha256": "cd", "params": 2345, "backbone": "wrn16_2"},
     ],
     "examples": dict.fromkeys(diagnosis.PARTS, 4),
 }
@@ -93,7 +93,7 @@ def _write(folder, names=tuple(FILES), **replaced):
 def test_the_table_has_a_row_for_all_that_was_evaluated(tmp_path):
     assert page.table(_write(tmp_path), ALL) == [
         ["teacher 1", "1,000", "50.00 %"],
-        ["teacher 2", "2,345", "75.00 %"],
+        ["teacher 2 (wrn16_2)", "2,345", "75.00 %"],
         ["teachers, mean", "3,345", "80.00 %"],
         ["teachers, vote", "3,345", "70.00 %"],
         ["teachers, oracle (knows the label)", "3,345", "90.00 %"],

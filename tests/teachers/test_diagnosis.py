@@ -107,7 +107,10 @@ def test_a_copy_adds_nothing_and_who_alone_knows_something_does(rng):
 PART = diagnosis.diagnose(LOGITS, LABELS)
 WHOLE = {
     **dict.fromkeys(diagnosis.PARTS, PART),
-    "teachers": [{"file": f"teacher_0{index}.keras", "sha256": "ab", "params": 7} for index in range(3)],
+    "teachers": [
+        {"file": f"teacher_0{index}.keras", "sha256": "ab", "params": 7, "backbone": "vgg8"}
+        for index in range(3)
+    ],
     "examples": dict.fromkeys(diagnosis.PARTS, 4),
     "regime": {"name": "disagreeing", "says": "The gate acts."},
     "warnings": ["teacher 2 is odd"],
@@ -134,6 +137,7 @@ def test_a_whole_diagnosis_is_read_back(tmp_path):
         ("train", {**PART, "oracle": 1.5}, "train.oracle"),
         ("train", {**PART, "leave_one_out": {"mean": [], "oracle": []}}, "train.leave_one_out.mean"),
         ("teachers", WHOLE["teachers"][:2], "train.per_teacher"),
+        ("teachers", [{**WHOLE["teachers"][0], "backbone": 8}], "teachers[0].backbone"),
         ("held_out", {"per_teacher": [0.5, None, -1], "seen": []}, "held_out.per_teacher[2]"),
         ("warnings", [3], "warnings[0]"),
     ],
