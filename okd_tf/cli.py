@@ -84,7 +84,7 @@ def _holding_workdir(chosen, names):
     Raises:
         UserError: another run holds it; or TF_CONFIG does not say who the workers are.
     """
-    spread = chosen.distribution == "multi_worker" and set(names) & set(settings.TRAINING)
+    spread = chosen.distribution == "multi_worker" and set(names) & set(settings.choices.TRAINING)
     if spread and cluster.read().number:
         yield
         return

@@ -96,13 +96,13 @@ def test_a_warm_up_that_is_the_whole_search_is_refused_for_what_learns(strategy)
 def test_names_that_settings_know_without_tensorflow_are_the_registered_ones():
     assert set(settings.STRATEGIES) == set(search.STRATEGIES)
     assert set(settings.LOSSES) == set(losses.KD_LOSSES)
-    assert set(settings.TEACHERS_LOSSES) == losses.NEEDS_TEACHERS
+    assert set(settings.choices.TEACHERS_LOSSES) == losses.NEEDS_TEACHERS
     assert set(settings.SEARCH_LOSSES) == set(losses.KD_LOSSES) - losses.NEEDS_PEERS
     assert set(settings.REWARDS) == set(reinforce.REWARDS)
     assert settings.PRECISIONS == precision.PRECISIONS
-    assert settings.BALANCES == imbalance.BALANCES
+    assert settings.choices.BALANCES == imbalance.BALANCES
     assert tuple(views.BASES) == settings.AUGMENTATIONS
-    assert tuple(views.OPERATIONS) == settings.AUGMENTATION_OPS
+    assert tuple(views.OPERATIONS) == settings.choices.AUGMENTATION_OPS
     assert settings.ALL_AUGMENTATION_OPS == views.ALL_OPERATIONS
     assert settings.MOST_MAGNITUDE == views.LARGEST_MAGNITUDE
     # Costs, figures and tests list operations in this order.

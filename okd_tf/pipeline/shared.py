@@ -104,7 +104,7 @@ class Context:
         chosen = self.settings
         if self.origin:
             return self.origin.recipe.strategy
-        if not set(self.names) & set(settings.TRAINING):
+        if not set(self.names) & set(settings.choices.TRAINING):
             return distribution.make("none", chosen.batch_size)
         told = {
             name: settings.text(getattr(chosen, name)) for name in settings.FIELDS if name not in _OF_A_HOST

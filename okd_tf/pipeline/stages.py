@@ -48,7 +48,7 @@ class Stage:
         needs: the stages that must be complete before.
         needless: why it need not run, or "".
 
-    Of many workers the lead alone does it, unless it is one of `settings.TRAINING`: these all do `together`.
+    Of many workers the lead alone does it, but all those of `settings.choices.TRAINING`, `together`.
     """
 
     name: str
@@ -63,7 +63,7 @@ class Stage:
     @property
     def together(self) -> bool:
         """Whether all workers do it, and not the lead alone."""
-        return self.name in settings.TRAINING
+        return self.name in settings.choices.TRAINING
 
 
 def _work_report(context):

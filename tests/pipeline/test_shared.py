@@ -82,7 +82,7 @@ def test_of_an_example_those_are_heard_that_held_it_out_stored_or_live(held_out_
 def test_classes_count_the_same_in_training_and_in_the_validation_batches_of_a_search(splits, part):
     counts = np.bincount(splits.train.labels)
     seen = {}
-    for balance in settings.BALANCES:
+    for balance in settings.choices.BALANCES:
         run = shared.Context(settings.Settings(workdir="a", balance=balance))
         run.data = splits
         seen[balance] = getattr(run, f"{part}_batches")("ce", "search").batch(tf.constant(1))

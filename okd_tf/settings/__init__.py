@@ -5,37 +5,21 @@ TensorFlow, so a wrong value is refused at once.
 """
 
 import dataclasses
-import math
 from typing import Any
 
-from okd_tf import errors
-
-STRATEGIES = ("darts", "gumbel", "reinforce", "random")
-TEACHERS_LOSSES = ("mean", "vote", "oracle", "dkd", "oracle_dkd")  # of what teachers say
-SEARCH_LOSSES = ("ce", *TEACHERS_LOSSES)
-LOSSES = (*SEARCH_LOSSES, "mutual")
-REWARDS = ("accuracy", "loss")
-BALANCES = ("none", "weights", "sampling")
-PRECISIONS = ("float32", "bfloat16", "float16")
-RESIZE = ("crop", "stretch", "pad")
-DATASETS = ("digits", "cifar10", "cifar100", "tiny_imagenet", "folder", "tfds", "npz", "arrays")
-AUGMENTATIONS = ("crop_flip", "crop", "flip", "none")
-AUGMENTATION_OPS = (
-    *("identity", "autocontrast", "equalize", "posterize", "solarize"),
-    *("color", "contrast", "brightness", "sharpness"),
-    *("rotate", "shear_x", "shear_y", "translate_x", "translate_y"),
+from okd_tf.settings import checks
+from okd_tf.settings.choices import (
+    ALL_AUGMENTATION_OPS,
+    AUGMENTATIONS,
+    LOSSES,
+    MOST_MAGNITUDE,
+    OPS,
+    PRECISIONS,
+    REWARDS,
+    SEARCH_LOSSES,
+    STAGES,
+    STRATEGIES,
 )
-ALL_AUGMENTATION_OPS = "randaugment"  # stands for all of them
-MOST_AUGMENTATION_OPS, MOST_MAGNITUDE = 4, 30
-OPS = (
-    *("identity", "conv_3x3", "conv_5x5", "sep_conv_3x3", "sep_conv_5x5"),
-    *("max_pool_3x3", "avg_pool_3x3"),
-)
-STAGES = (
-    *("teachers", "bank", "search", "assistant", "student"),
-    *("baseline", "evaluate", "export", "report"),
-)
-TRAINING = ("teachers", "search", "assistant", "student", "baseline")  # of these, those that may train
 
 FLAGFILE = "flags.cfg"  # in the workdir
 STAGES_FILE = "stages.json"  # in the workdir
@@ -54,9 +38,6 @@ INPUTS = {"teachers", "arch"}  # files of the user that a run depends on
 RESULT = "result"  # decides what the run gives; kept in its workdir and compared with it
 MANNER = "manner"  # changes how the run goes but not what it gives; kept, and free to change
 ONCE = "once"  # says what this call is to do; not kept
-
-MOST = 2**63 - 1  # of any whole number: int64
-LARGEST_IMAGE = 4096  # height or width in pixels
 
 
 def _option(default: Any, meaning: str, *, minimum: float | None = None, kind: str = RESULT) -> Any:
@@ -323,172 +304,22 @@ class Settings:
     )
 
     def __post_init__(self) -> None:
-        for field in dataclasses.fields(self):
-            value, minimum = getattr(self, field.name), field.metadata["minimum"]
-            for text in value if isinstance(value, tuple) else [value]:
-                # flags.cfg has one flag a line, as UTF-8.
-                if isinstance(text, str) and errors.one_line(text) != text:
-                    raise errors.UserError(
-                        f"--{field.name}: {text} has control characters, or is not UTF-8; use another name"
-                    )
-            if isinstance(value, int) and value > MOST:
-                raise errors.UserError(f"--{field.name}: {str(value)[:30]} is too large; at most {MOST}")
-            if minimum is None:
-                continue
-            if not math.isfinite(value):
-                raise errors.UserError(f"--{field.name}: {value} is not a finite number; give one")
-            if value < minimum:
-                raise errors.UserError(f"--{field.name}: {value} is too small; at least {minimum}")
-        if self.ce_weight > 1:
-            raise errors.UserError(f"--ce_weight: {self.ce_weight} is too large; at most 1")
-        if self.search_loss in LOSSES and self.search_loss not in SEARCH_LOSSES:
-            raise errors.UserError(
-                f"--search_loss: {self.search_loss} is of two students that train together, and a search has "
-                f"one network; give it as --train_loss, and here one of {', '.join(SEARCH_LOSSES)}"
-            )
-        for flag, names, valid in (
-            ("--stages", self.stages, STAGES),
-            ("--ops", self.ops, OPS),
-            ("--strategy", [self.strategy], STRATEGIES),
-            ("--search_loss", [self.search_loss], SEARCH_LOSSES),
-            ("--train_loss", [self.train_loss], LOSSES),
-            ("--reward", [self.reward], REWARDS),
-            ("--balance", [self.balance], BALANCES),
-            ("--precision", [self.precision], PRECISIONS),
-            ("--resize", [self.resize], RESIZE),
-        ):
-            for name in names:
-                if name not in valid:
-                    raise errors.unknown(flag, name, valid)
-        self._check_data()
-        if self.assistant and self.train_loss not in TEACHERS_LOSSES:
-            raise errors.UserError(
-                f"--assistant: passes on what teachers say, and --train_loss={self.train_loss} hears none; "
-                f"train with one of {', '.join(TEACHERS_LOSSES)}, or leave --assistant out"
-            )
-        if self.dkd_alpha == self.dkd_beta == 0:
-            raise errors.UserError("--dkd_alpha, --dkd_beta: both are 0, which teaches nothing; raise one")
-        if self.teacher_folds == 1:
-            raise errors.UserError(
-                "--teacher_folds: 1 part is all examples, which leaves none to train on; at least 2, or 0"
-            )
-        if len(self.teacher_backbones) > self.num_teachers and not self.teachers:
-            raise errors.UserError(
-                f"--teacher_backbones: {','.join(self.teacher_backbones)} are networks of "
-                f"{len(self.teacher_backbones)} teachers, and --num_teachers={self.num_teachers}; raise "
-                "that, or name fewer"
-            )
-        if self.held_out_only and not self.teacher_folds and not self.teachers:
-            raise errors.UserError(
-                "--held_out_only: all teachers train on all examples; add --teacher_folds, or leave it out"
-            )
-        if not self.ops:
-            raise errors.UserError(f"--ops: none given; name some of {','.join(OPS)}")
-        if len(set(self.ops)) < len(self.ops):
-            raise errors.UserError(f"--ops: {','.join(self.ops)} names one twice; name each once")
-        if not self.stages:
-            raise errors.UserError(f"--stages: none given; name some of {','.join(STAGES)}")
-        if not self.workdir:
-            raise errors.UserError("--workdir: give the folder of this run, for example --workdir=runs/first")
-        if self.unrolled and self.strategy != "darts":
-            raise errors.UserError(
-                f"--unrolled: is of --strategy=darts, not of {self.strategy}; leave one of the two out"
-            )
-        if self.strategy != "random" and self.search_warmup_epochs >= self.search_epochs:
-            raise errors.UserError(
-                f"--search_warmup_epochs: {self.search_warmup_epochs} leaves nothing of --search_epochs="
-                f"{self.search_epochs} to learn an architecture in; use fewer"
-            )
-
-    def _check_data(self) -> None:
-        # One may say what it is of after a colon.
-        kind = self.dataset.partition(":")[0]
-        if kind not in DATASETS:
-            raise errors.unknown("--dataset", kind, DATASETS)
-        if self.channels not in (0, 1, 3):
-            raise errors.UserError(
-                f"--channels: {self.channels} is not 0, 1 (grey) or 3 (RGB); give one of these"
-            )
-        _ = self.size, self.statistics
-        self._check_augmentation()
-
-    def _check_augmentation(self) -> None:
-        names, ops = self.augmentation, (*AUGMENTATION_OPS, ALL_AUGMENTATION_OPS)
-        for name in names:
-            if name not in (*AUGMENTATIONS, *ops):
-                raise errors.unknown("--augmentation", name, (*AUGMENTATIONS, *ops))
-        given, bases = ",".join(names), [name for name in names if name in AUGMENTATIONS]
-        if names and (len(bases) != 1 or names[0] not in AUGMENTATIONS):
-            raise errors.UserError(
-                f"--augmentation: {given} does not begin with the one of {', '.join(AUGMENTATIONS)} that all "
-                "else is applied after; put one there, and no other"
-            )
-        if len(set(names)) < len(names) or (ALL_AUGMENTATION_OPS in names and len(names) > 2):
-            raise errors.UserError(
-                f"--augmentation: {given} names an operation twice ({ALL_AUGMENTATION_OPS} is all of them); "
-                "name each once"
-            )
-        if self.crop_padding >= 0 and bases and "crop" not in bases[0]:
-            raise errors.UserError(
-                f"--crop_padding: --augmentation={given} crops nothing; leave one of the two out"
-            )
-        for flag, value, most in (
-            ("--augmentation_ops", self.augmentation_ops, MOST_AUGMENTATION_OPS),
-            ("--augmentation_magnitude", self.augmentation_magnitude, MOST_MAGNITUDE),
-        ):
-            if value > most:
-                raise errors.UserError(f"{flag}: {value} is too large; at most {most}")
+        checks.check(self)
 
     @property
     def size(self) -> tuple[int, int] | None:
         """(height, width) that --image_size asks for, or None."""
-        if not self.image_size:
-            return None
-        height, _, width = self.image_size.partition("x")
-        try:
-            size = int(height), int(width or height)
-        except ValueError:
-            size = 0, 0
-        if not 1 <= min(size) <= max(size) <= LARGEST_IMAGE:
-            raise errors.UserError(
-                f"--image_size: '{self.image_size[:40]}' is not a size of 1 to {LARGEST_IMAGE} pixels; give "
-                "one as 64, or as 48x64 for 48 rows of 64"
-            )
-        return size
+        return checks.size(self.image_size)
 
     @property
     def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
         """What --pixel_mean and --pixel_std ask for, or None."""
-        if not self.pixel_mean and not self.pixel_std:
-            return None
-        mean, std = (_numbers(name, getattr(self, name)) for name in ("pixel_mean", "pixel_std"))
-        if len(mean) != len(std):
-            raise errors.UserError(
-                f"--pixel_mean, --pixel_std: {len(mean)} and {len(std)} numbers; give one of each "
-                "for each channel"
-            )
-        if min(std) <= 0:
-            raise errors.UserError(
-                f"--pixel_std: {min(std)} is too small; each is divided by, and more than 0"
-            )
-        return mean, std
+        return checks.statistics(self.pixel_mean, self.pixel_std)
 
     def teacher_network(self, index: int) -> str:
         """The name of the network of teacher `index` (from 0), if teachers are trained."""
         names = self.teacher_backbones or (self.teacher_backbone,)
         return names[index % len(names)]
-
-
-def _numbers(name: str, texts: tuple[str, ...]) -> tuple[float, ...]:
-    try:
-        numbers = tuple(map(float, texts))
-    except ValueError:
-        numbers = (math.nan,)
-    if not all(map(math.isfinite, numbers)):
-        raise errors.UserError(
-            f"--{name}: '{','.join(texts)[:60]}' are not numbers; give them as 125.3,123.0,113.9"
-        )
-    return numbers
 
 
 FIELDS = {field.name: field for field in dataclasses.fields(Settings)}

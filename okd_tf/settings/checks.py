@@ -1,0 +1,187 @@
+"""What is wrong with settings, as far as it can be known from them alone."""
+
+import dataclasses
+import math
+from typing import Any
+
+from okd_tf import errors
+from okd_tf.settings import choices
+
+
+def check(settings: Any) -> None:
+    """Raises UserError, naming a flag, unless a `Settings` can be used."""
+    _check_fields(settings)
+    _check_names(settings)
+    _check_data(settings)
+    _check_augmentation(settings)
+    _check_training(settings)
+
+
+def _check_fields(settings: Any) -> None:
+    for field in dataclasses.fields(settings):
+        value, minimum = getattr(settings, field.name), field.metadata["minimum"]
+        for text in value if isinstance(value, tuple) else [value]:
+            # flags.cfg has one flag a line, as UTF-8.
+            if isinstance(text, str) and errors.one_line(text) != text:
+                raise errors.UserError(
+                    f"--{field.name}: {text} has control characters, or is not UTF-8; use another name"
+                )
+        if isinstance(value, int) and value > choices.MOST:
+            raise errors.UserError(f"--{field.name}: {str(value)[:30]} is too large; at most {choices.MOST}")
+        if minimum is None:
+            continue
+        if not math.isfinite(value):
+            raise errors.UserError(f"--{field.name}: {value} is not a finite number; give one")
+        if value < minimum:
+            raise errors.UserError(f"--{field.name}: {value} is too small; at least {minimum}")
+
+
+def _check_names(settings: Any) -> None:
+    if settings.search_loss in choices.LOSSES and settings.search_loss not in choices.SEARCH_LOSSES:
+        raise errors.UserError(
+            f"--search_loss: {settings.search_loss} is of two students that train together, and a search has "
+            f"one network; give it as --train_loss, and here one of {', '.join(choices.SEARCH_LOSSES)}"
+        )
+    for flag, names, valid in (
+        ("--stages", settings.stages, choices.STAGES),
+        ("--ops", settings.ops, choices.OPS),
+        ("--strategy", [settings.strategy], choices.STRATEGIES),
+        ("--search_loss", [settings.search_loss], choices.SEARCH_LOSSES),
+        ("--train_loss", [settings.train_loss], choices.LOSSES),
+        ("--reward", [settings.reward], choices.REWARDS),
+        ("--balance", [settings.balance], choices.BALANCES),
+        ("--precision", [settings.precision], choices.PRECISIONS),
+        ("--resize", [settings.resize], choices.RESIZE),
+    ):
+        for name in names:
+            if name not in valid:
+                raise errors.unknown(flag, name, valid)
+
+
+def _check_data(settings: Any) -> None:
+    # One may say what it is of after a colon.
+    kind = settings.dataset.partition(":")[0]
+    if kind not in choices.DATASETS:
+        raise errors.unknown("--dataset", kind, choices.DATASETS)
+    if settings.channels not in (0, 1, 3):
+        raise errors.UserError(
+            f"--channels: {settings.channels} is not 0, 1 (grey) or 3 (RGB); give one of these"
+        )
+    _ = settings.size, settings.statistics
+
+
+def _check_augmentation(settings: Any) -> None:
+    names, ops = settings.augmentation, (*choices.AUGMENTATION_OPS, choices.ALL_AUGMENTATION_OPS)
+    for name in names:
+        if name not in (*choices.AUGMENTATIONS, *ops):
+            raise errors.unknown("--augmentation", name, (*choices.AUGMENTATIONS, *ops))
+    given, bases = ",".join(names), [name for name in names if name in choices.AUGMENTATIONS]
+    if names and (len(bases) != 1 or names[0] not in choices.AUGMENTATIONS):
+        raise errors.UserError(
+            f"--augmentation: {given} does not begin with the one of {', '.join(choices.AUGMENTATIONS)} that "
+            "all else is applied after; put one there, and no other"
+        )
+    if len(set(names)) < len(names) or (choices.ALL_AUGMENTATION_OPS in names and len(names) > 2):
+        raise errors.UserError(
+            f"--augmentation: {given} names an operation twice ({choices.ALL_AUGMENTATION_OPS} is all of "
+            "them); name each once"
+        )
+    if settings.crop_padding >= 0 and bases and "crop" not in bases[0]:
+        raise errors.UserError(
+            f"--crop_padding: --augmentation={given} crops nothing; leave one of the two out"
+        )
+    for flag, value, most in (
+        ("--augmentation_ops", settings.augmentation_ops, choices.MOST_AUGMENTATION_OPS),
+        ("--augmentation_magnitude", settings.augmentation_magnitude, choices.MOST_MAGNITUDE),
+    ):
+        if value > most:
+            raise errors.UserError(f"{flag}: {value} is too large; at most {most}")
+
+
+def _check_training(settings: Any) -> None:
+    if settings.ce_weight > 1:
+        raise errors.UserError(f"--ce_weight: {settings.ce_weight} is too large; at most 1")
+    if settings.assistant and settings.train_loss not in choices.TEACHERS_LOSSES:
+        raise errors.UserError(
+            f"--assistant: passes on what teachers say, and --train_loss={settings.train_loss} hears none; "
+            f"train with one of {', '.join(choices.TEACHERS_LOSSES)}, or leave --assistant out"
+        )
+    if settings.dkd_alpha == settings.dkd_beta == 0:
+        raise errors.UserError("--dkd_alpha, --dkd_beta: both are 0, which teaches nothing; raise one")
+    if settings.teacher_folds == 1:
+        raise errors.UserError(
+            "--teacher_folds: 1 part is all examples, which leaves none to train on; at least 2, or 0"
+        )
+    if len(settings.teacher_backbones) > settings.num_teachers and not settings.teachers:
+        raise errors.UserError(
+            f"--teacher_backbones: {','.join(settings.teacher_backbones)} are networks of "
+            f"{len(settings.teacher_backbones)} teachers, and --num_teachers={settings.num_teachers}; raise "
+            "that, or name fewer"
+        )
+    if settings.held_out_only and not settings.teacher_folds and not settings.teachers:
+        raise errors.UserError(
+            "--held_out_only: all teachers train on all examples; add --teacher_folds, or leave it out"
+        )
+    if not settings.ops:
+        raise errors.UserError(f"--ops: none given; name some of {','.join(choices.OPS)}")
+    if len(set(settings.ops)) < len(settings.ops):
+        raise errors.UserError(f"--ops: {','.join(settings.ops)} names one twice; name each once")
+    if not settings.stages:
+        raise errors.UserError(f"--stages: none given; name some of {','.join(choices.STAGES)}")
+    if not settings.workdir:
+        raise errors.UserError("--workdir: give the folder of this run, for example --workdir=runs/first")
+    if settings.unrolled and settings.strategy != "darts":
+        raise errors.UserError(
+            f"--unrolled: is of --strategy=darts, not of {settings.strategy}; leave one of the two out"
+        )
+    if settings.strategy != "random" and settings.search_warmup_epochs >= settings.search_epochs:
+        raise errors.UserError(
+            f"--search_warmup_epochs: {settings.search_warmup_epochs} leaves nothing of --search_epochs="
+            f"{settings.search_epochs} to learn an architecture in; use fewer"
+        )
+
+
+def size(image_size: str) -> tuple[int, int] | None:
+    """(height, width) that a text as 64 or 48x64 says; None for an empty one."""
+    if not image_size:
+        return None
+    height, _, width = image_size.partition("x")
+    try:
+        size = int(height), int(width or height)
+    except ValueError:
+        size = 0, 0
+    if not 1 <= min(size) <= max(size) <= choices.LARGEST_IMAGE:
+        raise errors.UserError(
+            f"--image_size: '{image_size[:40]}' is not a size of 1 to {choices.LARGEST_IMAGE} pixels; give "
+            "one as 64, or as 48x64 for 48 rows of 64"
+        )
+    return size
+
+
+def statistics(
+    pixel_mean: tuple[str, ...], pixel_std: tuple[str, ...]
+) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """The mean and deviation of each channel that texts say; None for empty ones."""
+    if not pixel_mean and not pixel_std:
+        return None
+    mean, std = _numbers("pixel_mean", pixel_mean), _numbers("pixel_std", pixel_std)
+    if len(mean) != len(std):
+        raise errors.UserError(
+            f"--pixel_mean, --pixel_std: {len(mean)} and {len(std)} numbers; give one of each "
+            "for each channel"
+        )
+    if min(std) <= 0:
+        raise errors.UserError(f"--pixel_std: {min(std)} is too small; each is divided by, and more than 0")
+    return mean, std
+
+
+def _numbers(name: str, texts: tuple[str, ...]) -> tuple[float, ...]:
+    try:
+        numbers = tuple(map(float, texts))
+    except ValueError:
+        numbers = (math.nan,)
+    if not all(map(math.isfinite, numbers)):
+        raise errors.UserError(
+            f"--{name}: '{','.join(texts)[:60]}' are not numbers; give them as 125.3,123.0,113.9"
+        )
+    return numbers

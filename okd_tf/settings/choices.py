@@ -1,0 +1,34 @@
+"""The names and limits that settings can have.
+
+What they are the names of is registered where it is defined; tests compare the two.
+"""
+
+STRATEGIES = ("darts", "gumbel", "reinforce", "random")
+TEACHERS_LOSSES = ("mean", "vote", "oracle", "dkd", "oracle_dkd")  # of what teachers say
+SEARCH_LOSSES = ("ce", *TEACHERS_LOSSES)
+LOSSES = (*SEARCH_LOSSES, "mutual")
+REWARDS = ("accuracy", "loss")
+BALANCES = ("none", "weights", "sampling")
+PRECISIONS = ("float32", "bfloat16", "float16")
+RESIZE = ("crop", "stretch", "pad")
+DATASETS = ("digits", "cifar10", "cifar100", "tiny_imagenet", "folder", "tfds", "npz", "arrays")
+AUGMENTATIONS = ("crop_flip", "crop", "flip", "none")
+AUGMENTATION_OPS = (
+    *("identity", "autocontrast", "equalize", "posterize", "solarize"),
+    *("color", "contrast", "brightness", "sharpness"),
+    *("rotate", "shear_x", "shear_y", "translate_x", "translate_y"),
+)
+ALL_AUGMENTATION_OPS = "randaugment"  # stands for all of them
+MOST_AUGMENTATION_OPS, MOST_MAGNITUDE = 4, 30
+OPS = (
+    *("identity", "conv_3x3", "conv_5x5", "sep_conv_3x3", "sep_conv_5x5"),
+    *("max_pool_3x3", "avg_pool_3x3"),
+)
+STAGES = (
+    *("teachers", "bank", "search", "assistant", "student"),
+    *("baseline", "evaluate", "export", "report"),
+)
+TRAINING = ("teachers", "search", "assistant", "student", "baseline")  # of these, those that may train
+
+MOST = 2**63 - 1  # of any whole number: int64
+LARGEST_IMAGE = 4096  # height or width in pixels
