@@ -177,9 +177,9 @@ def telling(path: PathLike) -> Iterator[None]:
         raise write_error(path, refusal) from error
 
 
-def write_error(path: PathLike, error: OSError) -> errors.UserError:
-    """The one-line form of what the file system said about writing `path`."""
-    mend = "choose another --workdir"
+def write_error(path: PathLike, error: OSError, flag: str = "--workdir") -> errors.UserError:
+    """The one-line form of what the file system said about writing `path`, which `flag` chose."""
+    mend = f"choose another {flag}"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         mend = "free some space, and the same command goes on"
     elif error.errno == errno.EFBIG:

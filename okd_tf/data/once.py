@@ -1,10 +1,12 @@
 """Preparing a dataset through TFDS once, for all runs: by one of them at a time, and whole or not at all.
 
-TFDS prepares in a folder of another name and renames it when all is there; what a kill has left of one is
-removed by who prepares it next.
+What is prepared has its name when all of it is on the disk. What a kill has left of one is removed by who
+prepares it next.
 """
 
 import contextlib
+import errno
+import os
 import pathlib
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -12,43 +14,63 @@ from typing import Any
 import filelock
 
 from okd_tf import errors, files, memory, progress, quiet
+from okd_tf.data import damage
 from okd_tf.data.request import Request
 
-_INCOMPLETE = "incomplete.*"  # how TFDS calls what it is preparing
+_REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 
 
-def prepared(asked: Request, folder: str, make: Callable[[str], Any]) -> Any:
+def find(asked: Request, folder: str) -> Any | None:
+    """The builder of a dataset that was prepared below the folder of caches; None if it was not.
+
+    Raises:
+        UserError: what is there is damaged.
+    """
+    there = asked.cache / folder
+    if not there.is_dir():
+        return None
+    # Here and not above: importing TFDS takes seconds.
+    import tensorflow_datasets as tfds
+
+    with quiet.output_held_back():
+        try:
+            found = tfds.builder_from_directory(there)
+            if (there / "metadata.json").exists():
+                found.info.metadata.load_metadata(str(there))
+            return found
+        except Exception as error:  # of what is damaged in it, TFDS raises many types
+            if memory.line(error):
+                raise
+            raise errors.UserError(
+                f"--cache_dir: {there}: cannot be read ({damage.reason(error)}); delete that folder, and it "
+                "is prepared again"
+            ) from None
+
+
+def prepared(
+    asked: Request, folder: str, make: Callable[[str], Any], download_dir: pathlib.Path | None = None
+) -> Any:
     """The builder of a dataset below the folder of caches, prepared now if it is not there yet.
 
     Args:
         asked: says which folder that is.
         folder: where it will lie below it: TFDS's name/config/version.
         make: gives an unprepared builder, of a `data_dir`.
+        download_dir: where TFDS puts what it downloads, if it does.
 
     Raises:
         UserError: the file system refuses, or what its examples raise.
     """
-    import tensorflow_datasets as tfds
-
-    there = asked.cache / folder
-    if not _is_whole(there):
+    found = find(asked, folder)
+    if found is None:
+        there = asked.cache / folder
         with _alone(there, asked.name):
-            if not _is_whole(there):
-                _prepare(there, asked, make)
-    with quiet.output_held_back():
-        try:
-            return tfds.builder_from_directory(there)
-        except Exception as error:  # of what is damaged in it, TFDS raises many types
-            if memory.line(error):
-                raise
-            raise errors.UserError(
-                f"--cache_dir: {there}: cannot be read ({_first_line(error)}); delete that folder, and it is "
-                "prepared again"
-            ) from None
-
-
-def _is_whole(folder: pathlib.Path) -> bool:
-    return (folder / "dataset_info.json").exists()
+            # Another run may have done it meanwhile.
+            if not there.is_dir():
+                progress.say(f"data: {asked.name}: preparing it in {there}, once")
+                _prepare(there, make, download_dir)
+        found = find(asked, folder)
+    return found
 
 
 @contextlib.contextmanager
@@ -63,41 +85,43 @@ def _alone(folder: pathlib.Path, name: str) -> Iterator[None]:
         progress.say(f"data: {name}: waiting for another run that is preparing {folder}")
         lock.acquire()
     except OSError as error:
-        raise files.write_error(path, error) from None
+        raise files.write_error(path, error, "--cache_dir") from None
     try:
         yield
     finally:
         lock.release()
 
 
-def _prepare(there: pathlib.Path, asked: Request, make: Callable[[str], Any]) -> None:
-    for left in there.parent.glob(_INCOMPLETE):
-        files.remove(left)
-    progress.say(f"data: {asked.name}: preparing it in {there}, once")
-    try:
-        with quiet.output_held_back():
-            make(str(asked.cache)).download_and_prepare()
-    except errors.UserError:
-        raise
-    except Exception as error:
-        # TFDS puts words of its own around what an example raised.
-        for cause in _causes(error):
-            if isinstance(cause, errors.UserError):
-                raise cause from None
-            refusal = files.refusal_in(cause)
-            if refusal:
-                raise files.write_error(there, refusal) from None
-        raise
-    finally:
-        for left in there.parent.glob(_INCOMPLETE):
-            files.remove(left)
+def _prepare(there: pathlib.Path, make: Callable[[str], Any], download_dir: pathlib.Path | None) -> None:
+    with quiet.output_held_back(), files.replacing(there) as temporary:
+        # TFDS puts name, configuration and version in between.
+        root = temporary / "tfds"
+        try:
+            builder = make(str(root))
+            builder.download_and_prepare(download_dir=str(download_dir or root / "downloads"))
+            for file in pathlib.Path(builder.data_dir).iterdir():
+                file.rename(temporary / file.name)
+            files.remove(root)
+        except Exception as error:
+            # TFDS puts words of its own around what an example raised.
+            for cause in _causes(error):
+                if isinstance(cause, errors.UserError):
+                    raise cause from None
+                refusal = files.refusal_in(cause) or _of_records(cause)
+                if refusal:
+                    raise files.write_error(there, refusal, "--cache_dir") from None
+            raise
+
+
+def _of_records(error: BaseException) -> OSError | None:
+    """What the file system said, of an error of the writer of ArrayRecord, which has its words in it."""
+    if not isinstance(error, RuntimeError):
+        return None
+    number = next((number for number in _REFUSALS if os.strerror(number) in str(error)), None)
+    return OSError(number, os.strerror(number)) if number else None
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

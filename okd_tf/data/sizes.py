@@ -35,13 +35,33 @@ def fit(image: Image, size: tuple[int, int], policy: str) -> tf.Tensor:
     if (height, width) == size:
         return image
     scaled = size if policy == "stretch" else _scaled((height, width), size, policy == "pad")
-    if scaled != (height, width):
-        exact = tf.image.resize(image, scaled, antialias=True)
-        image = tf.cast(tf.clip_by_value(tf.round(exact), 0, 255), tf.uint8)
-    top, left = (abs(have - want) // 2 for have, want in zip(scaled, size, strict=True))
-    if policy == "pad":
-        return tf.image.pad_to_bounding_box(image, top, left, *size)
-    return tf.image.crop_to_bounding_box(image, top, left, *size)
+    shown = min(scaled[0], size[0]), min(scaled[1], size[1])
+    top, left = ((have - want) // 2 for have, want in zip(scaled, shown, strict=True))
+    if scaled == (height, width):
+        image = image[..., top : top + shown[0], left : left + shown[1], :]
+    else:
+        image = _window(image, scaled, (top, left), shown)
+    rows, columns = size[0] - shown[0], size[1] - shown[1]
+    if rows or columns:
+        image = tf.image.pad_to_bounding_box(image, rows // 2, columns // 2, *size)
+    return image
+
+
+def _window(
+    image: tf.Tensor, scaled: tuple[int, int], corner: tuple[int, int], size: tuple[int, int]
+) -> tf.Tensor:
+    """Of images scaled to (height, width) the part of a size at a corner; nothing else is computed."""
+    batch = image if image.shape.rank == 4 else image[tf.newaxis]
+    exact = tf.raw_ops.ScaleAndTranslate(
+        images=batch,
+        size=size,
+        scale=[scaled[0] / batch.shape[1], scaled[1] / batch.shape[2]],
+        translation=[-float(corner[0]), -float(corner[1])],
+        kernel_type="triangle",
+        antialias=True,
+    )
+    whole = tf.cast(tf.clip_by_value(tf.round(exact), 0, 255), tf.uint8)
+    return whole if image.shape.rank == 4 else whole[0]
 
 
 def _scaled(have: tuple[int, int], want: tuple[int, int], within: bool) -> tuple[int, int]:
@@ -55,15 +75,16 @@ def _scaled(have: tuple[int, int], want: tuple[int, int], within: bool) -> tuple
 
 
 def bring(image: np.ndarray, shape: tuple[int, int, int], policy: str) -> np.ndarray:
-    """Images brought to a height, width and number of channels: uint8 [..., height, width, channels].
+    """Images brought to a height, width and number of channels: uint8 [..., height, width, channels]."""
+    return fit(in_channels(image, shape[2]), shape[:2], policy).numpy()
 
-    Grey is the weighted sum of red, green and blue that TensorFlow takes for it; what lies behind three
-    channels, as transparency, is left out.
+
+def in_channels(image: np.ndarray, wanted: int) -> Image:
+    """Images uint8 [..., 1 to 4] with 1 or 3 channels.
+
+    Grey is the weighted sum of red, green and blue that TensorFlow takes for it; what lies behind one or
+    three channels, as opacity, is left out.
     """
-    return fit(_in_channels(image, shape[2]), shape[:2], policy).numpy()
-
-
-def _in_channels(image: np.ndarray, wanted: int) -> Image:
     have = image.shape[-1]
     if have == wanted:
         return image

@@ -1,0 +1,80 @@
+"""A folder of the user's own images, one folder in it for each class; see `listing` for how it may look.
+
+It is prepared once, at its size and with its channels. What is prepared is named by a hash of all that
+decides it: files by name, size and time, and what was asked. If any of that changes, it is prepared anew.
+"""
+
+import hashlib
+import json
+import pathlib
+from typing import Any
+
+from okd_tf import errors, progress
+from okd_tf.data import once, request
+from okd_tf.data.folder import checking, listing
+
+NAME = "folder"
+VERSION = "1.0.0"  # of the builder; another gives what is prepared another folder
+
+
+def builder(asked: request.Request) -> Any:
+    """Prepares the images of `asked.data_dir`, or finds them prepared.
+
+    Splits are "train" and, where there are such folders, "val" and "test". An example's id is a hash of its
+    file's name below the folder of its split.
+
+    Raises:
+        UserError: the folder or its images cannot be used; says which and why.
+    """
+    if not asked.data_dir:
+        raise errors.UserError("--data_dir: give the folder of images, which --dataset=folder reads")
+    listed = listing.read(pathlib.Path(asked.data_dir))
+    config = _config(listed, asked)
+    list_of_unreadable = asked.cache / NAME / config / "unreadable.txt"
+
+    def make(data_dir: str) -> Any:
+        # Here and not above: it imports TFDS, which takes seconds.
+        from okd_tf.data.folder import folder_dataset_builder as definition
+
+        _tell_ignored(listed)
+        unreadable = checking.Unreadable(listed, asked.max_unreadable, list_of_unreadable)
+        checked = checking.check(listed, asked, unreadable)
+        return definition.Builder(
+            config=definition.Config(name=config, checked=checked, resize=asked.resize),
+            data_dir=data_dir,
+            file_format="array_record",
+        )
+
+    found = once.prepared(asked, f"{NAME}/{config}/{VERSION}", make)
+    _tell(listed, found, list_of_unreadable)
+    return found
+
+
+def _config(listed: listing.Listing, asked: request.Request) -> str:
+    """A name for what is prepared of these files in this way."""
+    files = {
+        split: [[file.name, file.size_bytes, file.time_ns] for file in of_split]
+        for split, of_split in listed.files.items()
+    }
+    how = [asked.image_size, asked.resize if asked.image_size else "", asked.channels, asked.max_unreadable]
+    everything = json.dumps([listed.class_names, files, how])
+    return hashlib.sha256(everything.encode()).hexdigest()[:16]
+
+
+def _tell_ignored(listed: listing.Listing) -> None:
+    if listed.ignored:
+        progress.say(f"data: {NAME}: of {listed.root} not read: {listing.kinds(listed.ignored)}")
+    single = listed.single()
+    if single:
+        names = ", ".join(single[: listing.NAMED]) + (", ..." if len(single) > listing.NAMED else "")
+        progress.say(
+            f"data: {NAME}: {len(single)} of {len(listed.class_names)} classes have a single training image, "
+            f"which no two splits can have: {names}"
+        )
+
+
+def _tell(listed: listing.Listing, found: Any, list_of_unreadable: pathlib.Path) -> None:
+    sizes = ", ".join(f"{split} {info.num_examples:,}" for split, info in found.info.splits.items())
+    left_out = found.info.metadata["unreadable"]
+    why = f"; {left_out} cannot be read and are left out: {list_of_unreadable}" if left_out else ""
+    progress.say(f"data: {NAME}: {listed.root}, {len(listed.class_names)} classes, images: {sizes}{why}")

@@ -1,0 +1,251 @@
+"""Which files a folder of images has, and of which split and class each is. No file is opened here.
+
+Either each folder is a class, PHOTOS/CLASS/..., or the folders are splits, PHOTOS/train/CLASS/... with val
+and test if there are such. They are splits if all of them are called so (SPLITS, in capitals or not). Where
+others lie beside them, one that is called so is a class if it holds images itself, and else an error.
+"""
+
+import dataclasses
+import hashlib
+import os
+import pathlib
+import unicodedata
+from collections import Counter
+
+from okd_tf import errors
+
+SPLITS = {
+    "train": "train",
+    "training": "train",
+    "val": "val",
+    "valid": "val",
+    "validation": "val",
+    "test": "test",
+    "testing": "test",
+}
+SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".gif", ".bmp", ".dib", ".webp"}
+NAMED = 3  # how many of many are named in a line
+
+
+@dataclasses.dataclass(frozen=True)
+class File:
+    """A file that should be an image.
+
+    Attributes:
+        path: where it is.
+        name: the same below the folder of its split, with "/" on all systems.
+        label: the place of its class among the names of classes.
+        size_bytes: of the file, -1 if it is none, such as a link to nothing.
+        time_ns: when it was changed last.
+    """
+
+    path: str
+    name: str
+    label: int
+    size_bytes: int
+    time_ns: int
+
+    @property
+    def id(self) -> int:
+        """63 bits of a hash of the name: they stay when files are added, or copied to another system."""
+        name = unicodedata.normalize("NFC", self.name).encode("utf-8", "surrogateescape")
+        return int.from_bytes(hashlib.blake2b(name, digest_size=8).digest()) >> 1
+
+
+@dataclasses.dataclass(frozen=True)
+class Listing:
+    """What is in a folder of images.
+
+    Attributes:
+        root: the folder.
+        class_names: in their order by name.
+        files: of each split, in the order of their names; "val" and "test" only where there are such folders.
+        ignored: how many files of which kind are no images: by suffix, or "hidden".
+    """
+
+    root: pathlib.Path
+    class_names: tuple[str, ...]
+    files: dict[str, tuple[File, ...]]
+    ignored: dict[str, int]
+
+    def single(self) -> list[str]:
+        """The classes that train has one image of."""
+        counts = Counter(file.label for file in self.files["train"])
+        return [self.class_names[label] for label in sorted(counts) if counts[label] == 1]
+
+
+def read(root: pathlib.Path) -> Listing:
+    """Lists a folder of images.
+
+    Raises:
+        UserError: it has no classes of images, or more than one reading.
+    """
+    folders = _splits(root)
+    class_names = tuple(sorted(folder.name for folder in _Entries(folders["train"], Counter()).folders))
+    for name in class_names:
+        if name.strip() != name or errors.one_line(name) != name or not name.isprintable():
+            raise errors.UserError(
+                f"--data_dir: {folders['train']}: the class {name!r} is no text of one line; rename its "
+                "folder"
+            )
+    if len(class_names) < 2:
+        found = f"one folder, {class_names[0]}" if class_names else "no folders"
+        raise errors.UserError(
+            f"--data_dir: {folders['train']} has {found}; expected one folder of images for each of two "
+            "classes or more"
+        )
+    ignored: Counter[str] = Counter()
+    if folders["train"] != root:
+        _loose(root, ignored)
+    files = {split: _files(folder, class_names, ignored) for split, folder in folders.items()}
+    return Listing(root, class_names, files, dict(sorted(ignored.items())))
+
+
+class _Entries:
+    """What is in a folder: other folders, and files that should be images."""
+
+    def __init__(self, folder: pathlib.Path | str, ignored: Counter[str]):
+        self.folders: list[os.DirEntry[str]] = []
+        self.images: list[os.DirEntry[str]] = []
+        try:
+            with os.scandir(folder) as scan:
+                entries = sorted(scan, key=lambda entry: entry.name)
+        except OSError as error:
+            raise errors.UserError(
+                f"--data_dir: {folder}: {error.strerror}; give a folder of images that can be read"
+            ) from None
+        for entry in entries:
+            suffix = pathlib.PurePath(entry.name).suffix.lower()
+            if entry.name.startswith("."):
+                ignored["hidden"] += 1
+            elif entry.is_dir():
+                self.folders.append(entry)
+            elif suffix in SUFFIXES:
+                self.images.append(entry)
+            else:
+                ignored[suffix or "without suffix"] += 1
+
+
+def _splits(root: pathlib.Path) -> dict[str, pathlib.Path]:
+    """The folder of each split; of a folder of classes, that itself as train."""
+    if not root.is_dir():
+        why = "is no folder" if root.exists() else "no such folder"
+        raise errors.UserError(
+            f"--data_dir: {root}: {why}; give a folder that has one of images for each class"
+        )
+    names = [entry.name for entry in _Entries(root, Counter()).folders]
+    called_splits = [name for name in names if name.lower() in SPLITS]
+    others = [name for name in names if name.lower() not in SPLITS]
+    if not called_splits or others:
+        for name in called_splits:
+            if not _Entries(root / name, Counter()).images:
+                raise errors.UserError(
+                    f"--data_dir: {root}: {name}/ could be a split or a class, beside {_some(others)}; if it "
+                    "is a split, move all others elsewhere; if it is a class, rename it"
+                )
+        return {"train": root}
+    folders: dict[str, pathlib.Path] = {}
+    for name in called_splits:
+        split = SPLITS[name.lower()]
+        if split in folders:
+            raise errors.UserError(
+                f"--data_dir: {root} has {folders[split].name}/ and {name}/, which are one split; keep one"
+            )
+        folders[split] = root / name
+        entries = _Entries(root / name, Counter())
+        if entries.images and not entries.folders:
+            raise errors.UserError(
+                f"--data_dir: {root / name} has images and no folders of classes; put them in "
+                f"{root / name}/CLASS/"
+            )
+    if "train" not in folders:
+        raise errors.UserError(
+            f"--data_dir: {root} has {_some(called_splits)} and no train/; add it, or rename a class that is "
+            "called so"
+        )
+    return {split: folders[split] for split in ("train", "val", "test") if split in folders}
+
+
+def _loose(folder: pathlib.Path, ignored: Counter[str]) -> list["os.DirEntry[str]"]:
+    """The folders in a folder of classes or splits; what else lies there is ignored."""
+    entries = _Entries(folder, ignored)
+    if entries.images:
+        ignored["in no class"] += len(entries.images)
+    return entries.folders
+
+
+def _files(folder: pathlib.Path, class_names: tuple[str, ...], ignored: Counter[str]) -> tuple[File, ...]:
+    """All files of a split, in the order of their names."""
+    found: list[File] = []
+    for entry in _loose(folder, ignored):
+        if entry.name not in class_names:
+            raise errors.UserError(
+                f"--data_dir: {folder} has the class '{entry.name}', which train has not; add images of it "
+                "there, or move it elsewhere"
+            )
+        before, others = len(found), Counter[str]()
+        _collect(
+            entry.path, entry.name, class_names.index(entry.name), {_identity(entry.path)}, found, others
+        )
+        if len(found) == before:
+            has = f"has no images ({kinds(others)})" if others else "is empty"
+            raise errors.UserError(
+                f"--data_dir: the class folder {entry.path} {has}; expected images in it ("
+                f"{' '.join(sorted(SUFFIXES))}), or remove it"
+            )
+        ignored.update(others)
+    if not found:
+        raise errors.UserError(f"--data_dir: {folder} has no folders of classes; fill it, or remove it")
+    found.sort(key=lambda file: file.name)
+    _refuse_same_ids(folder, found)
+    return tuple(found)
+
+
+def _collect(
+    folder: str,
+    name: str,
+    label: int,
+    above: set[tuple[int, int]],
+    found: list[File],
+    ignored: Counter[str],
+) -> None:
+    """Adds all files below a folder; `above` are the folders that it lies in, for links that lead back."""
+    entries = _Entries(folder, ignored)
+    for entry in entries.images:
+        size, time = -1, -1
+        if entry.is_file():
+            status = entry.stat()
+            size, time = status.st_size, status.st_mtime_ns
+        found.append(File(entry.path, f"{name}/{entry.name}", label, size, time))
+    for entry in entries.folders:
+        identity = _identity(entry.path)
+        if identity in above:
+            ignored["link that leads back"] += 1
+        else:
+            _collect(entry.path, f"{name}/{entry.name}", label, above | {identity}, found, ignored)
+
+
+def _identity(path: str) -> tuple[int, int]:
+    status = os.stat(path)
+    return status.st_dev, status.st_ino
+
+
+def _refuse_same_ids(folder: pathlib.Path, found: list[File]) -> None:
+    names: dict[int, str] = {}
+    for file in found:
+        other = names.setdefault(file.id, file.name)
+        if other != file.name:
+            raise errors.UserError(
+                f"--data_dir: {folder}: {other} and {file.name} have the same id, which is of their names; "
+                "rename one"
+            )
+
+
+def kinds(ignored: dict[str, int]) -> str:
+    """What is ignored, as "3 .txt, 1 hidden"."""
+    return ", ".join(f"{count:,} {kind}" for kind, count in sorted(ignored.items()))
+
+
+def _some(names: list[str]) -> str:
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(f"{name}/" for name in names[:NAMED]) + more
