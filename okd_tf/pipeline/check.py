@@ -45,7 +45,9 @@ def check(context, names):
     _check_folds(context, names, given)
     if "search" in names and not chosen.arch:
         _check_backbone(context)
-        derive.check_budget(context.space, context.budget)
+        derive.check_budget(context.template.cost, context.budget)
+        if chosen.searches:
+            _ = context.space
     if chosen.arch and {"student", "baseline"} & set(names):
         context.architecture()
     if chosen.student:

@@ -126,6 +126,8 @@ class Context:
             # Its initial weights mean nothing, but its file has them: the same bytes whenever it is read.
             keras.utils.set_random_seed(seeds.derive(chosen.seed, "backbone"))
             model = prepare.read(chosen.backbone, *arguments)
+            if not chosen.searches and not chosen.attach_after:
+                return backbones.Backbone(model, ())
             points = attach.select(model, chosen.attach_after, chosen.backbone)
             return backbones.Backbone(model, points)
         built = backbones.build(chosen.backbone, chosen.backbone_width, *arguments)
@@ -302,7 +304,7 @@ class Context:
     def needs_bank(self):
         """Whether stored logits are wanted: some loss needs teachers, and they are not asked live."""
         used = {self.settings.train_loss}
-        if not self.settings.arch:
+        if self.settings.searches:
             used.add(self.settings.search_loss)
         return bool(used & losses.NEEDS_TEACHERS) and self.settings.views > 0
 

@@ -31,6 +31,7 @@ _STRATEGY = {  # what else decides the result, by strategy
         *("controller_entropy", "reward"),
     ),
     "random": (),
+    settings.NO_SEARCH: (),
 }
 
 
@@ -132,6 +133,11 @@ def _teacher_stages_for(context, loss):
     return [STAGES["teachers"], STAGES["bank"]] if context.settings.views else [STAGES["teachers"]]
 
 
+def _search_loss(chosen):
+    """What the search learns by; without one, nothing that needs teachers."""
+    return chosen.search_loss if chosen.searches else "ce"
+
+
 def _hearing(loss):
     return ("held_out_only",) if loss in losses.NEEDS_TEACHERS else ()
 
@@ -183,22 +189,22 @@ STAGES = {
                 *_RECIPE,
                 "trial",
                 *_LOSS,
-                *losses.SETTINGS[context.settings.search_loss],
-                *_hearing(context.settings.search_loss),
+                *losses.SETTINGS[_search_loss(context.settings)],
+                *_hearing(_search_loss(context.settings)),
                 *_SEARCH,
                 *_STRATEGY[context.settings.strategy],
             ),
             reads=lambda context: {
                 **_own_backbone(context),
                 **({"also scored": repr(context.also_score)} if context.also_score else {}),
-                **_teacher_files_for(lambda chosen: chosen.search_loss)(context),
+                **_teacher_files_for(_search_loss)(context),
             },
             leaves=lambda context: _there(
                 "search/arch.json",
-                "search/candidates.json",
+                *(["search/candidates.json"] if context.settings.searches else []),
                 *(f"search/{stored.NAME}" for _ in _own_backbone(context)),
             )(context),
-            needs=lambda context: _teacher_stages_for(context, context.settings.search_loss),
+            needs=lambda context: _teacher_stages_for(context, _search_loss(context.settings)),
             needless=lambda context: f"--arch={context.settings.arch}" if context.settings.arch else "",
         ),
         Stage(

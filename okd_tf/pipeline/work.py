@@ -1,10 +1,12 @@
 """The work of each stage: what it takes from the run, and which part of okd_tf it hands it to."""
 
+import dataclasses
 import functools
 
 import numpy as np
 
 from okd_tf import claims, files, losses, progress, seeds
+from okd_tf.arch import spec
 from okd_tf.export import student as exporting
 from okd_tf.pipeline import diagnosis, sharing
 from okd_tf.search import loop, options
@@ -116,6 +118,9 @@ def _is_done(context, name, *left):
 def search_architecture(context):
     """Searches; writes arch.json and candidates.json."""
     chosen = context.settings
+    if not chosen.searches:
+        context.crew.lead(lambda: _take_the_backbone(context))
+        return
     if _is_done(context, "search", "arch.json", "candidates.json"):
         return
     training = context.training_batches(chosen.search_loss, "search training")
@@ -156,6 +161,14 @@ def search_architecture(context):
         folder=context.workdir / "search",
         logs=context.workdir / "logs" / "search",
     )
+
+
+def _take_the_backbone(context):
+    """Writes the arch.json of the bare backbone."""
+    folder = context.workdir / "search"
+    context.keep_backbone(folder)
+    provenance = {"strategy": context.settings.strategy, "seed": context.trial_seed}
+    spec.write(folder / "arch.json", dataclasses.replace(context.template, provenance=provenance))
 
 
 def train_assistants(context):

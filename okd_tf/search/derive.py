@@ -24,9 +24,8 @@ class _Partial:
     choices: tuple[space.Choice, ...]
 
 
-def check_budget(search_space: space.SearchSpace, budget: spec.Budget) -> None:
-    """Raises UserError when not even the bare backbone fits."""
-    base = search_space.base
+def check_budget(base: spec.Cost, budget: spec.Budget) -> None:
+    """Raises UserError when not even the bare backbone, of this cost, fits."""
     for flag, limit, own in (
         ("--max_params", budget.max_params, base.params),
         ("--max_flops", budget.max_flops, base.flops),
@@ -60,7 +59,7 @@ def most_probable(
     Raises:
         UserError: not even the bare backbone fits.
     """
-    check_budget(search_space, budget)
+    check_budget(search_space.base, budget)
     room = (
         budget.max_params - search_space.base.params if budget.max_params else None,
         budget.max_flops - search_space.base.flops if budget.max_flops else None,

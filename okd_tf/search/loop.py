@@ -97,7 +97,7 @@ def run(
         The chosen ArchSpec. Of many workers, the lead chooses; the others are given None.
     """
     folder = pathlib.Path(folder)
-    derive.check_budget(search_space, template.budget)
+    derive.check_budget(search_space.base, template.budget)
     progress.say(
         f"search: {search_space.layers} add-on layers, {search_space.size():,} architectures; "
         f"bare backbone {search_space.base.params:,} parameters"

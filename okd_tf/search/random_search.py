@@ -27,7 +27,7 @@ class RandomSearch(base.SearchModel):
     def __init__(self, *args, **kwargs):
         """Takes what `SearchModel` takes."""
         super().__init__(*args, **kwargs)
-        derive.check_budget(self.space, self.budget)
+        derive.check_budget(self.space.base, self.budget)
         self._sampler = uniform.UniformSampler(self.space, self.budget)
         generator = random.Random(seeds.derive(self.options.seed, "training paths"))
         count = min(max(self.options.steps, LEAST_DRAWN), MOST_DRAWN)

@@ -37,7 +37,7 @@ class ReinforceSearch(base.SearchModel):
     def __init__(self, *args, **kwargs):
         """Takes what `SearchModel` takes."""
         super().__init__(*args, **kwargs)
-        derive.check_budget(self.space, self.budget)
+        derive.check_budget(self.space.base, self.budget)
         self.controller = controller.Controller(len(self.space.ops), self.space.chainable, name="controller")
         self.controller.build()
         self.controller_optimizer = keras.optimizers.Adam(

@@ -13,6 +13,7 @@ from okd_tf.settings.choices import (
     AUGMENTATIONS,
     LOSSES,
     MOST_MAGNITUDE,
+    NO_SEARCH,
     OPS,
     PRECISIONS,
     REWARDS,
@@ -200,7 +201,9 @@ class Settings:
         "(default: after every block, or convolution of a VGG; a .keras file needs it)",
     )
     ops: tuple[str, ...] = _option(OPS, "candidate operations of the add-on layers")
-    strategy: str = _option("darts", f"how to search: {', '.join(STRATEGIES)}")
+    strategy: str = _option(
+        "darts", f"how to search: {', '.join(STRATEGIES)}; or {NO_SEARCH}: the student is the bare backbone"
+    )
     search_loss: str = _option("oracle", f"loss of the search: {', '.join(SEARCH_LOSSES)}")
     search_epochs: int = _option(10, "epochs of the search", minimum=1)
     search_warmup_epochs: int = _option(1, "epochs in which only the weights learn", minimum=0)
@@ -305,6 +308,11 @@ class Settings:
 
     def __post_init__(self) -> None:
         checks.check(self)
+
+    @property
+    def searches(self) -> bool:
+        """Whether an architecture is to be searched for."""
+        return self.strategy != NO_SEARCH and not self.arch
 
     @property
     def size(self) -> tuple[int, int] | None:

@@ -45,7 +45,7 @@ def _check_names(settings: Any) -> None:
     for flag, names, valid in (
         ("--stages", settings.stages, choices.STAGES),
         ("--ops", settings.ops, choices.OPS),
-        ("--strategy", [settings.strategy], choices.STRATEGIES),
+        ("--strategy", [settings.strategy], (*choices.STRATEGIES, choices.NO_SEARCH)),
         ("--search_loss", [settings.search_loss], choices.SEARCH_LOSSES),
         ("--train_loss", [settings.train_loss], choices.LOSSES),
         ("--reward", [settings.reward], choices.REWARDS),
@@ -134,7 +134,10 @@ def _check_training(settings: Any) -> None:
         raise errors.UserError(
             f"--unrolled: is of --strategy=darts, not of {settings.strategy}; leave one of the two out"
         )
-    if settings.strategy != "random" and settings.search_warmup_epochs >= settings.search_epochs:
+    if (
+        settings.strategy not in ("random", choices.NO_SEARCH)
+        and settings.search_warmup_epochs >= settings.search_epochs
+    ):
         raise errors.UserError(
             f"--search_warmup_epochs: {settings.search_warmup_epochs} leaves nothing of --search_epochs="
             f"{settings.search_epochs} to learn an architecture in; use fewer"

@@ -4,6 +4,7 @@ What they are the names of is registered where it is defined; tests compare the 
 """
 
 STRATEGIES = ("darts", "gumbel", "reinforce", "random")
+NO_SEARCH = "none"  # in place of a strategy
 TEACHERS_LOSSES = ("mean", "vote", "oracle", "dkd", "oracle_dkd")  # of what teachers say
 SEARCH_LOSSES = ("ce", *TEACHERS_LOSSES)
 LOSSES = (*SEARCH_LOSSES, "mutual")

@@ -109,13 +109,13 @@ def test_certain_choices_are_derived_as_they_are():
 def test_a_budget_below_the_bare_backbone_is_refused_by_its_flag(budget, message):
     of, distributions, _ = _problem(0)
     with pytest.raises(errors.UserError, match=message):
-        derive.check_budget(of, budget)
+        derive.check_budget(of.base, budget)
     with pytest.raises(errors.UserError, match=message):
         derive.most_probable(of, distributions, budget, 1)
 
 
 def test_a_budget_of_exactly_the_backbone_is_accepted():
-    derive.check_budget(_problem(0)[0], spec.Budget(BASE.params, BASE.flops))
+    derive.check_budget(_problem(0)[0].base, spec.Budget(BASE.params, BASE.flops))
 
 
 def test_frequencies_by_hand():
