@@ -6,7 +6,7 @@ import pytest
 
 from okd_tf import errors, losses, search, settings
 from okd_tf.backbones import BACKBONES
-from okd_tf.data import DATASETS, imbalance, views
+from okd_tf.data import DATASETS, arrays, imbalance, request, views
 from okd_tf.ops import OPS, precision
 from okd_tf.search import reinforce
 from okd_tf.training import distribution, optimizers
@@ -68,6 +68,50 @@ def test_a_share_above_one_is_refused():
     assert settings.Settings(workdir="a", ce_weight=1.0).ce_weight == 1.0
     with pytest.raises(errors.UserError, match=r"^--ce_weight: 1\.5 is too large"):
         settings.Settings(workdir="a", ce_weight=1.5)
+
+
+def test_the_shares_that_the_rate_falls_after_are_of_the_step_schedule_ascending_and_within_a_training():
+    chosen = settings.Settings(workdir="a", schedule="step", schedule_steps=("0.625", "0.75", "0.875"))
+    assert chosen.drops == (0.625, 0.75, 0.875)
+    assert settings.Settings(workdir="a").drops == optimizers.DROPS
+    for wrong in (("0.5", "0.5"), ("0.7", "0.5"), ("0",), ("1",), ("150",), ("half",)):
+        with pytest.raises(errors.UserError, match=r"^--schedule_steps: "):
+            settings.Settings(workdir="a", schedule="step", schedule_steps=wrong)
+    with pytest.raises(errors.UserError, match=r"^--schedule_steps: is of --schedule=step, not of cosine"):
+        settings.Settings(workdir="a", schedule_steps=("0.625",))
+
+
+@pytest.mark.parametrize(
+    ("text", "size"), [("", None), ("64", (64, 64)), ("48x64", (48, 64)), ("1x4096", (1, 4096))]
+)
+def test_an_image_size_is_one_number_or_height_and_width(text, size):
+    assert settings.Settings(workdir="a", image_size=text).size == size
+
+
+@pytest.mark.parametrize("text", ["0", "-1", "64x", "x64", "64x64x3", "4097", "big", "6 4", "1e2"])
+def test_what_is_no_image_size_is_refused(text):
+    with pytest.raises(errors.UserError, match=r"^--image_size: '.*' is not a size of 1 to 4096 pixels"):
+        settings.Settings(workdir="a", image_size=text)
+
+
+def test_mean_and_deviation_are_given_together_for_each_channel():
+    chosen = settings.Settings(workdir="a", pixel_mean=("1", "2.5", "3"), pixel_std=("4", "5", "6"))
+    assert chosen.statistics == ((1.0, 2.5, 3.0), (4.0, 5.0, 6.0))
+    assert settings.Settings(workdir="a").statistics is None
+    for mean, std in ((("1",), ()), ((), ("1",)), (("1", "2"), ("1",)), (("a",), ("1",)), (("1",), ("0",))):
+        with pytest.raises(errors.UserError, match=r"^--pixel_"):
+            settings.Settings(workdir="a", pixel_mean=mean, pixel_std=std)
+
+
+def test_other_channels_than_grey_and_rgb_are_refused():
+    with pytest.raises(errors.UserError, match=r"^--channels: 2 is not 0, 1 \(grey\) or 3 \(RGB\)"):
+        settings.Settings(workdir="a", channels=2)
+
+
+def test_kinds_of_datasets_are_those_that_are_registered_and_arrays_of_python():
+    assert set(settings.choices.DATASETS) == {*DATASETS, arrays.GIVEN}
+    assert settings.choices.RESIZE == request.RESIZE
+    assert settings.choices.DROPS == optimizers.DROPS
 
 
 def test_a_decoupled_loss_of_nothing_is_refused():

@@ -98,6 +98,7 @@ class Context:
             strategy=self._strategy(),
             clip_norm=chosen.clip_norm,
             compute=chosen.precision,
+            drops=chosen.drops,
         )
 
     def _strategy(self):

@@ -14,7 +14,7 @@ from okd_tf.student import distill
 from okd_tf.teachers import assistant, ensemble, folds, shards, teacher
 
 _RECIPE = (
-    *("seed", "batch_size", "learning_rate", "schedule", "weight_decay"),
+    *("seed", "batch_size", "learning_rate", "schedule", "schedule_steps", "weight_decay"),
     *("clip_norm", "precision", "balance"),
 )
 _LOSS = ("temperature", "ce_weight", "views")

@@ -125,6 +125,10 @@ def _architecture(found):
         f"{found.backbone}{width}, with {len(found.add_ons)} add-on layers: {cost.params:,} parameters, "
         f"{cost.flops:,} FLOPs an image. Budget: {', '.join(bounds) or 'none'}. "
         f"Strategy: {found.provenance.get('strategy', 'not recorded')}.",
+    ]
+    if not found.add_ons:
+        return lines
+    lines += [
         "",
         "| after | operation | reads the previous add-on | feeds back |",
         "|---|---|---|---|",

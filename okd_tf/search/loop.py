@@ -191,7 +191,8 @@ def make_model(
         keras.utils.set_random_seed(seeds.derive(options.seed, "supernet"))
         own = make(options.compute)
         looks_ahead = options.unrolled and options.compute != precision.FLOAT32
-        rate = optimizers.sgd(recipe.learning_rate, recipe.schedule, epochs * training.steps_per_epoch)
+        steps = epochs * training.steps_per_epoch
+        rate = optimizers.sgd(recipe.learning_rate, recipe.schedule, steps, recipe.drops)
         return chosen(
             own,
             search_space,

@@ -276,7 +276,10 @@ class Settings:
         "devices share that",
         minimum=0,
     )
-    schedule: str = _option("cosine", "of the rate: cosine or step")
+    schedule: str = _option("cosine", "of the rate: cosine, or step")
+    schedule_steps: tuple[str, ...] = _option(
+        ("0.5", "0.75"), "step: the rate is divided by 10 after each of these shares of a training"
+    )
     weight_decay: float = _option(5e-4, "L2 factor on all weights", minimum=0)
     clip_norm: float = _option(
         0.0,
@@ -313,6 +316,11 @@ class Settings:
     def searches(self) -> bool:
         """Whether an architecture is to be searched for."""
         return self.strategy != NO_SEARCH and not self.arch
+
+    @property
+    def drops(self) -> tuple[float, ...]:
+        """The numbers of --schedule_steps."""
+        return checks.drops(self.schedule_steps)
 
     @property
     def size(self) -> tuple[int, int] | None:

@@ -134,10 +134,13 @@ def _check_training(settings: Any) -> None:
         raise errors.UserError(
             f"--unrolled: is of --strategy=darts, not of {settings.strategy}; leave one of the two out"
         )
-    if (
-        settings.strategy not in ("random", choices.NO_SEARCH)
-        and settings.search_warmup_epochs >= settings.search_epochs
-    ):
+    drops_asked = settings.drops
+    if settings.schedule != "step" and drops_asked != choices.DROPS:
+        raise errors.UserError(
+            f"--schedule_steps: is of --schedule=step, not of {settings.schedule}; leave one of the two out"
+        )
+    learns = settings.strategy not in ("random", choices.NO_SEARCH)
+    if learns and settings.search_warmup_epochs >= settings.search_epochs:
         raise errors.UserError(
             f"--search_warmup_epochs: {settings.search_warmup_epochs} leaves nothing of --search_epochs="
             f"{settings.search_epochs} to learn an architecture in; use fewer"
@@ -148,9 +151,9 @@ def size(image_size: str) -> tuple[int, int] | None:
     """(height, width) that a text as 64 or 48x64 says; None for an empty one."""
     if not image_size:
         return None
-    height, _, width = image_size.partition("x")
+    height, both, width = image_size.partition("x")
     try:
-        size = int(height), int(width or height)
+        size = int(height), int(width if both else height)
     except ValueError:
         size = 0, 0
     if not 1 <= min(size) <= max(size) <= choices.LARGEST_IMAGE:
@@ -159,6 +162,17 @@ def size(image_size: str) -> tuple[int, int] | None:
             "one as 64, or as 48x64 for 48 rows of 64"
         )
     return size
+
+
+def drops(schedule_steps: tuple[str, ...]) -> tuple[float, ...]:
+    """The shares of a training that texts say."""
+    shares = _numbers("schedule_steps", schedule_steps)
+    if list(shares) != sorted(set(shares)) or not all(0 < share < 1 for share in shares):
+        raise errors.UserError(
+            f"--schedule_steps: {','.join(schedule_steps)[:60]} are not shares of a training, ascending and "
+            "between 0 and 1; give them as 0.5,0.75"
+        )
+    return shares
 
 
 def statistics(
@@ -184,7 +198,5 @@ def _numbers(name: str, texts: tuple[str, ...]) -> tuple[float, ...]:
     except ValueError:
         numbers = (math.nan,)
     if not all(map(math.isfinite, numbers)):
-        raise errors.UserError(
-            f"--{name}: '{','.join(texts)[:60]}' are not numbers; give them as 125.3,123.0,113.9"
-        )
+        raise errors.UserError(f"--{name}: '{','.join(texts)[:60]}' are not all numbers; mend it")
     return numbers

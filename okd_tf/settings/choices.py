@@ -31,5 +31,6 @@ STAGES = (
 )
 TRAINING = ("teachers", "search", "assistant", "student", "baseline")  # of these, those that may train
 
+DROPS = (0.5, 0.75)  # of the rate, where nobody says otherwise
 MOST = 2**63 - 1  # of any whole number: int64
 LARGEST_IMAGE = 4096  # height or width in pixels

@@ -13,17 +13,19 @@ from okd_tf.ops import precision
 
 SCHEDULES = ("cosine", "step")
 MOMENTUM = 0.9
+DROPS = (0.5, 0.75)  # of "step", as He et al. (2015) have them
 LEAST_SCALE = 1.0  # of a loss in float16: below it nothing is scaled up any more
 
 
-def sgd(learning_rate, schedule, steps):
+def sgd(learning_rate, schedule, steps, drops=DROPS):
     """SGD with Nesterov momentum 0.9 under a schedule over `steps` steps.
 
     Args:
         learning_rate: the highest rate. It is of the whole batch, and is what it is on any number of devices.
         schedule: "cosine": linear warm-up over the first twentieth, then half a cosine to 0 (Loshchilov and
-            Hutter, 2017); "step": divided by 10 after one half and after three quarters (He et al., 2015).
+            Hutter, 2017); "step": divided by 10 after each of `drops`.
         steps: length of the training.
+        drops: shares of it, ascending.
     """
     if schedule == "cosine":
         warmup = steps // 20
@@ -36,8 +38,8 @@ def sgd(learning_rate, schedule, steps):
     elif schedule == "step":
         rate = keras.optimizers.schedules.PiecewiseConstantDecay(
             # Keras still uses a rate at the step that ends it.
-            [steps // 2 - 1, steps * 3 // 4 - 1],
-            [learning_rate, learning_rate / 10, learning_rate / 100],
+            [int(steps * share) - 1 for share in drops],
+            [learning_rate / 10**count for count in range(len(drops) + 1)],
         )
     else:
         raise ValueError(f"schedule must be one of {SCHEDULES}, got {schedule!r}")

@@ -21,6 +21,7 @@ class Recipe:
     Attributes:
         learning_rate: the highest rate of SGD with momentum.
         schedule: a name in `optimizers.SCHEDULES`.
+        drops: of the schedule "step", after which shares of a training the rate falls.
         weight_decay: L2 factor on all weights.
         clip_norm: largest norm of the gradients before L2; 0 is any.
         compute: of `ops.precision.PRECISIONS`, what training steps compute in. What is validated, and saved,
@@ -40,6 +41,7 @@ class Recipe:
     strategy: object
     clip_norm: float = 0.0
     compute: str = precision.FLOAT32
+    drops: tuple[float, ...] = optimizers.DROPS
 
     @property
     def crew(self):
@@ -153,7 +155,8 @@ def _fresh(make, seed, recipe):
 
 
 def _optimizer(recipe, epochs, data):
-    rate = optimizers.sgd(recipe.learning_rate, recipe.schedule, epochs * data.steps_per_epoch)
+    steps = epochs * data.steps_per_epoch
+    rate = optimizers.sgd(recipe.learning_rate, recipe.schedule, steps, recipe.drops)
     return optimizers.scaling(rate, recipe.compute)
 
 

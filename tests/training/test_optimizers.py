@@ -38,6 +38,14 @@ def test_cosine_of_a_training_too_short_to_warm_up_starts_at_the_highest_rate():
     assert _rates("cosine", 10, (0,)) == [pytest.approx(0.4)]
 
 
+def test_step_divides_by_ten_after_the_shares_of_the_training_that_are_given():
+    drops = (0.625, 0.75, 0.875)
+    optimizer = optimizers.sgd(0.05, "step", 240, drops)
+    for step, rate in ((149, 0.05), (151, 0.005), (179, 0.005), (181, 5e-4), (211, 5e-5), (239, 5e-5)):
+        optimizer.iterations.assign(step)
+        np.testing.assert_allclose(float(optimizer.learning_rate), rate, rtol=1e-5)
+
+
 def test_step_divides_by_ten_after_one_half_and_after_three_quarters():
     rates = _rates("step", 200, (0, 99, 102, 149, 152, 199))
     assert rates == pytest.approx([0.4, 0.4, 0.04, 0.04, 0.004, 0.004])
