@@ -1,6 +1,8 @@
 """A small dataset of each kind whose data is the user's."""
 
+import archives
 import numpy as np
+import photos
 
 from okd_tf import data, quiet
 
@@ -72,4 +74,17 @@ def _of_npz(root):
     return data.load(f"npz:{root / 'mine.npz'}")
 
 
-KINDS = {"tfds": _of_tfds, "npz": _of_npz}  # by the key of `data.DATASETS`
+def _of_tiny_imagenet(root):
+    path = archives.write(root / "cut.zip", archives.members(train=range(10)))
+    return data.load("tiny_imagenet", tiny_imagenet_zip=str(path), cache_dir=str(root / "cache"))
+
+
+def _of_folder(root):
+    names = [f"train/{CLASSES[index % 3]}/{index}.png" for index in range(60)]
+    names += [f"test/{CLASSES[index % 3]}/{index}.png" for index in range(12)]
+    photos.fill(root / "photos", *names)
+    return data.load("folder", str(root / "photos"), cache_dir=str(root / "cache"))
+
+
+# By the key of `data.DATASETS`.
+KINDS = {"tfds": _of_tfds, "npz": _of_npz, "tiny_imagenet": _of_tiny_imagenet, "folder": _of_folder}

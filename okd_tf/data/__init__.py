@@ -11,7 +11,17 @@ from typing import Any
 import numpy as np
 
 from okd_tf import errors
-from okd_tf.data import arrays, digits, examples, sizes, streamed, tfds_sets, views
+from okd_tf.data import (
+    arrays,
+    digits,
+    examples,
+    folder,
+    sizes,
+    streamed,
+    tfds_sets,
+    tiny_imagenet,
+    views,
+)
 from okd_tf.data.examples import Source
 from okd_tf.data.request import Request
 
@@ -32,6 +42,8 @@ DATASETS = {
     "digits": Dataset(digits.load, _SIZE),
     "cifar10": Dataset(tfds_sets.load_cifar10, _TFDS),
     "cifar100": Dataset(tfds_sets.load_cifar100, _TFDS),
+    "tiny_imagenet": Dataset(tiny_imagenet.load, {*_SIZE, "download", "tiny_imagenet_zip"}),
+    "folder": Dataset(folder.load, {*_SIZE, "data_dir", "max_unreadable"}),
     "tfds": Dataset(tfds_sets.load, {*_TFDS, *_SPLITS, "image_key", "id_key"}),
     "npz": Dataset(arrays.load, {*_SIZE, "image_key", "label_key", "id_key"}),
 }

@@ -1,70 +1,30 @@
 """TinyImageNet from archives: made-up ones of few images, and the real one where it is at hand."""
 
-import io
 import pathlib
-import zipfile
 
+import archives
 import numpy as np
 import pytest
 import tensorflow as tf
-from PIL import Image
 
 from okd_tf import errors, files
 from okd_tf.data import request, tiny_imagenet
 from okd_tf.data.tiny_imagenet import archive
 
 REAL = pathlib.Path(__file__).parents[3] / "shared" / "tiny_imagenet" / "tiny-imagenet-200.zip"
-ROOT = "tiny-imagenet-200"
-WNIDS = [f"n{number:08}" for number in range(7, 7 + 200)]
-
-
-def _jpeg(colour, size=64, mode="RGB"):
-    content = io.BytesIO()
-    Image.new(mode, (size, size), colour).save(content, "JPEG")
-    return content.getvalue()
-
-
-def _members(train=(0, 7), val_per_class=1):
-    """What is in a made-up archive, by name: training images of these numbers in each class."""
-    members = {
-        "wnids.txt": "\n".join(reversed(WNIDS)),
-        # Two classes of one name, and words of classes that are not there.
-        "words.txt": "n00000001\tentity\n"
-        + "".join(f"{wnid}\tthing {max(index, 1)}, other\n" for index, wnid in enumerate(WNIDS)),
-    }
-    annotations = []
-    for label, wnid in enumerate(WNIDS):
-        for number in train:
-            colour = label if label % 3 == 0 else (label, number, 9)
-            mode = "L" if label % 3 == 0 else "RGB"
-            members[f"train/{wnid}/images/{wnid}_{number}.JPEG"] = _jpeg(colour, mode=mode)
-        members[f"train/{wnid}/{wnid}_boxes.txt"] = "no image"
-        for number in range(val_per_class):
-            name = f"val_{(number * 200 + label * 7) % 10_000}.JPEG"
-            members[f"val/images/{name}"] = _jpeg((label, 200, number))
-            annotations.append(f"{name}\t{wnid}\t0\t0\t63\t63")
-    members["val/val_annotations.txt"] = "\n".join(annotations)
-    members["test/images/test_0.JPEG"] = b"not looked at"
-    return members
-
-
-def _write(path, members):
-    with zipfile.ZipFile(path, "w") as file:
-        for name, content in members.items():
-            file.writestr(f"{ROOT}/{name}", content)
-    return path
+ROOT, WNIDS = archives.ROOT, archives.WNIDS
 
 
 @pytest.fixture(scope="module")
 def members():
-    return _members()
+    return archives.members()
 
 
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory, members):
     """What was asked, the archive's path and the builder."""
     folder = tmp_path_factory.mktemp("tiny")
-    path = _write(folder / "cut.zip", members)
+    path = archives.write(folder / "cut.zip", members)
     return path, folder / "cache", tiny_imagenet.builder(_asked(folder / "cache", path))
 
 
@@ -146,7 +106,7 @@ def test_a_cut_is_called_one_and_used_again_without_its_archive_or_another_hash(
 
 def test_another_cut_has_the_same_ids_and_a_folder_of_its_own(prepared, tmp_path):
     _, cache, builder = prepared
-    path = _write(tmp_path / "cut.zip", _members(train=(7,)))
+    path = archives.write(tmp_path / "cut.zip", archives.members(train=(7,)))
     other = tiny_imagenet.builder(_asked(cache, path))
     assert other.data_dir != builder.data_dir
     train, fewer = _read(builder, "train"), _read(other, "train")
@@ -228,7 +188,7 @@ FIRST = f"train/{WNIDS[0]}/images/{WNIDS[0]}"
     ],
 )
 def test_an_archive_of_something_else_is_one_line(change, what, members, tmp_path):
-    path = _write(tmp_path / "a.zip", change(members))
+    path = archives.write(tmp_path / "a.zip", change(members))
 
     def read():
         with archive.opened(path, f"--tiny_imagenet_zip: {path}") as opened:
@@ -256,11 +216,15 @@ def _flip(path):
         (None, lambda path: path.write_bytes(b""), "is no zip file, or is cut short"),
         (None, _flip, f"{ROOT}/{FIRST}_0.JPEG is damaged (Bad CRC-32"),
         (_with(f"{FIRST}_0.JPEG", b"\xff\xd8\xff nothing"), None, f"{FIRST}_0.JPEG is damaged ("),
-        (_with(f"{FIRST}_0.JPEG", _jpeg(0, size=65)), None, "is damaged (65x65 pixels and not 64x64)"),
+        (
+            _with(f"{FIRST}_0.JPEG", archives.jpeg(0, size=65)),
+            None,
+            "is damaged (65x65 pixels and not 64x64)",
+        ),
     ],
 )
 def test_a_damaged_archive_is_one_line_and_leaves_nothing(change, damage, what, members, tmp_path):
-    path = _write(tmp_path / "a.zip", change(members) if change else members)
+    path = archives.write(tmp_path / "a.zip", change(members) if change else members)
     if damage:
         damage(path)
     message = _refusal(lambda: tiny_imagenet.builder(_asked(tmp_path, path)))

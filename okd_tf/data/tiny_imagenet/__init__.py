@@ -9,12 +9,17 @@ import pathlib
 from typing import Any
 
 from okd_tf import errors, fields, files, progress
-from okd_tf.data import once, request
+from okd_tf.data import examples, once, request, tfds_sets
 from okd_tf.data.tiny_imagenet import archive
 
 NAME = "tiny_imagenet"
 VERSION = "1.0.0"  # of the builder; another gives what is prepared another folder
 FULL = "full"  # what is prepared of the original archive
+
+
+def load(asked: request.Request) -> examples.Source:
+    """The images as a source; see `builder`."""
+    return tfds_sets.of(builder(asked), asked, NAME)
 
 
 def builder(asked: request.Request) -> Any:
