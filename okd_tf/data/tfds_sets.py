@@ -5,6 +5,7 @@ CIFAR-10 and CIFAR-100 (Krizhevsky, 2009) are two of them; `tfds:NAME` is any ot
 
 import functools
 import hashlib
+import math
 import os
 from collections.abc import Iterator
 from typing import Any
@@ -96,9 +97,11 @@ def of(builder: Any, asked: Request, name: str = "") -> examples.Source:
             f"{', '.join(f'{part}={split}' for part, split in splits.items()) or 'none'}; name different ones"
         )
     shape = _wanted_shape(found, splits["train"], asked)
-    bytes_in_all = sum(map(found.images, splits.values())) * int(np.prod(shape, dtype=np.int64))
-    in_memory = bytes_in_all <= asked.cache_bytes
-    if shape != found.image_shape or not (in_memory or found.format == "array_record"):
+    images = sum(map(found.images, splits.values()))
+    in_memory = images * math.prod(shape) <= asked.cache_bytes
+    # What is of one size and fits in memory is brought to another there, which is faster.
+    as_it_is = None not in found.image_shape and images * math.prod(found.image_shape) <= asked.cache_bytes
+    if not (in_memory and as_it_is) and (shape != found.image_shape or found.format != "array_record"):
         found, splits = _fitted(found, splits, shape, asked), {part: part for part in splits}
     return examples.Source(
         name=name or builder.info.full_name.rpartition("/")[0],

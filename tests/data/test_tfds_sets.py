@@ -197,6 +197,14 @@ def test_what_is_prepared_once_is_not_prepared_again(load, tmp_path):
     assert before == {path: path.stat().st_mtime_ns for path in (tmp_path / "cache").rglob("*record*")} != {}
 
 
+def test_images_of_one_size_that_fit_in_memory_are_brought_to_another_there(load, tmp_path):
+    load("even", image_size=(5, 6))
+    assert not list((tmp_path / "cache").rglob("*record*"))
+    # Here the original ones would not fit, and those of the new size do.
+    load("even", image_size=(1, 1), cache_bytes=1000)
+    assert list((tmp_path / "cache").rglob("*record*"))
+
+
 def test_an_index_is_made_once_and_again_when_it_is_damaged_or_its_files_change(
     load, root, tmp_path, monkeypatch
 ):
