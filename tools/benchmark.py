@@ -10,6 +10,7 @@ logits random, which time does not depend on.
     live        the same with teachers asked in each step
     inference   one teacher's forward pass of a batch
     input       augmented batches with stored logits, without a step
+    input_randaugment   the same with two of RandAugment's operations in each view
     bank_read   the stored logits of a batch alone, from all over the bank
     search_...  a step of a search, with the oracle loss from the bank
     ..._mirrored    of ce and search_darts: the same batch over all GPUs, or over the processor as two devices
@@ -38,7 +39,7 @@ _SEARCHES = tuple(f"search_{name}" for name in settings.STRATEGIES)
 _DEFAULT = ("gemm", "ce", "bank", "live", "inference", "input", "bank_read", *_SEARCHES)
 _OF_TWO = (
     *(f"{case}_{what}" for what in ("mirrored", "checkpoint") for case in ("ce", "search_darts")),
-    *("ce_streamed", "input_streamed"),
+    *("ce_streamed", "input_streamed", "input_randaugment"),
 )
 _CASES = (*_DEFAULT, "search_darts_unrolled", *_OF_TWO)
 _COUNTED = (*_STORED, "live")  # a number of teachers may follow
@@ -136,7 +137,7 @@ def _banks(chosen):
                 f"--what: '{given}': a number of teachers, from 1, goes with {', '.join(_COUNTED)} alone, as "
                 "in bank:10"
             )
-        if name in _STORED or name.startswith("search"):
+        if name in _STORED or name.startswith(("search", "input_")):
             found.add(int(count) if colon else chosen.num_teachers)
     return found
 

@@ -123,6 +123,11 @@ def streamed(given: Workload, case: Callable[[Workload], Case]) -> Case:
     return case(Workload(given.setup, streams=True))
 
 
+def input_randaugment(given: Workload) -> Case:
+    """As `input_alone`, of views that have two of RandAugment's operations each."""
+    return input_alone(Workload(given.setup, randaugment=True))
+
+
 def search_step(given: Workload, strategy: str, unrolled: bool = False) -> Case:
     """A step of a search: of reinforce and random, of the shared weights alone.
 
@@ -140,6 +145,7 @@ CASES: dict[str, Callable[[Workload], Case]] = {
     "live": live,
     "inference": inference,
     "input": input_alone,
+    "input_randaugment": input_randaugment,
     "bank_read": bank_read,
     **{f"search_{name}": functools.partial(search_step, strategy=name) for name in search.STRATEGIES},
     "search_darts_unrolled": functools.partial(search_step, strategy="darts", unrolled=True),

@@ -1,5 +1,6 @@
 """What the cases are made of: backbone, teachers, batches, as the stages of a run make them."""
 
+import dataclasses
 import functools
 
 import tensorflow as tf
@@ -7,7 +8,7 @@ import tensorflow as tf
 from okd_tf import backbones
 from okd_tf.benchmark import stored
 from okd_tf.benchmark.setup import Setup
-from okd_tf.data import batches
+from okd_tf.data import batches, views
 from okd_tf.teachers import ensemble, formats, manifest, teacher
 from okd_tf.training import distribution, loop, recipe
 
@@ -17,10 +18,18 @@ EPOCHS = 100_000  # so long that what is timed is the start of a training
 class Workload:
     """A `Setup`, read and built."""
 
-    def __init__(self, setup: Setup, devices="none", streams=False):
-        """Takes what is measured, a name in `DISTRIBUTIONS`, and whether images stay on the disk."""
+    def __init__(self, setup: Setup, devices="none", streams=False, randaugment=False):
+        """Takes what is measured, and how a case differs from the others.
+
+        Args:
+            setup: what all have in common.
+            devices: a name in `DISTRIBUTIONS`.
+            streams: whether images stay on the disk.
+            randaugment: whether views have RandAugment's operations, as many and as strong as by default.
+        """
         self.setup = setup
         self._streams = streams
+        self._randaugment = randaugment
         self.recipe = recipe.Recipe(
             learning_rate=0.01,
             schedule="cosine",
@@ -36,6 +45,10 @@ class Workload:
     def data(self):
         """The examples: `Splits`."""
         held = stored.read_splits(self.setup.folder)
+        if self._randaugment:
+            names = ("crop_flip", views.ALL_OPERATIONS)
+            made = views.make(held.augmentation, held.image_shape, names)
+            held = dataclasses.replace(held, augmentation=made)
         return stored.streamed(self.setup.folder, held) if self._streams else held
 
     def backbone(self):
