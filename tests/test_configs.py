@@ -1,0 +1,72 @@
+"""Every flagfile in configs/ can be used, and opens as a note of what it is."""
+
+import pathlib
+
+import pytest
+from absl import flags
+
+from okd_tf import backbones, cli, settings
+from okd_tf.training import optimizers
+
+ROOT = pathlib.Path(__file__).parents[1]
+CONFIGS = sorted(ROOT.glob("configs/*.cfg"))
+RUNNABLE = [path for path in CONFIGS if not path.name.startswith("base_")]
+IMAGES = {"digits": (8, 8, 1), "cifar100": (32, 32, 3), "tiny_imagenet": (64, 64, 3)}
+
+by_name = pytest.mark.parametrize("path", RUNNABLE, ids=lambda path: path.name)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _flags_of_a_tool():
+    cli.define(settings.FIELDS)
+    yield
+    for name in settings.FIELDS:
+        delattr(flags.FLAGS, name)
+
+
+@pytest.fixture
+def chosen(path, monkeypatch):
+    """The settings that a flagfile says, read from the root of the checkout as its command is."""
+    monkeypatch.chdir(ROOT)
+    for name in settings.FIELDS:
+        flags.FLAGS[name].unparse()
+    flags.FLAGS.unparse_flags()
+    # Some are of several runs, each with a workdir of its own.
+    cli._parse(["tool", "--workdir=runs/one", f"--flagfile={path.relative_to(ROOT)}"])
+    return settings.Settings(**{name: cli.value(name) for name in settings.FIELDS})
+
+
+@by_name
+def test_its_flags_are_those_of_a_run(chosen):
+    assert chosen.workdir.startswith("runs/")
+    assert chosen.schedule in optimizers.SCHEDULES
+
+
+@by_name
+def test_its_networks_take_the_images_and_its_budget_leaves_room_for_the_backbone(chosen):
+    height, width, channels = IMAGES[chosen.dataset]
+    shape = (*(chosen.size or (height, width)), channels)
+    statistics = (100.0,) * channels, (50.0,) * channels
+    for index in range(chosen.num_teachers):
+        assert chosen.teacher_network(index) in backbones.BACKBONES
+    for name in {chosen.teacher_network(index) for index in range(chosen.num_teachers)} - {chosen.backbone}:
+        backbones.build(name, chosen.teacher_width, shape, 10, *statistics)
+    student = backbones.build(chosen.backbone, chosen.backbone_width, shape, 100, *statistics)
+    assert not chosen.max_params or student.model.count_params() < chosen.max_params
+
+
+@by_name
+def test_it_opens_with_what_it_is_and_the_command_that_runs_it(path):
+    lines = path.read_text(encoding="utf-8").splitlines()
+    note = [line for line in lines if line.startswith("#")]
+    assert lines[: len(note)] == note, "comments come first"
+    assert max(map(len, lines)) <= 120
+    if path.name != "quickstart.cfg":
+        assert f"--flagfile=configs/{path.name}" in "".join(note)
+
+
+@pytest.mark.parametrize("name", ["cifar100_resnet32.cfg", "kd_cifar100_wrn.cfg", "tiny_imagenet.cfg"])
+def test_a_recipe_at_full_scale_says_its_source_hardware_hours_and_what_was_measured(name):
+    note = (ROOT / "configs" / name).read_text(encoding="utf-8")
+    for word in ("# Source: ", "hours", "Hardware", "# Measured: "):
+        assert word in note, word
