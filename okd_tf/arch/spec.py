@@ -60,7 +60,7 @@ class ArchSpec:
 
     Attributes:
         backbone: a registered name, or the name of a .keras file in the folder of arch.json.
-        width: channels of the backbone's first stage; 0 for a file.
+        width: of the backbone, as `backbones.build` takes it; 0 for a file.
         input_shape: (height, width, channels).
         classes: number of logits.
         mean: per-channel pixel mean that the network's first layer subtracts, scale 0..255; empty for a file,

@@ -12,9 +12,9 @@ class Setup:
     Attributes:
         folder: where `stored.write` has put examples and banks.
         backbone: a registered name.
-        width: channels of its first stage.
+        width: of it, as `backbones.build` takes it.
         teacher_backbone: a registered name.
-        teacher_width: channels of its first stage.
+        teacher_width: of that one.
         teachers: how many there are.
         views: stored views of each example.
         batch_size: images per step; a bilevel step takes as many validation images beside them.

@@ -57,7 +57,7 @@ def train(
         loss: with the link before as live teacher if they are not.
         index: its place in the chain, from 0.
         backbone: a registered name.
-        width: channels of its first stage.
+        width: of it, as `backbones.build` takes it.
         epochs: length of the training.
         seed: of the initial weights.
         how: a `Recipe`.

@@ -170,6 +170,7 @@ def test_what_a_case_refuses_is_one_line_and_leaves_no_bank(tmp_path):
         (["--ops=conv_7x7"], "conv_3x3"),
         (["--backbone=resnet9"], "resnet8"),
         pytest.param(["--teacher_backbone=resnet9"], "--teacher_backbone", marks=pytest.mark.slow),
+        pytest.param(["--backbone=vgg8", "--image_size=7"], "8x8 pixels and more", marks=pytest.mark.slow),
         (["--json=/proc/none/out.json"], "/proc/none/out.json"),
         (["--rounds=0"], "--rounds"),
     ],
