@@ -114,6 +114,13 @@ def test_kinds_of_datasets_are_those_that_are_registered_and_arrays_of_python():
     assert settings.choices.DROPS == optimizers.DROPS
 
 
+def test_a_dataset_is_asked_for_by_default_as_without_settings():
+    usual, chosen = request.Request("digits"), settings.Settings(workdir="a")
+    for field in dataclasses.fields(request.Request):
+        mine = chosen.size if field.name == "image_size" else getattr(chosen, field.name, "digits")
+        assert mine == getattr(usual, field.name), field.name
+
+
 def test_a_decoupled_loss_of_nothing_is_refused():
     settings.Settings(workdir="a", dkd_alpha=0.0)
     settings.Settings(workdir="a", dkd_beta=0.0)

@@ -41,7 +41,7 @@ class Request:
     train_split: str = ""
     val_split: str = ""
     test_split: str = ""
-    max_unreadable: int = 0
+    max_unreadable: int = 10
     tiny_imagenet_zip: str = ""
 
     @property

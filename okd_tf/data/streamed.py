@@ -4,7 +4,7 @@ Where code indexes images, these can stand for an array in memory: `images[rows]
 """
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -94,6 +94,11 @@ class Streamed:
             chunk = wanted[start : start + CHUNK]
             images[start : start + CHUNK] = self._decoded(tf.constant(self._records.read(chunk))).numpy()
         return images
+
+    def __iter__(self) -> Iterator[np.ndarray]:
+        """One image after the other, uint8 [height, width, channels]."""
+        for start in range(0, len(self), CHUNK):
+            yield from self[start : start + CHUNK]
 
     @property
     def nbytes(self) -> int:

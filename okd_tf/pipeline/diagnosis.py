@@ -117,7 +117,7 @@ def _viewed(data: splits.Splits, view_seed):
     """Training examples as the first of the views that the bank holds shows them."""
     chosen = data.train.take(splits.order(data.train.ids, view_seed, "diagnosis")[:MOST_VIEWED])
     views = data.augmentation.apply(
-        tf.constant(chosen.images),
+        tf.constant(chosen.images[:]),
         tf.constant(chosen.ids),
         tf.zeros([len(chosen)], tf.int64),
         seeds.derive(view_seed, "views"),

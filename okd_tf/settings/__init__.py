@@ -112,7 +112,7 @@ class Settings:
     val_split: str = _option("", "of tfds: what to choose by (default: carved from what is trained on)")
     test_split: str = _option("", "of tfds: what to test on (default: test, or validation, or carved)")
     max_unreadable: int = _option(
-        0, "of folder: so many files may be unreadable, and are left out", minimum=0
+        10, "of folder: so many files may be unreadable, and are left out", minimum=0
     )
     pixel_mean: tuple[str, ...] = _option(
         (), "normalise by this mean of each channel, on the scale 0..255 (default: the training split's)"

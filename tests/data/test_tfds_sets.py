@@ -95,6 +95,7 @@ def test_streamed_images_are_indexed_as_an_array_is(load):
     mask = np.arange(40) % 3 == 1
     for rows in (slice(None), slice(3, 9), np.array([5, 5, 1, 39]), mask, np.zeros(0, int)):
         np.testing.assert_array_equal(streamed[rows], held[rows])
+    np.testing.assert_array_equal(np.stack(list(streamed)), held)
     np.testing.assert_array_equal(streamed.take(np.array([4, 9, 2]))[1:], held[[9, 2]])
 
 
