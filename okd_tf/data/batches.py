@@ -116,7 +116,7 @@ class Batches:
         def portion(number: tf.Tensor) -> Batch:
             return self.batch(number // count, wanted.start + number % count, parts)
 
-        return numbers.map(portion, num_parallel_calls=2, deterministic=True).prefetch(2)
+        return numbers.map(portion, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).prefetch(2)
 
     def _pixels(self, rows: tf.Tensor) -> tf.Tensor:
         """The images of these rows, uint8 [batch, height, width, channels]."""
