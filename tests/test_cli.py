@@ -12,11 +12,12 @@ import pytest
 from absl import flags
 
 from okd_tf import cli, errors, lock, pipeline, settings, stopping
+from okd_tf.cli import command_line, recorded
 
 ROOT = pathlib.Path(__file__).parents[1]
 
 
-REFUSE_MISSING = cli.refuse_missing  # other tests name inputs that are nowhere
+REFUSE_MISSING = recorded.refuse_missing  # other tests name inputs that are nowhere
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -32,7 +33,7 @@ def run(monkeypatch):
     """Runs a tool in this process; gives the (settings, stages) that reach the pipeline."""
     monkeypatch.setattr(cli, "import_tensorflow", lambda: None)
     monkeypatch.setattr(stopping, "install", lambda: None)
-    monkeypatch.setattr(cli, "refuse_missing", lambda chosen: None)
+    monkeypatch.setattr(recorded, "refuse_missing", lambda chosen: None)
 
     def tool(*arguments, stages=None, work=lambda chosen: None):
         reached = []
@@ -46,7 +47,7 @@ def run(monkeypatch):
         for name in settings.FIELDS:
             flags.FLAGS[name].unparse()
         flags.FLAGS.unparse_flags()
-        cli._parse(["tool", *map(str, arguments)])
+        command_line.parse(["tool", *map(str, arguments)])
         cli._run(lambda: cli._run_stages(stages))
         (only,) = reached
         return only

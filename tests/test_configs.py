@@ -6,6 +6,7 @@ import pytest
 from absl import flags
 
 from okd_tf import backbones, cli, settings
+from okd_tf.cli import command_line
 from okd_tf.training import optimizers
 
 ROOT = pathlib.Path(__file__).parents[1]
@@ -32,8 +33,8 @@ def chosen(path, monkeypatch):
         flags.FLAGS[name].unparse()
     flags.FLAGS.unparse_flags()
     # Some are of several runs, each with a workdir of its own.
-    cli._parse(["tool", "--workdir=runs/one", f"--flagfile={path.relative_to(ROOT)}"])
-    return settings.Settings(**{name: cli.value(name) for name in settings.FIELDS})
+    command_line.parse(["tool", "--workdir=runs/one", f"--flagfile={path.relative_to(ROOT)}"])
+    return settings.Settings(**{name: command_line.value(name) for name in settings.FIELDS})
 
 
 @by_name

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from okd_tf import cli, memory
+from okd_tf.cli import command_line
 
 
 def _message(capsys, error, stopped=cli.GOES_ON):
@@ -17,7 +18,7 @@ def _message(capsys, error, stopped=cli.GOES_ON):
     with pytest.raises(SystemExit) as leaving:
         cli._run(work, stopped)
     printed = capsys.readouterr().err
-    assert leaving.value.code == cli.EXIT_USER_ERROR
+    assert leaving.value.code == command_line.EXIT_USER_ERROR
     assert len(printed.splitlines()) == 1
     return printed
 

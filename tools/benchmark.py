@@ -29,6 +29,7 @@ from absl import flags
 from okd_tf import cli, errors, files, progress, settings
 from okd_tf.benchmark import measure, processes
 from okd_tf.benchmark.setup import NOISE, Setup
+from okd_tf.cli import command_line
 
 _SHARED = (
     *("backbone", "backbone_width", "batch_size", "num_teachers", "views", "ops"),
@@ -71,7 +72,7 @@ _BANK_DIR = flags.DEFINE_string(
 
 def main():
     """Measures, and shows and writes the results."""
-    chosen = settings.Settings(workdir="none", **{name: cli.value(name) for name in _SHARED})
+    chosen = settings.Settings(workdir="none", **{name: command_line.value(name) for name in _SHARED})
     banks = _banks(chosen)
     _check(chosen)
     if _JSON.value:

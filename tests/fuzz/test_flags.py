@@ -10,6 +10,7 @@ from absl import flags
 from hypothesis import strategies as st
 
 from okd_tf import cli, settings
+from okd_tf.cli import command_line
 
 EXAMPLES, SLOW_EXAMPLES = 40, 400
 
@@ -28,7 +29,7 @@ def _run(*arguments):
         flags.FLAGS[name].unparse()
     flags.FLAGS.unparse_flags()
     found = []
-    cli._parse(["tool", *map(str, arguments)])
+    command_line.parse(["tool", *map(str, arguments)])
     cli._run(lambda: found.append(cli.resolve()))
     return found[0]
 
@@ -41,7 +42,7 @@ def _try(capsys, named, *arguments):
     except SystemExit as leaving:
         code = leaving.code
     printed = capsys.readouterr()
-    assert code == cli.EXIT_USER_ERROR
+    assert code == command_line.EXIT_USER_ERROR
     assert printed.out == ""
     assert printed.err.startswith("error: ")
     assert len(printed.err.splitlines()) == 1

@@ -1,0 +1,87 @@
+"""Flags: one of each setting, read from the command line and from flagfiles; refusals of one line."""
+
+import os
+import sys
+
+from absl import flags
+
+from okd_tf import errors, settings
+
+INPUTS = settings.INPUTS | {"student", "bank", "backbone"}  # what must be there when it is named
+NPZ = "npz:"  # what --dataset begins with where it names a file
+EXIT_USER_ERROR = 2
+
+_PLACES = {"workdir", "data_dir", "cache_dir", "tiny_imagenet_zip"}  # other paths
+
+
+def define(names):
+    """Defines the flags of these settings."""
+    parsers = {
+        int: (flags.IntegerParser, flags.ArgumentSerializer),
+        float: (flags.FloatParser, flags.ArgumentSerializer),
+        str: (flags.ArgumentParser, flags.ArgumentSerializer),
+        tuple: (flags.ListParser, lambda: flags.CsvListSerializer(",")),
+    }
+    for name in names:
+        field = settings.FIELDS[name]
+        default = settings.default(field)
+        if isinstance(default, bool):
+            flag = flags.BooleanFlag(name, default, field.metadata["meaning"])
+        else:
+            parser, serializer = parsers[type(default)]
+            default = list(default) if isinstance(default, tuple) else default
+            flag = flags.Flag(parser(), serializer(), name, default, field.metadata["meaning"])
+        # As flags of the tool that was started, so that --help lists them.
+        flags.DEFINE_flag(flag, module_name=sys.argv[0])
+
+
+def parse(argv):
+    """Reads the flags, as `app.run` has it; what is none of them ends the process with one line."""
+    try:
+        rest = flags.FLAGS(argv)
+    # Not UTF-8; and what absl raises while it looks for flags like one of a thousand letters.
+    except (flags.Error, ValueError, RecursionError) as error:
+        return fail(f"{' '.join(str(error).split())[:400]}{_or_in_a_flagfile(argv)}")
+    if rest[1:]:
+        fail(
+            f"'{rest[1][:60]}' is not a flag; flags begin with two dashes, as in --workdir=runs/first"
+            f"{_or_in_a_flagfile(argv)}"
+        )
+    return rest
+
+
+def _or_in_a_flagfile(argv):
+    """Where else than on the command line a wrong flag may stand, in words."""
+    given = [
+        after if each.lstrip("-") == "flagfile" else each.partition("=")[2]
+        for each, after in zip(argv, [*argv[1:], ""], strict=True)
+        if each.lstrip("-").partition("=")[0] == "flagfile"
+    ]
+    return f" (on the command line, or in {', '.join(given)})" if given else ""
+
+
+def value(name):
+    """The value of a setting's flag."""
+    given = flags.FLAGS[name].value
+    return tuple(given) if isinstance(given, list) else given
+
+
+def absolute(name, value):
+    """Paths of inputs as they are from any working directory, since the workdir keeps them."""
+    if isinstance(value, tuple) and name in settings.INPUTS:
+        return tuple(absolute(name, path) for path in value)
+    if name == "dataset" and value.startswith(NPZ) and value != NPZ:
+        return f"{NPZ}{os.path.abspath(os.path.expanduser(value.removeprefix(NPZ)))}"
+    return os.path.abspath(os.path.expanduser(value)) if is_path(name, value) else value
+
+
+def is_path(name, value):
+    """Whether a setting's value is the path of a file or folder of this host."""
+    named = name in (INPUTS - {"backbone"}) | _PLACES
+    return bool(value) and (named or (name == "backbone" and value.endswith(".keras"))) and "://" not in value
+
+
+def fail(error, exit_code=EXIT_USER_ERROR):
+    """Ends the process with one line."""
+    print(f"error: {errors.one_line(str(error))}", file=sys.stderr)
+    sys.exit(exit_code)

@@ -1,0 +1,156 @@
+"""What a run is told: the flags given now, and for the others those that its workdir has recorded."""
+
+import os
+import pathlib
+
+from absl import flags
+
+from okd_tf import errors, settings, stages_file
+from okd_tf.cli import command_line
+
+
+def resolve():
+    """The `Settings` that the flags given now and, for the others, the workdir's own flags.cfg say."""
+    workdir = flags.FLAGS["workdir"].value
+    path = pathlib.Path(workdir) / settings.FLAGFILE
+    recorded = bool(workdir) and _is_there(path)
+    if workdir and flags.FLAGS["join"].value:
+        _join(path)
+    elif recorded:
+        _adopt(path)
+    elif workdir and _used(path.parent / settings.STAGES_FILE) and not flags.FLAGS["redo"].value:
+        raise errors.UserError(
+            f"{path}: no such file, but the workdir holds results; write the flags they were made with "
+            "into it again, or add --redo with all flags of the run"
+        )
+    try:
+        chosen = settings.Settings(
+            **{name: command_line.absolute(name, command_line.value(name)) for name in settings.FIELDS}
+        )
+    except errors.UserError as error:
+        raise errors.UserError(f"{error}{f' (or mend {path})' if recorded else ''}") from None
+    refuse_missing(chosen)
+    return chosen
+
+
+def refuse_missing(chosen):
+    """Raises UserError naming an input that is not there, before the seconds that TensorFlow takes to import.
+
+    A workdir with results may need it no more; there, the stage that takes it says so. Data is always needed.
+    """
+    _refuse_missing_data(chosen)
+    if _used(pathlib.Path(chosen.workdir) / settings.STAGES_FILE):
+        return
+    for name in sorted(command_line.INPUTS):
+        given = getattr(chosen, name)
+        for path in given if isinstance(given, tuple) else [given]:
+            if command_line.is_path(name, path) and not os.path.exists(path):
+                raise errors.UserError(f"--{name}: {path}: no such file or folder; mend the path")
+
+
+def _refuse_missing_data(chosen):
+    file = (
+        chosen.dataset.removeprefix(command_line.NPZ) if chosen.dataset.startswith(command_line.NPZ) else ""
+    )
+    for name, path in (
+        ("dataset", file),
+        ("data_dir", chosen.data_dir if chosen.dataset == "folder" else ""),
+        ("tiny_imagenet_zip", chosen.tiny_imagenet_zip),
+    ):
+        if path and not os.path.exists(path):
+            raise errors.UserError(f"--{name}: {path}: no such file or folder; mend the path")
+
+
+def _given(name):
+    """What a setting's flag says, paths as they are from any folder."""
+    return command_line.absolute(name, command_line.value(name))
+
+
+def _is_there(path):
+    try:
+        return path.exists()
+    except OSError as error:
+        raise errors.UserError(
+            f"--workdir: {str(path.parent)[:200]}: {error.strerror}; name another folder"
+        ) from None
+
+
+def _adopt(path):
+    """Takes what the workdir's run was told for flags not given now; refuses what contradicts it.
+
+    What no stage of the workdir has used yet may still change.
+    """
+    used = _used(path.parent / settings.STAGES_FILE)
+    if not used:
+        return
+    differences = _take_over(path, used)
+    if differences and not flags.FLAGS["redo"].value:
+        raise errors.UserError(
+            f"--workdir: {path.parent} holds a run with other flags: {'; '.join(differences)}. Use another "
+            "--workdir, or add --redo to change this run (stages that depend on them run again)"
+        )
+
+
+def _join(path):
+    """Takes what the run that is to be helped was told; refuses what would give other results."""
+    if not path.exists():
+        raise errors.UserError(
+            f"--join: {path.parent} holds no run to help ({path.name} is not there); start one there without "
+            "--join first, or name its folder by --workdir"
+        )
+    decide = {name for name, field in settings.FIELDS.items() if field.metadata["kind"] == settings.RESULT}
+    for name in ("redo", "student", "check_bank"):
+        if flags.FLAGS[name].value:
+            raise errors.UserError(f"--{name}: is for the run itself, which --join only helps; leave it out")
+    differences = _take_over(path, decide)
+    if differences:
+        raise errors.UserError(
+            f"--join: the run in {path.parent} has other flags: {'; '.join(differences)}. Leave them out"
+        )
+
+
+def _take_over(path, decisive):
+    """Takes a workdir's own flags for those not given now; gives those of `decisive` that contradict it."""
+    recorded = _read_flagfile(path)
+    differences = []
+    for name, field in settings.FIELDS.items():
+        if field.metadata["kind"] == settings.ONCE or name == "workdir" or name not in recorded:
+            continue
+        there, here = recorded[name], settings.text(_given(name))
+        if not flags.FLAGS[name].present:
+            try:
+                flags.FLAGS[name].parse(there)
+            except flags.Error:
+                raise errors.UserError(
+                    f"{path}: --{name}={there} is not a value of this flag; mend it"
+                ) from None
+        elif there != here and name in decisive:
+            differences.append(f"--{name} is {there or 'empty'} there, {here or 'empty'} here")
+    return differences
+
+
+def _used(path):
+    """The settings that the results in a workdir depend on, from its record of stages."""
+    stored = stages_file.read(path)
+    names = {name for entry in stored.values() for name in entry["key"]["settings"]}
+    inputs = {"teachers"} & set(stored)
+    if {"search", "student", "baseline"} & set(stored):
+        inputs.add("arch")
+    return names | settings.SPLIT | inputs if stored else set()
+
+
+def _read_flagfile(path):
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise errors.UserError(f"{path}: cannot be read ({error}); mend it") from None
+    recorded = {}
+    for line in lines:
+        name, equals, value = line.removeprefix("--").partition("=")
+        if line.startswith("--") and equals and name in settings.FIELDS:
+            recorded[name] = value
+        elif line and not line.startswith("#"):
+            raise errors.UserError(
+                f"{path}: '{line[:60]}' is not a flag as a run records it, --name=value; mend it"
+            )
+    return recorded
