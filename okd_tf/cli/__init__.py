@@ -1,8 +1,8 @@
 """The command line: a flag for each setting, flagfiles, workdirs that remember their flags, one-line errors.
 
-What flags there are is in `command_line`, what a workdir remembers of them in `recorded`; here is how a tool
-starts and ends. A tool of the spine is `cli.main(stages)`, and what it does is in `okd_tf.pipeline`; any other
-tool is `cli.start(work)`.
+What flags there are is in `command_line`, what a workdir remembers of them in `recorded`; here is how a
+tool starts and ends. A tool of the spine is `cli.main(stages)`, and what it does is in `okd_tf.pipeline`; any
+other tool is `cli.start(work)`.
 """
 
 import contextlib

@@ -24,9 +24,7 @@ def resolve():
             "into it again, or add --redo with all flags of the run"
         )
     try:
-        chosen = settings.Settings(
-            **{name: command_line.absolute(name, command_line.value(name)) for name in settings.FIELDS}
-        )
+        chosen = settings.Settings(**{name: _given(name) for name in settings.FIELDS})
     except errors.UserError as error:
         raise errors.UserError(f"{error}{f' (or mend {path})' if recorded else ''}") from None
     refuse_missing(chosen)
@@ -49,11 +47,9 @@ def refuse_missing(chosen):
 
 
 def _refuse_missing_data(chosen):
-    file = (
-        chosen.dataset.removeprefix(command_line.NPZ) if chosen.dataset.startswith(command_line.NPZ) else ""
-    )
+    kind, _, file = chosen.dataset.partition(":")
     for name, path in (
-        ("dataset", file),
+        ("dataset", file if f"{kind}:" == command_line.NPZ else ""),
         ("data_dir", chosen.data_dir if chosen.dataset == "folder" else ""),
         ("tiny_imagenet_zip", chosen.tiny_imagenet_zip),
     ):
