@@ -112,6 +112,17 @@ def test_links_are_followed_and_those_that_lead_back_are_not(tmp_path):
     assert listed.ignored == {"link that leads back": 1}
 
 
+def test_a_link_to_a_folder_above_takes_no_images_of_other_classes(tmp_path):
+    _touch(tmp_path, "photos/a/1.png", "photos/b/1.png")
+    for name, target in (("up", tmp_path / "photos"), ("higher", tmp_path)):
+        (tmp_path / "photos" / "a" / name).symlink_to(target, target_is_directory=True)
+    listed = listing.read(tmp_path / "photos")
+    assert _names(listed) == {"train": ["a/1.png", "b/1.png"]}
+    assert listed.ignored == {"link that leads back": 2}
+    (tmp_path / "photos" / "c").symlink_to(tmp_path / "photos", target_is_directory=True)
+    assert "/c has no images (1 link that leads back)" in _refusal(tmp_path / "photos")
+
+
 def test_a_link_to_nothing_and_a_pipe_are_listed_as_no_files(tmp_path):
     _touch(tmp_path, "a/1.png", "b/1.png")
     (tmp_path / "a" / "2.png").symlink_to(tmp_path / "none")

@@ -12,7 +12,7 @@ import pathlib
 import unicodedata
 from collections import Counter
 
-from okd_tf import errors
+from okd_tf import errors, files
 
 SPLITS = {
     "train": "train",
@@ -89,16 +89,16 @@ def read(root: pathlib.Path) -> Listing:
                 "folder"
             )
     if len(class_names) < 2:
-        found = f"one folder, {class_names[0]}" if class_names else "no folders"
+        there = f"one folder, {class_names[0]}" if class_names else "no folders"
         raise errors.UserError(
-            f"--data_dir: {folders['train']} has {found}; expected one folder of images for each of two "
+            f"--data_dir: {folders['train']} has {there}; expected one folder of images for each of two "
             "classes or more"
         )
     ignored: Counter[str] = Counter()
     if folders["train"] != root:
         _loose(root, ignored)
-    files = {split: _files(folder, class_names, ignored) for split, folder in folders.items()}
-    return Listing(root, class_names, files, dict(sorted(ignored.items())))
+    found = {split: _files(folder, class_names, ignored) for split, folder in folders.items()}
+    return Listing(root, class_names, found, dict(sorted(ignored.items())))
 
 
 class _Entries:
@@ -177,6 +177,8 @@ def _loose(folder: pathlib.Path, ignored: Counter[str]) -> list["os.DirEntry[str
 def _files(folder: pathlib.Path, class_names: tuple[str, ...], ignored: Counter[str]) -> tuple[File, ...]:
     """All files of a split, in the order of their names."""
     found: list[File] = []
+    here = folder.resolve()
+    above = {_identity(one) for one in (here, *here.parents)}
     for entry in _loose(folder, ignored):
         if entry.name not in class_names:
             raise errors.UserError(
@@ -184,9 +186,7 @@ def _files(folder: pathlib.Path, class_names: tuple[str, ...], ignored: Counter[
                 "there, or move it elsewhere"
             )
         before, others = len(found), Counter[str]()
-        _collect(
-            entry.path, entry.name, class_names.index(entry.name), {_identity(entry.path)}, found, others
-        )
+        _collect(entry.path, entry.name, class_names.index(entry.name), above, found, others)
         if len(found) == before:
             has = f"has no images ({kinds(others)})" if others else "is empty"
             raise errors.UserError(
@@ -210,6 +210,10 @@ def _collect(
     ignored: Counter[str],
 ) -> None:
     """Adds all files below a folder; `above` are the folders that it lies in, for links that lead back."""
+    identity = _identity(folder)
+    if identity in above:
+        ignored["link that leads back"] += 1
+        return
     entries = _Entries(folder, ignored)
     for entry in entries.images:
         size, time = -1, -1
@@ -218,14 +222,10 @@ def _collect(
             size, time = status.st_size, status.st_mtime_ns
         found.append(File(entry.path, f"{name}/{entry.name}", label, size, time))
     for entry in entries.folders:
-        identity = _identity(entry.path)
-        if identity in above:
-            ignored["link that leads back"] += 1
-        else:
-            _collect(entry.path, f"{name}/{entry.name}", label, above | {identity}, found, ignored)
+        _collect(entry.path, f"{name}/{entry.name}", label, above | {identity}, found, ignored)
 
 
-def _identity(path: str) -> tuple[int, int]:
+def _identity(path: files.PathLike) -> tuple[int, int]:
     status = os.stat(path)
     return status.st_dev, status.st_ino
 
