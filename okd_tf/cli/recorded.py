@@ -36,25 +36,22 @@ def refuse_missing(chosen):
 
     A workdir with results may need it no more; there, the stage that takes it says so. Data is always needed.
     """
-    _refuse_missing_data(chosen)
+    kind, _, file = chosen.dataset.partition(":")
+    _refuse_missing_path("dataset", file if f"{kind}:" == command_line.NPZ else "")
+    _refuse_missing_path("data_dir", chosen.data_dir if kind == "folder" else "")
     if _used(pathlib.Path(chosen.workdir) / settings.STAGES_FILE):
         return
+    _refuse_missing_path("tiny_imagenet_zip", chosen.tiny_imagenet_zip)
     for name in sorted(command_line.INPUTS):
         given = getattr(chosen, name)
         for path in given if isinstance(given, tuple) else [given]:
-            if command_line.is_path(name, path) and not os.path.exists(path):
-                raise errors.UserError(f"--{name}: {path}: no such file or folder; mend the path")
+            if command_line.is_path(name, path):
+                _refuse_missing_path(name, path)
 
 
-def _refuse_missing_data(chosen):
-    kind, _, file = chosen.dataset.partition(":")
-    for name, path in (
-        ("dataset", file if f"{kind}:" == command_line.NPZ else ""),
-        ("data_dir", chosen.data_dir if chosen.dataset == "folder" else ""),
-        ("tiny_imagenet_zip", chosen.tiny_imagenet_zip),
-    ):
-        if path and not os.path.exists(path):
-            raise errors.UserError(f"--{name}: {path}: no such file or folder; mend the path")
+def _refuse_missing_path(name, path):
+    if path and "://" not in path and not os.path.exists(path):
+        raise errors.UserError(f"--{name}: {path}: no such file or folder; mend the path")
 
 
 def _given(name):
