@@ -323,6 +323,32 @@ def test_an_input_that_is_not_there_is_refused_by_its_flag_until_there_are_resul
     REFUSE_MISSING(chosen)
 
 
+@pytest.mark.parametrize(
+    ("flag", "more"), [("dataset", {}), ("data_dir", {"dataset": "folder"}), ("tiny_imagenet_zip", {})]
+)
+def test_data_that_is_not_there_is_refused_at_once_but_an_archive_only_before_it_was_prepared(
+    workdir, tmp_path, flag, more
+):
+    path = str(tmp_path / "gone.npz")
+    given = f"npz:{path}" if flag == "dataset" else path
+    chosen = settings.Settings(workdir=str(workdir), **{flag: given, **more})
+    with pytest.raises(errors.UserError, match=f"^--{flag}: {path}: no such file or folder"):
+        REFUSE_MISSING(chosen)
+    _keep(chosen)
+    if flag == "tiny_imagenet_zip":
+        REFUSE_MISSING(chosen)
+        return
+    with pytest.raises(errors.UserError, match=f"^--{flag}: {path}: no such file or folder"):
+        REFUSE_MISSING(chosen)
+
+
+def test_a_file_of_arrays_is_kept_as_it_is_from_anywhere(run, workdir, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    chosen, _ = run(f"--workdir={workdir}", "--dataset=npz:mine.npz")
+    assert chosen.dataset == f"npz:{tmp_path / 'mine.npz'}"
+    assert run(f"--workdir={workdir}", "--dataset=tfds:mine/small")[0].dataset == "tfds:mine/small"
+
+
 def test_a_positional_argument_is_refused(refused, workdir):
     assert "'lr=0.7' is not a flag" in refused(f"--workdir={workdir}", "lr=0.7")
 
