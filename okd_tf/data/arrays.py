@@ -49,7 +49,7 @@ def source(
     """
     given = {"train": train, "val": val, "test": test}
     read = {
-        part: _examples(*pair, (ids or {}).get(part), f"{where}: {part}")
+        part: _examples(*pair, (ids or {}).get(part), len(train[0]), f"{where}: {part}")
         for part, pair in given.items()
         if pair is not None
     }
@@ -89,7 +89,8 @@ def load(asked: Request) -> examples.Source:
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as members:
             arrays = {name: members[name] for name in members.files}
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+    # TypeError: a file of one array alone, as np.save writes it.
+    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:
         if memory.line(error):
             raise
         raise errors.UserError(
@@ -120,7 +121,7 @@ def load(asked: Request) -> examples.Source:
         pairs["train"],
         pairs.get("test"),
         pairs.get("val"),
-        arrays.get(_CLASS_NAMES, ()),
+        list(map(_text, np.atleast_1d(arrays.get(_CLASS_NAMES, ())).tolist())),
         f"npz:{path.name}",
         ids,
         f"--dataset: {path}",
@@ -133,8 +134,13 @@ def _found(arrays: Mapping[str, np.ndarray], part: str, keys: Sequence[str]) -> 
     return next((name for name in names if name in arrays), "")
 
 
+def _text(name: object) -> str:
+    """A name of a class, which may be of bytes."""
+    return name.decode(errors="replace") if isinstance(name, bytes) else str(name)
+
+
 def _examples(
-    images: np.ndarray, labels: np.ndarray, given: np.ndarray | None, where: str
+    images: np.ndarray, labels: np.ndarray, given: np.ndarray | None, most_classes: int, where: str
 ) -> examples.Examples:
     images = images[..., np.newaxis] if images.ndim == 3 else images
     labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
@@ -150,6 +156,12 @@ def _examples(
         )
     if labels.min() < 0:
         raise errors.UserError(f"{where} labels begin at {labels.min()}; number the classes from 0")
+    if labels.max() >= most_classes:
+        # Before anything is made for each class: they may be numbers of something else.
+        raise errors.UserError(
+            f"{where} labels go up to {labels.max()}, and there are {most_classes} training images, of each "
+            "class one at least; number the classes from 0 without gaps"
+        )
     try:
         ids = np.arange(len(images)) if given is None else identity.of(_plain(given), None, labels)
         if len(ids) != len(images):

@@ -48,7 +48,7 @@ def test_grey_images_labels_in_a_column_names_and_a_validation_part_are_taken(tm
         train_labels=labels[:, None].astype(np.uint8),
         val_images=images[:6, ..., 0],
         val_labels=labels[:6, None],
-        class_names=np.array(["a", "b", "c"]),
+        class_names=np.array([b"a", b"b", b"c"]),
     )
     source = data.load(path)
     assert source.class_names == ("a", "b", "c")
@@ -77,8 +77,13 @@ def test_other_keys_and_sizes_are_asked_for(tmp_path):
         ({"x_test": make(9, (6, 4, 3))[0]}, r".* test images are of shape \(6, 4, 3\), train images of"),
         ({"y_train": np.eye(30)}, r".* train labels are float64 of shape \(30, 30\), of 30 images; give one"),
         ({"y_train": make()[1] - 1}, r".* train labels begin at -1; number the classes from 0$"),
+        (
+            {"y_train": make()[1] * 5_000_000_000},
+            r".* train labels go up to 10000000000, and there are 30 training images, of each class one",
+        ),
         ({"y_test": make(9)[1] + 3}, r"--dataset: the test images of .* have class '3' and 2 more, of which"),
         ({"class_names": np.array(["a"])}, r".* class_names has 1 names, and there is a label 2; name all"),
+        ({"class_names": "cat"}, r".* class_names has 1 names, and there is a label 2; name all"),
         ({"x_train": np.array([{}])}, r".* not a file of arrays \(.*; is it cut short, or of objects\?"),
     ],
 )
@@ -93,6 +98,13 @@ def test_arrays_that_do_not_go_together_are_refused_in_one_line(tmp_path, change
 def test_a_file_that_is_none_of_arrays_is_refused(tmp_path, content):
     path = tmp_path / "mine.npz"
     path.write_bytes(content)
+    with pytest.raises(errors.UserError, match=f"^--dataset: {path}: not a file of arrays"):
+        data.load(f"npz:{path}")
+
+
+def test_a_file_of_one_array_is_refused(tmp_path):
+    path = tmp_path / "mine.npy"
+    np.save(path, make()[0])
     with pytest.raises(errors.UserError, match=f"^--dataset: {path}: not a file of arrays"):
         data.load(f"npz:{path}")
 
