@@ -9,6 +9,7 @@ import math
 import numpy as np
 
 FINGERPRINT_BYTES = 16
+COUNTED = 1 << 22  # pixels whose values are counted at a time: NumPy makes eight bytes of each
 
 
 def fingerprints(images: np.ndarray) -> np.ndarray:
@@ -27,9 +28,13 @@ def moments(images: np.ndarray) -> np.ndarray:
 
 def totals(images: np.ndarray) -> np.ndarray:
     """`moments` of all images together, int64 [2, channels], in less time and memory: by counting values."""
-    values = np.arange(256)
-    counts = [np.bincount(images[..., channel].ravel(), minlength=256) for channel in range(images.shape[-1])]
-    return np.stack([np.array(counts) @ values, np.array(counts) @ np.square(values)])
+    values, channels = np.arange(256), range(images.shape[-1])
+    counts = np.zeros((len(channels), 256), np.int64)
+    chunk_images = max(1, COUNTED // (images.shape[1] * images.shape[2]))
+    for start in range(0, len(images), chunk_images):
+        chunk = images[start : start + chunk_images]
+        counts += [np.bincount(chunk[..., channel].ravel(), minlength=256) for channel in channels]
+    return np.stack([counts @ values, counts @ np.square(values)])
 
 
 def mean_and_deviation(totals: np.ndarray, pixels: int) -> tuple[tuple[float, ...], tuple[float, ...]]:

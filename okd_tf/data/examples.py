@@ -32,6 +32,8 @@ class Examples:
         """The examples at these positions (an index or a boolean mask), in ascending order of id."""
         positions = np.flatnonzero(rows) if rows.dtype == bool else rows
         positions = positions[np.argsort(self.ids[positions], kind="stable")]
+        if np.array_equal(positions, np.arange(len(self))):
+            return self  # and no copy of all images
         streams = isinstance(self.images, streamed.Streamed)
         images = self.images.take(positions) if streams else self.images[positions]
         return Examples(self.ids[positions], images, self.labels[positions])

@@ -97,7 +97,8 @@ class Prepared:
                     columns.setdefault(key, []).append(values)
             if sum(map(len, columns.get(self.keys.label, []))) != self.images(split):
                 raise ValueError("some examples are missing")
-            images = np.concatenate(columns[self.keys.image])
+            # Taken out, so that batches and the whole are not in memory longer than they must.
+            images = np.concatenate(columns.pop(self.keys.image))
             labels = np.concatenate(columns[self.keys.label]).astype(np.int32)
             given = np.concatenate(columns[self.keys.id]) if self.keys.id else None
             self._check_labels(split, labels)

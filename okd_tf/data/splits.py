@@ -45,7 +45,7 @@ class Splits:
 
     def record(self) -> dict[str, Any]:
         """Sizes and a hash of who is where, for run.json and for the keys of stages."""
-        digest = hashlib.sha256(repr(self.image_shape).encode())
+        digest = hashlib.sha256(repr((self.image_shape, self.class_names)).encode())
         for part in (self.train, self.val, self.test):
             for array in (part.ids, part.labels, part.fingerprints):
                 digest.update(array.tobytes())
