@@ -76,11 +76,12 @@ def _temporary(path: pathlib.Path) -> pathlib.Path:
 
 
 @contextlib.contextmanager
-def replacing(path: PathLike) -> Iterator[pathlib.Path]:
+def replacing(path: PathLike, flag: str = "--workdir") -> Iterator[pathlib.Path]:
     """Yields a temporary path beside `path`; on a clean exit it takes the place of `path` (file or folder).
 
     The temporary name ends as `path` does, since several writers choose their format by the suffix.
-    Raises UserError when the file system refuses (disk full, no permission); `path` is then unchanged.
+    Raises UserError when the file system refuses (disk full, no permission); `path`, which `flag` chose, is
+    then unchanged.
     """
     path = pathlib.Path(path)
     temporary = None
@@ -102,7 +103,7 @@ def replacing(path: PathLike) -> Iterator[pathlib.Path]:
         if refusal:
             # Who took the file over has removed what was written of it.
             _ask()
-            raise write_error(path, refusal) from error
+            raise write_error(path, refusal, flag) from error
         raise
 
 

@@ -10,7 +10,8 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from okd_tf import files
-from okd_tf.data import content
+from okd_tf.data import content, once
+from okd_tf.data.request import Request
 
 FORMAT = 1
 
@@ -43,11 +44,11 @@ class Index:
         )
 
 
-def of(cache: pathlib.Path, paths: Sequence[str], what: str, make: Callable[[], Index]) -> Index:
-    """The index of files, kept below `cache`; made again once they are other ones.
+def of(asked: Request, paths: Sequence[str], what: str, make: Callable[[], Index]) -> Index:
+    """The index of files, kept in the folder of caches; made again once they are other ones, by one run.
 
     Args:
-        cache: folder of caches.
+        asked: says which folder that is, and what the dataset is called on screen.
         paths: the files whose images are meant.
         what: which of their features.
         make: reads all images.
@@ -55,12 +56,16 @@ def of(cache: pathlib.Path, paths: Sequence[str], what: str, make: Callable[[], 
     Raises:
         UserError: it cannot be written, or what `make` raises.
     """
-    path = cache / "index" / f"{_key(paths, what)}.npz"
+    path = asked.cache / "index" / f"{_key(paths, what)}.npz"
     found = _read(path)
     if found is None:
-        found = make()
-        with files.replacing(path) as temporary, temporary.open("wb") as file:
-            np.savez(file, allow_pickle=False, **vars(found))
+        with once.alone(path, asked.name):
+            # Another run may have done it meanwhile.
+            found = _read(path)
+            if found is None:
+                found = make()
+                with files.replacing(path, "--cache_dir") as temporary, temporary.open("wb") as file:
+                    np.savez(file, allow_pickle=False, **vars(found))
     return found
 
 

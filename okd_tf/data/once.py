@@ -64,7 +64,7 @@ def prepared(
     found = find(asked, folder)
     if found is None:
         there = asked.cache / folder
-        with _alone(there, asked.name):
+        with alone(there, asked.name):
             # Another run may have done it meanwhile.
             if not there.is_dir():
                 progress.say(f"data: {asked.name}: preparing it in {there}, once")
@@ -74,8 +74,8 @@ def prepared(
 
 
 @contextlib.contextmanager
-def _alone(folder: pathlib.Path, name: str) -> Iterator[None]:
-    """Keeps others from preparing a folder; says so if they must be waited for."""
+def alone(folder: pathlib.Path, name: str) -> Iterator[None]:
+    """Keeps others from preparing a folder or file; says so if they must be waited for."""
     path = folder.with_name(f"{folder.name}.lock")
     lock = filelock.FileLock(path)
     try:
@@ -93,7 +93,7 @@ def _alone(folder: pathlib.Path, name: str) -> Iterator[None]:
 
 
 def _prepare(there: pathlib.Path, make: Callable[[str], Any], download_dir: pathlib.Path | None) -> None:
-    with quiet.output_held_back(), files.replacing(there) as temporary:
+    with quiet.output_held_back(), files.replacing(there, "--cache_dir") as temporary:
         # TFDS puts name, configuration and version in between.
         root = temporary / "tfds"
         try:

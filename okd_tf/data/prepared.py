@@ -113,7 +113,7 @@ class Prepared:
             UserError: as `read`.
         """
         paths = self.paths(split)
-        known = index.of(asked.cache, paths, repr((self.keys, self.image_shape)), lambda: self._index(split))
+        known = index.of(asked, paths, repr((self.keys, self.image_shape)), lambda: self._index(split))
         rank = np.argsort(known.ids)
         images = streamed.Streamed(
             streamed.Records(paths),

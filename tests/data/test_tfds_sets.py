@@ -1,9 +1,11 @@
 """Prepared TFDS datasets: the same in memory or streamed, of one size, under ids of their own."""
 
+import concurrent.futures
 import dataclasses
 import os
 import pathlib
 
+import filelock
 import kinds
 import numpy as np
 import pytest
@@ -225,6 +227,27 @@ def test_an_index_is_made_once_and_again_when_it_is_damaged_or_its_files_change(
     os.utime(file, ns=(1, 1))
     load("even", cache_bytes=0)
     assert len(made) == 4
+
+
+def test_who_wants_the_same_index_waits_for_it_and_does_not_make_it_again(load, root, tmp_path, monkeypatch):
+    load("even", cache_bytes=0)
+    (path, *_) = sorted((tmp_path / "cache" / "index").glob("*.npz"))
+    aside = path.rename(path.with_suffix(".aside"))
+    monkeypatch.setattr(prepared.Prepared, "_index", None)
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        with filelock.FileLock(f"{path}.lock"):
+            waiting = pool.submit(load, "even", cache_bytes=0)
+            with pytest.raises(TimeoutError):
+                waiting.result(0.3)
+            aside.rename(path)
+        assert len(waiting.result(30).train) == 40
+
+
+def test_an_index_that_cannot_be_written_is_one_line_of_the_flag_of_its_folder(load, tmp_path):
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache" / "index").write_text("a file")
+    with pytest.raises(errors.UserError, match=r"^cannot write .*; choose another --cache_dir$"):
+        load("even", cache_bytes=0)
 
 
 def test_an_index_whose_arrays_do_not_go_together_is_none(load, tmp_path):
