@@ -21,7 +21,11 @@ class Reading:
         self._quiet.__exit__(None, None, None)
         if not isinstance(error, Exception) or isinstance(error, errors.UserError) or memory.line(error):
             return
-        raise unreadable(self._what, error, damaged(self._paths)) from None
+        raise self.unreadable(error) from None
+
+    def unreadable(self, error: Exception) -> errors.UserError:
+        """The error that it raises for another."""
+        return unreadable(self._what, error, damaged(self._paths))
 
 
 def unreadable(what: str, error: Exception, found: str = "") -> errors.UserError:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from okd_tf import errors
 from okd_tf.data import content, damage, examples, identity, index, streamed
@@ -80,8 +81,20 @@ class Prepared:
         return asked or next((name for name in usual if name in there), "")
 
     def decoded(self, split: str) -> Iterator[tuple[Any, np.ndarray, int]]:
-        """(id or None, pixels uint8 [height, width, channels], label) of each, in the order on disk."""
-        for example in self._decoded(split).as_numpy_iterator():
+        """(id or None, pixels uint8 [height, width, channels], label) of each, in the order on disk.
+
+        Raises:
+            UserError: damaged files, or images that cannot be decoded.
+        """
+        found = self._decoded(split).as_numpy_iterator()
+        while True:
+            # Not within `reading`: between two examples others work, and may never ask for the next.
+            try:
+                example = next(found)
+            except StopIteration:
+                return
+            except tf.errors.OpError as error:
+                raise self.reading(split).unreadable(error) from None
             yield example.get(self.keys.id), example[self.keys.image], int(example[self.keys.label])
 
     def read(self, split: str) -> examples.Examples:
@@ -102,7 +115,7 @@ class Prepared:
             labels = np.concatenate(columns[self.keys.label]).astype(np.int32)
             given = np.concatenate(columns[self.keys.id]) if self.keys.id else None
             self._check_labels(split, labels)
-            ids = identity.of(given, None if self.keys.id else content.fingerprints(images), labels)
+            ids = self._identified(given, None if self.keys.id else content.fingerprints(images), labels)
         rank = np.argsort(ids)
         return examples.Examples(ids[rank], images[rank], labels[rank])
 
@@ -131,12 +144,12 @@ class Prepared:
             if self.keys.id:
                 batches = self._decoded(split, self.keys.id).batch(BATCH).as_numpy_iterator()
                 given = np.concatenate([batch[self.keys.id] for batch in batches])
-                return identity.of(given, None, np.zeros(0, np.int32))
+                return self._identified(given, None, np.zeros(0, np.int32))
             labels, prints = [], []
             for _, image, label in self.decoded(split):
                 labels.append(label)
                 prints.append(content.fingerprints(image[np.newaxis])[0])
-            return identity.of(None, np.array(prints), np.array(labels, np.int32))
+            return self._identified(None, np.array(prints), np.array(labels, np.int32))
 
     def _index(self, split: str) -> index.Index:
         """What is known of a split's images in the order of its records; reads all of them."""
@@ -152,9 +165,22 @@ class Prepared:
                 columns["moments"].append(content.moments(images))
             ids, labels, prints, moments = map(np.concatenate, columns.values())
             self._check_labels(split, labels)
-            return index.Index(
-                identity.of(ids if self.keys.id else None, prints, labels), labels, prints, moments
-            )
+            known = self._identified(ids if self.keys.id else None, prints, labels)
+            return index.Index(known, labels, prints, moments)
+
+    def _identified(
+        self, given: np.ndarray | None, prints: np.ndarray | None, labels: np.ndarray
+    ) -> np.ndarray:
+        """The ids of examples, as `identity.of` gives them."""
+        try:
+            if given is not None and given.ndim > 1:
+                raise ValueError(f"each is an array of shape {given.shape[1:]}")
+            return identity.of(given, prints, labels)
+        except (TypeError, ValueError) as error:
+            raise errors.UserError(
+                f"--id_key: '{self.keys.id}' of {self.what} does not tell its examples apart ({error}); name "
+                "a feature of whole numbers or texts that does"
+            ) from None
 
     def _check_labels(self, split: str, labels: np.ndarray) -> None:
         strange = labels[(labels < 0) | (labels >= len(self.class_names))]
@@ -166,8 +192,6 @@ class Prepared:
 
     def _decoded(self, split: str, *names: str):  # type: ignore[no-untyped-def]
         """tf.data of a split's examples, in the order on disk: of these features, or all that are taken."""
-        import tensorflow as tf
-
         wanted = self._features(*(names or (key for key in dataclasses.astuple(self.keys) if key)))
         return self._serialized(split).map(
             tf.autograph.experimental.do_not_convert(wanted.deserialize_example),
@@ -177,8 +201,6 @@ class Prepared:
 
     def _serialized(self, split: str):  # type: ignore[no-untyped-def]
         """tf.data of the records of a split, in the order on disk."""
-        import tensorflow as tf
-
         paths = self.paths(split)
         if self.format == "tfrecord":
             return tf.data.TFRecordDataset(paths)

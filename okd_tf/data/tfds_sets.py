@@ -7,6 +7,7 @@ import functools
 import hashlib
 import math
 import os
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,6 +18,10 @@ from okd_tf.data import damage, examples, fitted, prepared, sizes, views
 from okd_tf.data.request import Request
 
 USUAL = {"train": ("train",), "val": ("val",), "test": ("test", "validation")}  # splits that are taken
+# In what TFDS says where nothing is damaged, and the name alone is wrong.
+_MISNAMED = re.compile(
+    r"BuilderConfig \S+ not found|cannot be loaded at version [^,]+|Parsing builder name string .* failed"
+)
 
 
 def load(asked: Request) -> examples.Source:
@@ -55,6 +60,12 @@ def find(name: str, asked: Request) -> Any:
         except Exception as error:  # TFDS raises many types for damaged descriptions of a dataset
             if memory.line(error):
                 raise
+            misnamed = _MISNAMED.search(str(error))
+            if misnamed:
+                raise errors.UserError(
+                    f"--dataset: '{name}' is not as TFDS names it ({misnamed[0]}); see "
+                    "tensorflow.org/datasets/catalog for names and configurations"
+                ) from None
             raise damage.unreadable(f"'{name}' in {asked.data_dir or 'the folder of TFDS'}", error) from None
     if not is_prepared:
         if not asked.download:

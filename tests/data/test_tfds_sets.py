@@ -177,6 +177,15 @@ def test_splits_are_taken_by_their_names(load):
         ),
         ("mixed", {}, r"--image_size: images of 'mixed' in .* differ in size, as .* give the size"),
         ("none", {}, r"--dataset: TFDS knows no dataset 'none'"),
+        ("mnist/no", {}, r"--dataset: 'mnist/no' is not as TFDS names it \(BuilderConfig no not found\); see"),
+        ("a b/c", {}, r"--dataset: 'a b/c' is not as TFDS names it \(Parsing builder name string a b/c fail"),
+        ("even", {"id_key": "label"}, r"--id_key: 'label' of 'even' in .* does not tell its examples apart"),
+        (
+            "even",
+            {"id_key": "label", "cache_bytes": 0},
+            r"--id_key: 'label' of 'even' in .* \(two examples of one id, .*; name a feature of whole numbers",
+        ),
+        ("even", {"id_key": "small"}, r"--id_key: 'small' of 'even' in .* does not tell its examples apart"),
         ("", {}, r"--dataset: 'tfds:' names no dataset; give one as tfds:NAME"),
     ],
 )
@@ -270,6 +279,19 @@ def test_a_file_that_is_damaged_later_is_named_to_who_trains(load, root, tmp_pat
     assert str(made.failure).startswith(f"{file}: cannot be read (")
     with pytest.raises(errors.UserError, match="cannot be read"):
         _ = of.val.images[:]
+
+
+@pytest.mark.parametrize("how", [{"image_size": (8, 8)}, {"image_size": (8, 8), "cache_bytes": 0}])
+def test_an_image_that_cannot_be_decoded_is_one_line_while_others_are_brought_to_a_size(tmp_path, how):
+    kinds.prepare(tmp_path, "broken", {"train": 6}, shapes=((8, 8, 3), (12, 6, 3)), file_format="tfrecord")
+    (file,) = tmp_path.glob("broken/1.0.0/*train*")
+    with tf.io.TFRecordWriter(f"{file}.new") as writer:
+        first, *others = tf.data.TFRecordDataset(str(file)).as_numpy_iterator()
+        for record in (first, *(other.replace(b"\x89PNG", b"none") for other in others)):
+            writer.write(record)
+    os.replace(f"{file}.new", file)
+    with pytest.raises(errors.UserError, match=r"^--data_dir: 'train' of 'broken' in .* cannot be read \("):
+        data.load("tfds:broken", str(tmp_path), cache_dir=str(tmp_path / "cache"), **how)
 
 
 def test_unlabelled_examples_are_refused_by_their_split(tmp_path):
