@@ -41,6 +41,8 @@ def test_default_names_are_registered():
 def test_the_least_value_is_accepted_and_less_is_refused_by_its_flag(name, minimum):
     # What depends on another setting is given room.
     room = {"search_warmup_epochs": 0} if name != "search_warmup_epochs" else {}
+    if name.startswith("augmentation"):
+        room["augmentation"] = ("crop", "randaugment")
     assert getattr(settings.Settings(workdir="a", **{**room, name: minimum}), name) == minimum
     less = minimum - 1 if isinstance(minimum, int) else minimum / 2
     with pytest.raises(errors.UserError, match=f"^--{name}: {less} is too small; at least {minimum}$"):
@@ -106,6 +108,21 @@ def test_mean_and_deviation_are_given_together_for_each_channel():
 def test_other_channels_than_grey_and_rgb_are_refused():
     with pytest.raises(errors.UserError, match=r"^--channels: 2 is not 0, 1 \(grey\) or 3 \(RGB\)"):
         settings.Settings(workdir="a", channels=2)
+
+
+@pytest.mark.parametrize(
+    ("given", "needed"),
+    [
+        ({"resize": "pad"}, {"image_size": "64"}),
+        ({"augmentation_ops": 1}, {"augmentation": ("none", "rotate")}),
+        ({"augmentation_magnitude": 5}, {"augmentation": ("crop", "randaugment")}),
+    ],
+)
+def test_a_flag_that_would_do_nothing_is_refused(given, needed):
+    (name,) = given
+    assert settings.Settings(workdir="a", **given, **needed)
+    with pytest.raises(errors.UserError, match=f"^--{name}: .*leave it out$"):
+        settings.Settings(workdir="a", **given)
 
 
 def test_kinds_of_datasets_are_those_that_are_registered_and_arrays_of_python():

@@ -20,6 +20,8 @@ from okd_tf.settings.choices import (
     SEARCH_LOSSES,
     STAGES,
     STRATEGIES,
+    USUAL_AUGMENTATION_OPS,
+    USUAL_MAGNITUDE,
 )
 
 FLAGFILE = "flags.cfg"  # in the workdir
@@ -142,8 +144,12 @@ class Settings:
         "dataset's own",
         minimum=-1,
     )
-    augmentation_ops: int = _option(2, "how many of the named operations make a view", minimum=1)
-    augmentation_magnitude: int = _option(9, f"how much each of them does, up to {MOST_MAGNITUDE}", minimum=0)
+    augmentation_ops: int = _option(
+        USUAL_AUGMENTATION_OPS, "how many of the named operations make a view", minimum=1
+    )
+    augmentation_magnitude: int = _option(
+        USUAL_MAGNITUDE, f"how much each of them does, up to {MOST_MAGNITUDE}", minimum=0
+    )
     batch_size: int = _option(128, "examples per step, over all devices together", minimum=1)
 
     teachers: tuple[str, ...] = _option(

@@ -67,7 +67,12 @@ def _check_data(settings: Any) -> None:
         raise errors.UserError(
             f"--channels: {settings.channels} is not 0, 1 (grey) or 3 (RGB); give one of these"
         )
-    _ = settings.size, settings.statistics
+    size, _ = settings.size, settings.statistics
+    if settings.resize != choices.RESIZE[0] and not size:
+        raise errors.UserError(
+            f"--resize: {settings.resize} is how images come to a size, and none is given; add --image_size, "
+            "or leave it out"
+        )
 
 
 def _check_augmentation(settings: Any) -> None:
@@ -90,12 +95,18 @@ def _check_augmentation(settings: Any) -> None:
         raise errors.UserError(
             f"--crop_padding: --augmentation={given} crops nothing; leave one of the two out"
         )
-    for flag, value, most in (
-        ("--augmentation_ops", settings.augmentation_ops, choices.MOST_AUGMENTATION_OPS),
-        ("--augmentation_magnitude", settings.augmentation_magnitude, choices.MOST_MAGNITUDE),
+    number, magnitude = settings.augmentation_ops, settings.augmentation_magnitude
+    for flag, value, usual, most in (
+        ("--augmentation_ops", number, choices.USUAL_AUGMENTATION_OPS, choices.MOST_AUGMENTATION_OPS),
+        ("--augmentation_magnitude", magnitude, choices.USUAL_MAGNITUDE, choices.MOST_MAGNITUDE),
     ):
         if value > most:
             raise errors.UserError(f"{flag}: {value} is too large; at most {most}")
+        if value != usual and len(names) < 2:
+            raise errors.UserError(
+                f"{flag}: is of operations, and --augmentation names none; name some, as in "
+                f"--augmentation=crop_flip,{choices.ALL_AUGMENTATION_OPS}, or leave it out"
+            )
 
 
 def _check_training(settings: Any) -> None:

@@ -20,7 +20,8 @@ AUGMENTATION_OPS = (
     *("rotate", "shear_x", "shear_y", "translate_x", "translate_y"),
 )
 ALL_AUGMENTATION_OPS = "randaugment"  # stands for all of them
-MOST_AUGMENTATION_OPS, MOST_MAGNITUDE = 4, 30
+USUAL_AUGMENTATION_OPS, MOST_AUGMENTATION_OPS = 2, 4  # in a view
+USUAL_MAGNITUDE, MOST_MAGNITUDE = 9, 30
 OPS = (
     *("identity", "conv_3x3", "conv_5x5", "sep_conv_3x3", "sep_conv_5x5"),
     *("max_pool_3x3", "avg_pool_3x3"),

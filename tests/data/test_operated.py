@@ -125,6 +125,13 @@ def test_a_padding_as_large_as_the_images_is_refused():
         views.make(OWN, SHAPE, padding=17)
 
 
+def test_operations_on_other_images_than_grey_or_rgb_ones_are_refused():
+    assert views.make(OWN, (20, 17, 4), ("crop",)).count == 25
+    for channels in (2, 4):
+        with pytest.raises(errors.UserError, match=f"^--augmentation: crop,color has .* have {channels}; "):
+            views.make(OWN, (20, 17, channels), ("crop", "color"))
+
+
 def test_the_repr_tells_views_apart():
     made = [
         views.make(OWN, SHAPE, ("crop", "rotate"), **more)

@@ -77,7 +77,8 @@ def make(
         magnitude: of each of them, in 0..LARGEST_MAGNITUDE.
 
     Raises:
-        UserError: crops that may have nothing of the image in them.
+        UserError: crops that may have nothing of the image in them, or operations on other images than grey
+            or RGB ones.
     """
     if padding >= min(image_shape[:2]):
         raise errors.UserError(
@@ -91,4 +92,9 @@ def make(
         padding = usual(image_shape).padding
     base = CropFlip(padding if crops else 0, flips)
     chosen = tuple(OPERATIONS) if ALL_OPERATIONS in names else names[1:]
+    if chosen and image_shape[2] not in (1, 3):
+        raise errors.UserError(
+            f"--augmentation: {','.join(names)} has operations, which are of 1 or 3 channels, and these "
+            f"images have {image_shape[2]}; add --channels=3, or name no operations"
+        )
     return Operated(base, chosen, number, magnitude) if chosen else base
