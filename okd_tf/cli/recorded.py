@@ -34,14 +34,14 @@ def resolve():
 def refuse_missing(chosen):
     """Raises UserError naming an input that is not there, before the seconds that TensorFlow takes to import.
 
-    A workdir with results may need it no more; there, the stage that takes it says so. Data is always needed.
+    A workdir with results may need it no more; there, the stage that takes it says so. Data is always needed,
+    but for an archive that it was prepared from before.
     """
     kind, _, file = chosen.dataset.partition(":")
     _refuse_missing_path("dataset", file if f"{kind}:" == command_line.NPZ else "")
     _refuse_missing_path("data_dir", chosen.data_dir if kind == "folder" else "")
     if _used(pathlib.Path(chosen.workdir) / settings.STAGES_FILE):
         return
-    _refuse_missing_path("tiny_imagenet_zip", chosen.tiny_imagenet_zip)
     for name in sorted(command_line.INPUTS):
         given = getattr(chosen, name)
         for path in given if isinstance(given, tuple) else [given]:

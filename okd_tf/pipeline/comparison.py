@@ -91,6 +91,12 @@ def run(chosen, strategies, trials, sample):
     Raises:
         UserError: whatever in settings or files cannot be used, before any work where it can be known.
     """
+    if chosen.strategy == settings.NO_SEARCH:
+        # What searches need would not be made.
+        raise errors.UserError(
+            f"--strategy: {chosen.strategy} searches nothing, and searches are compared here, those that "
+            "--strategies names; leave it out"
+        )
     context = Context(chosen)
     check.check(context, ("teachers", "bank", "assistant", "search", "student"))
     plan = {"strategies": list(strategies), "trials": trials, "sample": sample, **_decisive(context)}
