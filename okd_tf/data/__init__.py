@@ -67,6 +67,16 @@ def read(asked: Request) -> Source:
     return _brought(DATASETS[asked.kind].load(asked), asked)
 
 
+def given(source: Source, asked: Request) -> Source:
+    """A dataset that is given from Python, with its images as they are asked for.
+
+    Raises:
+        UserError: a field that has no meaning for it.
+    """
+    _check_fields(asked, "a dataset that is given from Python", _SIZE)
+    return _brought(source, asked)
+
+
 def _brought(source: Source, asked: Request) -> Source:
     """A source with its images in memory brought to what is asked for; what streams is so already."""
     height, width, channels = source.train.images.shape[1:]
@@ -98,11 +108,15 @@ def check(asked: Request) -> None:
         )
     if asked.kind not in DATASETS:
         raise errors.unknown("--dataset", asked.kind, DATASETS)
-    usual, takes = Request(asked.name), DATASETS[asked.kind].takes
+    _check_fields(asked, f"--dataset={asked.name}", DATASETS[asked.kind].takes)
+
+
+def _check_fields(asked: Request, whose: str, takes: set[str]) -> None:
+    usual = Request(asked.name)
     for field in dataclasses.fields(Request):
-        given = getattr(asked, field.name) != getattr(usual, field.name)
-        if given and field.name not in {*takes, *_ALWAYS}:
+        differs = getattr(asked, field.name) != getattr(usual, field.name)
+        if differs and field.name not in {*takes, *_ALWAYS}:
             takers = [name for name, dataset in DATASETS.items() if field.name in dataset.takes]
             raise errors.UserError(
-                f"--{field.name}: is not of --dataset={asked.name} (but of {', '.join(takers)}); leave it out"
+                f"--{field.name}: is not of {whose} (but of {', '.join(takers)}); leave it out"
             )

@@ -62,7 +62,7 @@ class Context:
             return self.origin.data
         chosen = self.settings
         found = splits.carve(
-            self.source or data.read(self.asked),
+            data.given(self.source, self.asked) if self.source else data.read(self.asked),
             chosen.split_seed,
             chosen.val_examples,
             chosen.train_examples,

@@ -12,11 +12,9 @@ from okd_tf.pipeline import shared
 from okd_tf.teachers import folds
 
 
-def test_runs_of_two_seeds_share_their_splits(monkeypatch, digits):
-    monkeypatch.setattr(data, "load", lambda *arguments: digits)
-
+def test_runs_of_two_seeds_share_their_splits(digits):
     def split(**changes):
-        return shared.Context(settings.Settings(workdir="a", **changes)).split_record
+        return shared.Context(settings.Settings(workdir="a", **changes), source=digits).split_record
 
     assert split(seed=1) == split(seed=0)
     assert split(split_seed=1)["sha256"] != split()["sha256"]
@@ -46,6 +44,18 @@ def test_views_are_what_the_settings_ask_for_and_part_of_what_stages_depend_on(d
     assert usual.bank_key() != turned.bank_key()
     batch = turned.training_batches("ce", "student training").batch(tf.constant(0))
     assert batch["image"].shape == (128, 8, 8, 1)
+
+
+def test_a_dataset_that_is_given_comes_to_a_size_as_a_named_one_does_and_takes_no_keys(digits):
+    def of(**changes):
+        return shared.Context(settings.Settings(workdir="a", **changes), source=digits).data
+
+    named = data.load("digits", image_size=(12, 10), channels=3)
+    found = of(image_size="12x10", channels=3)
+    assert found.image_shape == (12, 10, 3)
+    np.testing.assert_array_equal(found.test.images, named.test.images)
+    with pytest.raises(errors.UserError, match=r"^--label_key: is not of a dataset that is given from Py"):
+        of(label_key="coarse")
 
 
 @pytest.fixture
