@@ -23,6 +23,7 @@ def run(chosen: settings.Settings, names, source: data.Source | None = None):
     context = shared.Context(chosen, names, source=source)
     check.check(context, names)
     with context.crew.together():
+        check.check_workers(context)
         context.crew.lead(lambda: record.describe(context))
         for name in settings.STAGES:
             if name in names:

@@ -56,6 +56,20 @@ def check(context, names):
     _check_stages(context, names, given)
 
 
+def check_workers(context):
+    """Refuses to work together on other data than the lead's: each worker reads its own.
+
+    Raises:
+        UserError: another split of the data.
+    """
+    own = record.description(context)["split"]
+    if context.crew.agree(lambda: own) != own:
+        raise errors.UserError(
+            f"--data_dir: '{context.data.name}' is not the same here as at worker 0: the split of "
+            "the examples differs; give all workers the same data"
+        )
+
+
 def _networks(chosen):
     """(flag, name) of the networks that are to be trained by their names alone."""
     teachers = [("--teacher_backbones", name) for name in chosen.teacher_backbones]

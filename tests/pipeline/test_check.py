@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import json
 import pathlib
+import types
 
 import keras
 import numpy as np
@@ -564,3 +565,18 @@ def test_examples_that_no_teacher_holds_out_are_said_in_one_line(run, tmp_path, 
     assert capsys.readouterr().out == ""
     given = _own_teachers(tmp_path / "mine", folds.assigned(splits.train.ids, 2, 4, seed=0))
     assert said(teachers=given).startswith(line)
+
+
+def test_a_worker_of_other_data_than_the_lead_s_is_refused(tmp_path, splits, monkeypatch):
+    def checked(of_lead):
+        context = shared.Context(settings.Settings(workdir=str(tmp_path / "run")))
+        context.data = splits
+        # As a lead's words come to another worker.
+        said = json.loads(json.dumps(of_lead.record()))
+        crew = types.SimpleNamespace(agree=lambda decide: said)
+        monkeypatch.setattr(shared.Context, "crew", crew)
+        check.check_workers(context)
+
+    checked(splits)
+    with pytest.raises(errors.UserError, match=r"^--data_dir: 'digits' is not the same here as at worker"):
+        checked(dataclasses.replace(splits, train=splits.train.take(np.arange(100))))
