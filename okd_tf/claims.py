@@ -98,6 +98,9 @@ class Claims:
         except (FileNotFoundError, filelock.Timeout):
             return None
         except OSError as error:
+            # The folder may go after it was found there, and before it is looked at.
+            if isinstance(error, FileExistsError) and (self._folder.is_dir() or not self._folder.exists()):
+                return None
             raise files.write_error(path, error) from error
         return Claim(path, own, there[0] if there else None, self._seconds / _BEATS)
 

@@ -28,9 +28,9 @@ class Examples:
     def __len__(self) -> int:
         return len(self.ids)
 
-    def take(self, rows: np.ndarray) -> "Examples":
-        """The examples at these positions (an index or a boolean mask), in ascending order of id."""
-        positions = np.flatnonzero(rows) if rows.dtype == bool else rows
+    def take(self, rows: np.ndarray | slice) -> "Examples":
+        """The examples at these positions (an index, a mask or a slice), in ascending order of id."""
+        positions = np.arange(len(self))[rows]
         positions = positions[np.argsort(self.ids[positions], kind="stable")]
         if np.array_equal(positions, np.arange(len(self))):
             return self  # and no copy of all images

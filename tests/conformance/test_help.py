@@ -18,7 +18,7 @@ from okd_tf import backbones, data, losses, search, settings
     ],
 )
 def test_help_names_all_that_can_be_given(flag, names):
-    words = settings.FIELDS[flag].metadata["meaning"].replace(",", " ").replace(":", " ").split()
+    words = re.sub("[,:;]", " ", settings.FIELDS[flag].metadata["meaning"]).split()
     named = {name for word in words for name in _names(word)}
     assert set(names) <= named
 

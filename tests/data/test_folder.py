@@ -73,7 +73,7 @@ def test_images_of_one_size_are_kept_to_the_bit(prepared):
 def test_a_folder_that_stays_as_it_is_is_not_prepared_again(prepared, monkeypatch, capsys):
     root, _, cache, builder = prepared
     monkeypatch.setattr(pixels, "header", None)
-    again = folder.builder(_asked(root, cache, max_unreadable=0))
+    again = folder.builder(_asked(root, cache))
     assert again.data_dir == builder.data_dir
     assert f"data: folder: {root}, 2 classes, images: train 4, val 1, test 1\n" in capsys.readouterr().out
 
