@@ -1,6 +1,7 @@
 """What each stage depends on: a whole run whose stages leave small made-up files, and what changes there."""
 
 import dataclasses
+import itertools
 import json
 import shutil
 
@@ -163,6 +164,7 @@ TEACHERS = {"teachers"} | BANK
         ({"seed": 1}, TEACHERS),
         ({"teacher_epochs": 3}, TEACHERS),
         ({"teacher_backbones": ("resnet14", "vgg8")}, TEACHERS),
+        ({"balance": "weights"}, TEACHERS),
         ({"views": 4}, BANK),
         ({"temperature": 2.0}, SEARCH),
         ({"search_epochs": 3}, SEARCH),
@@ -179,6 +181,25 @@ TEACHERS = {"teachers"} | BANK
 )
 def test_a_setting_outdates_the_stages_whose_result_it_decides(finished, change, outdated):
     assert _current(finished, **change) == MADE - outdated
+
+
+def test_whatever_decides_a_result_is_in_the_key_of_a_stage_that_has_it():
+    keyed = settings.SPLIT | settings.INPUTS
+    for strategy, loss, several in itertools.product(
+        (*settings.STRATEGIES, settings.NO_SEARCH), settings.LOSSES, ((), ("vgg8",))
+    ):
+        chosen = settings.Settings(
+            workdir="a",
+            strategy=strategy,
+            train_loss=loss,
+            search_loss=loss if loss in settings.SEARCH_LOSSES else "ce",
+            teacher_backbones=several,
+        )
+        context = shared.Context(chosen)
+        keyed = keyed.union(*(stage.settings(context) for stage in stages.STAGES.values()))
+    decide = {name for name, field in settings.FIELDS.items() if field.metadata["kind"] == settings.RESULT}
+    assert decide - keyed == {"baseline"}  # whether there is one
+    assert keyed <= decide
 
 
 @pytest.mark.parametrize(
