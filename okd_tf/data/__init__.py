@@ -32,10 +32,17 @@ _SPLITS = {"train_split", "val_split", "test_split"}
 
 @dataclasses.dataclass(frozen=True)
 class Dataset:
-    """A kind of dataset: what loads it, and the fields of a request that mean something to it."""
+    """A kind of dataset.
+
+    Attributes:
+        load: gives it.
+        takes: the fields of a request that mean something to it.
+        after_colon: what its name says after a colon; "" is nothing.
+    """
 
     load: Callable[[Request], Source]
     takes: set[str]
+    after_colon: str = ""
 
 
 DATASETS = {
@@ -44,8 +51,8 @@ DATASETS = {
     "cifar100": Dataset(tfds_sets.load_cifar100, _TFDS),
     "tiny_imagenet": Dataset(tiny_imagenet.load, {*_SIZE, "download", "tiny_imagenet_zip"}),
     "folder": Dataset(folder.load, {*_SIZE, "data_dir", "max_unreadable"}),
-    "tfds": Dataset(tfds_sets.load, {*_TFDS, *_SPLITS, "image_key", "id_key"}),
-    "npz": Dataset(arrays.load, {*_SIZE, "image_key", "label_key", "id_key"}),
+    "tfds": Dataset(tfds_sets.load, {*_TFDS, *_SPLITS, "image_key", "id_key"}, "NAME"),
+    "npz": Dataset(arrays.load, {*_SIZE, "image_key", "label_key", "id_key"}, "FILE"),
 }
 
 _CHUNK = 1024  # images brought to a size at a time
@@ -108,6 +115,11 @@ def check(asked: Request) -> None:
         )
     if asked.kind not in DATASETS:
         raise errors.unknown("--dataset", asked.kind, DATASETS)
+    if ":" in asked.name and not DATASETS[asked.kind].after_colon:
+        after = " and ".join(f"{name}:{one.after_colon}" for name, one in DATASETS.items() if one.after_colon)
+        raise errors.UserError(
+            f"--dataset: {asked.name}: only {after} have something after a colon; give {asked.kind} alone"
+        )
     _check_fields(asked, f"--dataset={asked.name}", DATASETS[asked.kind].takes)
 
 

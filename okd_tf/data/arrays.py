@@ -85,7 +85,7 @@ def load(asked: Request) -> examples.Source:
     """
     path = pathlib.Path(asked.of)
     if not asked.of or not path.is_file():
-        raise errors.UserError(f"--dataset: {asked.of or 'npz:'}: no such file; give one as npz:FILE.npz")
+        raise errors.UserError(f"--dataset: {asked.of or 'npz'}: no such file; give one as npz:FILE.npz")
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as members:
             arrays = {name: members[name] for name in members.files}

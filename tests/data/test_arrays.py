@@ -122,6 +122,15 @@ def test_a_field_that_a_dataset_does_not_take_is_refused_by_its_flag():
         data.load("digits", label_key="coarse_label")
 
 
+@pytest.mark.parametrize("name", ["digits:8x8", "cifar100:", "folder:photos"])
+def test_what_a_name_says_after_a_colon_is_refused_where_it_means_nothing(name):
+    alone = name.partition(":")[0]
+    with pytest.raises(
+        errors.UserError, match=f"^--dataset: {name}: only tfds:NAME and npz:FILE .*; give {alone} alone$"
+    ):
+        data.load(name)
+
+
 def test_a_missing_test_part_is_carved_and_another_seed_carves_another(tmp_path):
     source = arrays.source(make(60))
     one, again, other = (splits.carve(source, seed, test_examples=12) for seed in (1, 1, 2))
