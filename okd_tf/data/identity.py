@@ -1,4 +1,4 @@
-"""An id for each example that does not change when a dataset is stored in another order, or grows."""
+"""An id for each example that does not change when a dataset is stored in another order."""
 
 import hashlib
 import re

@@ -5,7 +5,7 @@ import os
 import pathlib
 
 RESIZE = ("crop", "stretch", "pad")  # how images come to a size; see `sizes`
-CACHE_BYTES = 4 * 2**30
+CACHE_BYTES = 2 * 2**30
 
 
 @dataclasses.dataclass(frozen=True)

@@ -3,6 +3,7 @@
 CIFAR-10 and CIFAR-100 (Krizhevsky, 2009) are two of them; `tfds:NAME` is any other of labelled images.
 """
 
+import dataclasses
 import functools
 import hashlib
 import math
@@ -13,11 +14,15 @@ from typing import Any
 
 import numpy as np
 
-from okd_tf import errors, memory, quiet
+from okd_tf import errors, memory, progress, quiet
 from okd_tf.data import damage, examples, fitted, prepared, sizes, views
 from okd_tf.data.request import Request
 
-USUAL = {"train": ("train",), "val": ("val",), "test": ("test", "validation")}  # splits that are taken
+USUAL = {  # splits that are taken, if no other part has them
+    "train": ("train",),
+    "test": ("test", "validation"),
+    "val": ("val", "valid", "validation"),
+}
 # In what TFDS says where nothing is damaged, and the name alone is wrong.
 _MISNAMED = re.compile(
     r"BuilderConfig \S+ not found|cannot be loaded at version [^,]+|Parsing builder name string .* failed"
@@ -96,9 +101,10 @@ def of(builder: Any, asked: Request, name: str = "") -> examples.Source:
     """
     found = prepared.Prepared(builder, asked)
     chosen = {part: getattr(asked, f"{part}_split") for part in USUAL}
-    splits = {}
+    splits: dict[str, str] = {}
     for part, usual in USUAL.items():
-        free = tuple(name for name in usual if name not in chosen.values())
+        taken = {*chosen.values(), *splits.values()}
+        free = tuple(name for name in usual if name not in taken)
         splits[part] = found.split(chosen[part], free, f"--{part}_split")
     splits = {part: split for part, split in splits.items() if split}
     if len(set(splits.values())) < len(splits) or "train" not in splits:
@@ -114,14 +120,31 @@ def of(builder: Any, asked: Request, name: str = "") -> examples.Source:
     as_it_is = None not in found.image_shape and images * math.prod(found.image_shape) <= asked.cache_bytes
     if not (in_memory and as_it_is) and (shape != found.image_shape or found.format != "array_record"):
         found, splits = _fitted(found, splits, shape, asked), {part: part for part in splits}
+    parts = {part: _read(found, split, asked, in_memory) for part, split in splits.items()}
+    class_names, parts = _without_unused(found, parts)
     return examples.Source(
         name=name or builder.info.full_name.rpartition("/")[0],
-        class_names=found.class_names,
+        class_names=class_names,
         augmentation=views.usual(shape),
-        train=_read(found, splits["train"], asked, in_memory),
-        test=_read(found, splits["test"], asked, in_memory) if "test" in splits else None,
-        val=_read(found, splits["val"], asked, in_memory) if "val" in splits else None,
+        train=parts["train"],
+        test=parts.get("test"),
+        val=parts.get("val"),
     )
+
+
+def _without_unused(
+    found: prepared.Prepared, parts: dict[str, examples.Examples]
+) -> tuple[tuple[str, ...], dict[str, examples.Examples]]:
+    """Class names and parts without the classes that a dataset declares and has no image of in any part."""
+    used = np.unique(np.concatenate([part.labels for part in parts.values()]))
+    names = found.class_names
+    if len(used) == len(names):
+        return names, parts
+    unused = [name for label, name in enumerate(names) if label not in used]
+    progress.say(f"data: {found.what}: of these classes there are no images: {', '.join(unused)}")
+    labels = np.searchsorted(used, np.arange(len(names))).astype(np.int32)
+    kept = {name: dataclasses.replace(part, labels=labels[part.labels]) for name, part in parts.items()}
+    return tuple(names[label] for label in used), kept
 
 
 def _read(found: prepared.Prepared, split: str, asked: Request, in_memory: bool) -> examples.Examples:

@@ -31,6 +31,7 @@ def check(context, names):
     # In this order: workers are to meet before TensorFlow does anything.
     _ = context.recipe, context.data
     _check_image_size(context, names)
+    _check_same_data(context)
     # Of a stage that is complete, what it was made of may be gone.
     given = ensemble.paths(chosen.teachers) if will_run(context, "teachers", names) else []
     bank.check_views(chosen.views, context.data)
@@ -54,6 +55,17 @@ def check(context, names):
         _check_student(context, names)
     _check_bank(context, names, given)
     _check_stages(context, names, given)
+
+
+def _check_same_data(context):
+    """Flags that change the data need --redo; so does data that has changed by itself."""
+    ran = record.of_other_data(context)
+    if ran and not context.settings.redo:
+        raise errors.UserError(
+            f"--dataset: {context.settings.dataset} is not what it was when these stages ran in "
+            f"{context.workdir}: {', '.join(ran)} (its images, labels, splits or views differ); use another "
+            "--workdir, or add --redo to run them again"
+        )
 
 
 def check_workers(context):

@@ -108,6 +108,12 @@ def outdated(context, stage):
     return "" if stage.leaves(context) else "has lost some of its files"
 
 
+def of_other_data(context):
+    """The names of the stages that ran with other splits than there are now."""
+    now = json.loads(json.dumps(context.split_record))
+    return [name for name, entry in _stored(context).items() if entry["key"]["splits"] != now]
+
+
 def is_underway(context, stage):
     """Whether the workdir's run is at a stage, or was when it ended, with the inputs there are here."""
     entry = _stored(context).get(stage.name)

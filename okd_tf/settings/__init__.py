@@ -88,7 +88,7 @@ class Settings:
         "", "where prepared forms of data are kept (default: okd_tf in ~/.cache)", kind=MANNER
     )
     cache_bytes: int = _option(
-        4 * 2**30,
+        2 * 2**30,
         "images of up to so many bytes are held in memory; others are streamed",
         minimum=0,
         kind=MANNER,

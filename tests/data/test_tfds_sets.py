@@ -156,6 +156,26 @@ def test_other_features_are_taken_by_their_keys(load):
     assert source.train.images.shape == (40, 4, 4, 1)
 
 
+def test_classes_that_no_image_is_of_are_left_out(tmp_path):
+    import tensorflow_datasets as tfds
+
+    kind = (tfds.features.ClassLabel(names=["a", "never", "b", "nor"]), lambda number: number % 2 * 2)
+    kinds.prepare(tmp_path, "sparse", COUNTS, more={"kind": kind})
+    source = data.load("tfds:sparse", str(tmp_path), label_key="kind")
+    assert source.class_names == ("a", "b")
+    np.testing.assert_array_equal(source.train.labels, np.arange(40) % 2)
+    np.testing.assert_array_equal(source.test.labels, np.arange(12) % 2)
+
+
+def test_a_validation_split_is_chosen_by_where_there_is_a_test_split_and_else_tested_on(tmp_path):
+    kinds.prepare(tmp_path, "three", {"train": 30, "validation": 9, "test": 12})
+    three = data.load("tfds:three", str(tmp_path))
+    assert (len(three.train), len(three.val), len(three.test)) == (30, 9, 12)
+    kinds.prepare(tmp_path, "two", {"train": 30, "validation": 9})
+    two = data.load("tfds:two", str(tmp_path))
+    assert (len(two.train), two.val, len(two.test)) == (30, None, 9)
+
+
 def test_splits_are_taken_by_their_names(load):
     source = load("even", train_split="test", test_split="train")
     assert (len(source.train), len(source.test), source.val) == (12, 40, None)

@@ -48,6 +48,20 @@ def test_defaults_pass(run):
     run()
 
 
+def test_data_that_has_changed_since_stages_ran_is_refused_unless_they_may_run_again(run, splits, tmp_path):
+    stages = tmp_path / "run" / settings.STAGES_FILE
+    stages.parent.mkdir()
+    key = {"splits": json.loads(json.dumps(splits.record())), "settings": {}, "files": {}}
+    stages.write_text(json.dumps({"bank": {"key": key, "complete": True, "seconds": 1.0}}))
+    run()
+    key["splits"]["sha256"] = "another"
+    stages.write_text(json.dumps({"bank": {"key": key, "complete": True, "seconds": 1.0}}))
+    message = _refusal(run)
+    assert message.startswith("--dataset: digits is not what it was when these stages ran in ")
+    assert ": bank (" in message
+    run(redo=True)
+
+
 @pytest.mark.parametrize(
     ("flag", "given", "nearest"),
     [

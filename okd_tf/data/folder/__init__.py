@@ -81,5 +81,10 @@ def _tell_ignored(listed: listing.Listing) -> None:
 def _tell(listed: listing.Listing, found: Any, list_of_unreadable: pathlib.Path) -> None:
     sizes = ", ".join(f"{split} {info.num_examples:,}" for split, info in found.info.splits.items())
     left_out = found.info.metadata["unreadable"]
-    why = f"; {left_out} cannot be read and are left out: {list_of_unreadable}" if left_out else ""
+    why = ""
+    if left_out:
+        why = (
+            f"; {left_out} cannot be read and are left out: {list_of_unreadable} (delete its folder to have "
+            "them tried again)"
+        )
     progress.say(f"data: {NAME}: {listed.root}, {len(listed.class_names)} classes, images: {sizes}{why}")
