@@ -100,6 +100,7 @@ def test_teachers_given_to_another_run_keep_what_they_held_out(finished, tmp_pat
     assert not (tmp_path / "other").exists()
 
 
+@pytest.mark.exhaustive
 def test_searches_are_compared_with_the_same_held_out_teachers(finished):
     workdir, _ = finished
     done = run(

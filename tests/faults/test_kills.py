@@ -8,6 +8,7 @@ import scenes
 from okd_tf import settings
 
 SLOW = [name for name in scenes.SCENES if "short" not in name]
+EXHAUSTIVE = ("mutual", "assistant")  # trainings as those of the others, of which CI has no time for all
 
 
 def test_a_run_killed_five_times_ends_in_the_same_bits(stages):
@@ -16,6 +17,7 @@ def test_a_run_killed_five_times_ends_in_the_same_bits(stages):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_forked_tool_leaves_what_one_does_that_a_user_starts(stages):
     stages.measured("short")
     stages.before("short")
@@ -30,6 +32,13 @@ def test_there_are_fifty_kills_and_some_in_every_stage():
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", [name for name in SLOW if scenes.SCENES[name].stages != "search"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[pytest.mark.exhaustive] if name in EXHAUSTIVE else [])
+        for name in SLOW
+        if scenes.SCENES[name].stages != "search"
+    ],
+)
 def test_a_killed_stage_ends_in_the_same_bits(stages, name):
     kills.play(stages, name)

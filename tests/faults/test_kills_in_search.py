@@ -5,6 +5,13 @@ import pytest
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["darts", "gumbel", "reinforce", "random"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "darts",
+        "reinforce",
+        *(pytest.param(name, marks=pytest.mark.exhaustive) for name in ("gumbel", "random")),
+    ],
+)
 def test_a_killed_search_ends_in_the_same_bits(stages, name):
     kills.play(stages, name)
