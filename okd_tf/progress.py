@@ -93,12 +93,12 @@ class Count:
         self._done = 0
         self._started = self._printed = 0.0
 
-    def add(self):
-        """One more is done; the first starts the clock."""
+    def add(self, number=1):
+        """So many more are done; the first start the clock."""
         now = time.monotonic()
         if not self._done:
             self._started = self._printed = now
-        self._done += 1
+        self._done += number
         if now - self._printed < self._interval:
             return
         self._printed = now

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from okd_tf import errors
+from okd_tf import errors, progress
 from okd_tf.data import content, damage, examples, identity, index, streamed
 from okd_tf.data.request import Request
 
@@ -105,7 +105,7 @@ class Prepared:
         """
         with self.reading(split):
             columns: dict[str, list[np.ndarray]] = {}
-            for batch in self._decoded(split).batch(BATCH).as_numpy_iterator():
+            for batch in self._batches(split, "images read"):
                 for key, values in batch.items():
                     columns.setdefault(key, []).append(values)
             if sum(map(len, columns.get(self.keys.label, []))) != self.images(split):
@@ -157,7 +157,7 @@ class Prepared:
             columns: dict[str, list[np.ndarray]] = {
                 name: [] for name in ("ids", "labels", "prints", "moments")
             }
-            for batch in self._decoded(split).batch(BATCH).as_numpy_iterator():
+            for batch in self._batches(split, "images looked at, once"):
                 images = batch[self.keys.image]
                 columns["ids"].append(batch[self.keys.id] if self.keys.id else np.zeros(0))
                 columns["labels"].append(batch[self.keys.label].astype(np.int32))
@@ -189,6 +189,13 @@ class Prepared:
                 f"--data_dir: '{split}' of {self.what} has the label {strange[0]}, which is no class; name a "
                 "split with labels by --train_split, --val_split or --test_split"
             )
+
+    def _batches(self, split: str, what: str) -> Iterator[dict[str, np.ndarray]]:
+        """All examples, some at a time in the order on disk; says now and then how many there were."""
+        count = progress.Count(f"data: {self.builder.name}, {split}", self.images(split), what)
+        for batch in self._decoded(split).batch(BATCH).as_numpy_iterator():
+            yield batch
+            count.add(len(batch[self.keys.label]))
 
     def _decoded(self, split: str, *names: str):  # type: ignore[no-untyped-def]
         """tf.data of a split's examples, in the order on disk: of these features, or all that are taken."""
