@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from okd_tf import errors, losses, search, settings
-from okd_tf.backbones import BACKBONES
+from okd_tf.backbones import BACKBONES, keras_file
 from okd_tf.data import DATASETS, arrays, imbalance, request, views
 from okd_tf.ops import OPS, precision
 from okd_tf.search import reinforce
@@ -123,6 +123,12 @@ def test_a_flag_that_would_do_nothing_is_refused(given, needed):
     assert settings.Settings(workdir="a", **given, **needed)
     with pytest.raises(errors.UserError, match=f"^--{name}: .*leave it out$"):
         settings.Settings(workdir="a", **given)
+
+
+def test_networks_and_schedules_are_those_that_are_registered():
+    assert tuple(BACKBONES) == settings.choices.BACKBONES
+    assert settings.choices.NETWORK_SUFFIX == keras_file.SUFFIX
+    assert settings.choices.SCHEDULES == optimizers.SCHEDULES
 
 
 def test_kinds_of_datasets_are_those_that_are_registered_and_arrays_of_python():

@@ -7,7 +7,6 @@ from okd_tf.arch import cost
 from okd_tf.pipeline import record, stages
 from okd_tf.search import derive
 from okd_tf.teachers import bank, ensemble, folds, shards, store, teacher
-from okd_tf.training import optimizers
 
 
 def check(context, names):
@@ -17,15 +16,6 @@ def check(context, names):
         UserError: one line naming the flag or file.
     """
     chosen = context.settings
-    for flag, name, valid in (
-        *((flag, name, backbones.BACKBONES) for flag, name in _networks(chosen)),
-        ("--schedule", chosen.schedule, optimizers.SCHEDULES),
-    ):
-        if name not in valid:
-            raise errors.unknown(flag, name, valid)
-    if not backbones.is_file(chosen.backbone) and chosen.backbone not in backbones.BACKBONES:
-        unknown = errors.unknown("--backbone", chosen.backbone, backbones.BACKBONES)
-        raise errors.UserError(f"{unknown}; or give the path of a .keras file")
     if not context.source:
         data.check(context.asked)
     # In this order: workers are to meet before TensorFlow does anything.

@@ -52,10 +52,18 @@ def _check_names(settings: Any) -> None:
         ("--balance", [settings.balance], choices.BALANCES),
         ("--precision", [settings.precision], choices.PRECISIONS),
         ("--resize", [settings.resize], choices.RESIZE),
+        ("--schedule", [settings.schedule], choices.SCHEDULES),
+        ("--teacher_backbone", [settings.teacher_backbone], choices.BACKBONES),
+        ("--teacher_backbones", settings.teacher_backbones, choices.BACKBONES),
+        ("--assistant", settings.assistant, choices.BACKBONES),
     ):
         for name in names:
             if name not in valid:
                 raise errors.unknown(flag, name, valid)
+    backbone = settings.backbone
+    if not backbone.endswith(choices.NETWORK_SUFFIX) and backbone not in choices.BACKBONES:
+        unknown = errors.unknown("--backbone", backbone, choices.BACKBONES)
+        raise errors.UserError(f"{unknown}; or give the path of a {choices.NETWORK_SUFFIX} file")
 
 
 def _check_data(settings: Any) -> None:

@@ -26,6 +26,17 @@ OPS = (
     *("identity", "conv_3x3", "conv_5x5", "sep_conv_3x3", "sep_conv_5x5"),
     *("max_pool_3x3", "avg_pool_3x3"),
 )
+BACKBONES = (
+    *("resnet8", "resnet14", "resnet20", "resnet32", "resnet44", "resnet56", "resnet62", "resnet110"),
+    *("resnet8x4", "resnet32x4", "resnet18"),
+    *("preact_resnet20", "preact_resnet32", "preact_resnet56", "preact_resnet110"),
+    *("wrn16_1", "wrn16_2", "wrn16_4", "wrn28_10", "wrn40_1", "wrn40_2", "wrn40_4"),
+    *("densenet40_12", "densenet100_12"),
+    *("vgg8", "vgg13", "vgg16"),
+    *("mobilenet_v2", "shufflenet_v2"),
+)
+NETWORK_SUFFIX = ".keras"  # of a file in the place of a name
+SCHEDULES = ("cosine", "step")
 STAGES = (
     *("teachers", "bank", "search", "assistant", "student"),
     *("baseline", "evaluate", "export", "report"),

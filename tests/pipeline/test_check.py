@@ -406,8 +406,8 @@ def test_a_missing_architecture_is_refused_by_its_file(run, tmp_path):
 
 
 def test_a_refused_run_leaves_no_workdir(tmp_path):
-    chosen = settings.Settings(workdir=str(tmp_path / "run"), schedule="cosin")
-    with pytest.raises(errors.UserError, match="--schedule"):
+    chosen = settings.Settings(workdir=str(tmp_path / "run"), label_key="shape")
+    with pytest.raises(errors.UserError, match="--label_key"):
         pipeline.run(chosen, ALL)
     assert not (tmp_path / "run").exists()
 
