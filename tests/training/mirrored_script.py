@@ -109,9 +109,14 @@ def write_bank(folder):
 
 
 def make_batches(bilevel=False, stored=None, stop=STEPS):
-    """Batches of a training that ends early, at a step."""
+    """Batches of a training that ends early, at a step; with stored logits, classes have weights too."""
     batches = tiny.make_batches(
-        DATA.train, BATCH, augmentation=DATA.augmentation, num_views=2, teacher_logits=stored
+        DATA.train,
+        BATCH,
+        augmentation=DATA.augmentation,
+        num_views=2,
+        teacher_logits=stored,
+        class_weights=None if stored is None else np.array([0.25, 0.75, 2.0], np.float32),
     )
     if bilevel:
         batches = search_loop.Bilevel(batches, tiny.make_batches(DATA.val, BATCH))
