@@ -12,11 +12,11 @@ import json
 from collections.abc import Collection
 from typing import Any
 
-from okd_tf import errors, files
+from okd_tf import errors, files, json_file
 
 MOST = 2**63 - 1  # of a whole number: int64
 LARGEST = 1e30  # of any other: float32 can compute with it
-WRITTEN_AGAIN = files.WRITTEN_AGAIN
+WRITTEN_AGAIN = json_file.WRITTEN_AGAIN
 
 
 @dataclasses.dataclass(frozen=True)
@@ -141,7 +141,7 @@ def read(path: files.PathLike, mend: str = WRITTEN_AGAIN) -> Field:
         path: the file.
         mend: what to do about one that is not as it must be.
     """
-    return Field(path, files.read_json(path, mend), mend=mend)
+    return Field(path, json_file.read(path, mend), mend=mend)
 
 
 def _short(text: str, most: int = 60) -> str:

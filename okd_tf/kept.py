@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from okd_tf import errors, files
+from okd_tf import errors, files, json_file
 
 
 class Kept:
@@ -41,13 +41,13 @@ class Kept:
         """The value of a part, JSON, made only if it is not there or does not hold any more."""
         path = self._path(part, ".json")
         try:
-            found = files.read_json(path)
+            found = json_file.read(path)
             if holds(found):
                 return found
         except (errors.UserError, TypeError, KeyError):
             pass
         made = make()
-        files.write_json(path, made)
+        json_file.write(path, made)
         return made
 
     def forget(self) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 
 import filelock
 
-from okd_tf import errors, fields, files
+from okd_tf import errors, fields, files, json_file
 
 NAME, HOLDER = ".lock", ".holder.json"
 
@@ -40,7 +40,7 @@ def holding(workdir: files.PathLike) -> Iterator[None]:
     except OSError as error:
         raise files.write_error(workdir, error) from None
     try:
-        files.write_json(workdir / HOLDER, _this_process())
+        json_file.write(workdir / HOLDER, _this_process())
         yield
     finally:
         with contextlib.suppress(OSError):

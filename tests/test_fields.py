@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from okd_tf import errors, fields, files
+from okd_tf import errors, fields, json_file
 
 DOCUMENT = {
     "name": "résumé",
@@ -20,7 +20,7 @@ DOCUMENT = {
 
 @pytest.fixture
 def document(tmp_path):
-    files.write_json(tmp_path / "a.json", DOCUMENT)
+    json_file.write(tmp_path / "a.json", DOCUMENT)
     return fields.read(tmp_path / "a.json", mend="mend it")
 
 

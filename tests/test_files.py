@@ -2,7 +2,6 @@
 
 import errno
 import hashlib
-import json
 import os
 import shutil
 
@@ -254,43 +253,6 @@ def test_removing_a_link_leaves_what_it_points_to(tmp_path):
     files.remove(tmp_path / "link")
     assert (tmp_path / "data" / "kept").exists()
     assert not (tmp_path / "link").exists()
-
-
-def test_json_is_read_back_in_the_order_it_was_given(tmp_path):
-    value = {"b": [1, 2.5, None], "a": {"text": "ä"}}
-    files.write_json(tmp_path / "a.json", value)
-    text = (tmp_path / "a.json").read_text(encoding="utf-8")
-    assert text.endswith("}\n")
-    assert list(json.loads(text)) == ["b", "a"]
-    assert files.read_json(tmp_path / "a.json") == value
-
-
-def test_lists_of_numbers_take_a_line_each_and_say_what_they_were_given(tmp_path):
-    value = {
-        "m": [[1, -2, 3.5e-07], [None, True, 0]],
-        "texts": ["[\n  1\n]", "1"],
-        "mixed": [1, "a"],
-        "none": [],
-    }
-    files.write_json(tmp_path / "a.json", value)
-    lines = (tmp_path / "a.json").read_text().splitlines()
-    assert lines[:5] == ["{", '  "m": [', "    [1, -2, 3.5e-07],", "    [null, true, 0]", "  ],"]
-    assert files.read_json(tmp_path / "a.json") == value
-
-
-@pytest.mark.parametrize("content", [b'{"a": [1, 2', b"", b"\xff\xfe\x00"])
-def test_json_that_is_none_is_refused_by_its_file(tmp_path, content):
-    path = tmp_path / "a.json"
-    path.write_bytes(content)
-    with pytest.raises(errors.UserError, match=f"^{path}: not valid JSON"):
-        files.read_json(path)
-
-
-def test_json_that_cannot_be_read_is_refused_by_its_file(tmp_path):
-    with pytest.raises(errors.UserError, match=f"^{tmp_path / 'none.json'}: no such file$"):
-        files.read_json(tmp_path / "none.json")
-    with pytest.raises(errors.UserError, match=f"^{tmp_path}: cannot be read: Is a directory$"):
-        files.read_json(tmp_path)
 
 
 def test_sha256_of_a_file_is_that_of_its_bytes(tmp_path):

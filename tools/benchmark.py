@@ -26,7 +26,7 @@ import tempfile
 
 from absl import flags
 
-from okd_tf import cli, errors, files, progress, settings
+from okd_tf import cli, errors, files, json_file, progress, settings
 from okd_tf.benchmark import measure, processes
 from okd_tf.benchmark.setup import NOISE, Setup
 from okd_tf.cli import command_line
@@ -82,7 +82,7 @@ def main():
         results = _measured(chosen, banks, folder)
     print(measure.table(results))
     if _JSON.value:
-        files.write_json(_JSON.value, [dataclasses.asdict(result) for result in results])
+        json_file.write(_JSON.value, [dataclasses.asdict(result) for result in results])
         print(f"results: {_JSON.value}")
 
 

@@ -10,7 +10,7 @@ import pathlib
 import shutil
 from typing import Any
 
-from okd_tf import backbones, fields, files
+from okd_tf import backbones, fields, files, json_file
 
 FORMAT_VERSION = 2
 LARGEST_SIDE = 2**20  # of images, channels and classes: beyond it a number is a mistake
@@ -154,7 +154,7 @@ class ArchSpec:
 
 def read(path: str | os.PathLike[str]) -> ArchSpec:
     """Reads an arch.json; raises UserError naming the file and the field that is wrong."""
-    return ArchSpec.from_json(files.read_json(path, _MEND), str(path))
+    return ArchSpec.from_json(json_file.read(path, _MEND), str(path))
 
 
 def write(path: str | os.PathLike[str], spec: ArchSpec) -> None:
@@ -164,7 +164,7 @@ def write(path: str | os.PathLike[str], spec: ArchSpec) -> None:
     if source is not None and source.resolve() != beside.resolve():
         with files.replacing(beside) as temporary:
             shutil.copyfile(source, temporary)
-    files.write_json(path, spec.to_json())
+    json_file.write(path, spec.to_json())
 
 
 def _counts(field: fields.Field, names: tuple[str, ...]) -> dict[str, int]:

@@ -8,7 +8,7 @@ import pathlib
 
 import numpy as np
 
-from okd_tf import data, errors, files
+from okd_tf import data, errors, files, json_file
 from okd_tf.benchmark.setup import NOISE
 from okd_tf.data import examples, fitted, prepared, request, splits, views
 from okd_tf.teachers import bank, shards, store
@@ -73,7 +73,7 @@ def write(folder, of: splits.Splits, num_views, teacher_counts):
     with _arrays(folder).open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
     rest = {name: getattr(of, name) for name in ("name", "class_names", "mean", "std")}
-    files.write_json(_rest(folder), {**rest, "augmentation": dataclasses.asdict(of.augmentation)})
+    json_file.write(_rest(folder), {**rest, "augmentation": dataclasses.asdict(of.augmentation)})
     noise = np.random.default_rng(0).normal(size=(shards.SHARD_ROWS, max(plans, default=0), of.classes))
     noise = noise.astype(np.float16)
     for count, plan in plans.items():
@@ -91,7 +91,7 @@ def read_splits(folder) -> splits.Splits:
             part: examples.Examples(*(arrays[f"{part}_{name}"] for name in ("ids", "images", "labels")))
             for part in _WRITTEN
         }
-    rest = files.read_json(_rest(folder))
+    rest = json_file.read(_rest(folder))
     return splits.Splits(
         **parts,
         test=parts["val"],

@@ -19,7 +19,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from okd_tf import errors, files, kept
+from okd_tf import errors, files, json_file, kept
 from okd_tf.data import examples as data_examples
 from okd_tf.data import splits as data_splits
 from okd_tf.export import parity, saved_model, tflite
@@ -92,7 +92,7 @@ def export_student(
     files.write_text(directory / LABELS, "".join(f"{name}\n" for name in splits.class_names))
     keras_accuracy = float((logits.argmax(axis=1) == test.labels).mean())
     report = {"files": reports, "examples": len(test), "keras_accuracy": keras_accuracy}
-    files.write_json(directory / REPORT, report)
+    json_file.write(directory / REPORT, report)
     done.forget()
     return report
 

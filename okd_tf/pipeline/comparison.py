@@ -18,7 +18,7 @@ import time
 import numpy as np
 from scipy import stats
 
-from okd_tf import claims, errors, fields, files, progress, search, seeds, settings
+from okd_tf import claims, errors, fields, files, json_file, progress, search, seeds, settings
 from okd_tf.arch import spec, uniform
 from okd_tf.pipeline import check, joining, record, sharing, stages
 from okd_tf.pipeline.shared import Context
@@ -161,7 +161,7 @@ def _make_known(context, plan):
     """Writes what is going to be done, for who joins; those who do what is not to be done any more stop."""
     if _known(context) is None:
         claims.remove(_claims(context))
-    files.write_json(context.workdir / "compare" / PLAN, plan)
+    json_file.write(context.workdir / "compare" / PLAN, plan)
 
 
 def _known(context):
@@ -210,7 +210,7 @@ def _finish(context, of_sample, compared):
         rows.append({**row, "test_accuracy": accuracy})
     folder = context.workdir / "compare"
     found = {"sample": trained, "results": rows}
-    files.write_json(folder / "comparison.json", found)
+    json_file.write(folder / "comparison.json", found)
     files.write_text(folder / "comparison.md", page.markdown(found))
     page.plot(found, folder / "comparison.png")
     progress.say(f"\n{page.screen(found)}\n\nresults: {folder}/comparison.md, .json and .png")

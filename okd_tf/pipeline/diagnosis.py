@@ -6,7 +6,7 @@ import functools
 import numpy as np
 import tensorflow as tf
 
-from okd_tf import errors, files, kept, progress, seeds
+from okd_tf import errors, files, json_file, kept, progress, seeds
 from okd_tf.data import splits
 from okd_tf.report import diagnosis as page
 from okd_tf.teachers import diagnosis, doubts, folds, regime, teacher
@@ -23,7 +23,7 @@ def write(context):
         of = [context.split_record, context.settings.seed]
         said = kept.Kept(context.workdir / "teachers" / ".kept", of)
         found = _measured(context, said)
-        files.write_json(_path(context, "json"), found)
+        json_file.write(_path(context, "json"), found)
         said.forget()
     files.write_text(_path(context, "md"), page.markdown(found))
     page.plot(found, _path(context, "png"))

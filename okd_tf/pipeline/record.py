@@ -12,7 +12,7 @@ import sys
 import time
 from importlib import metadata
 
-from okd_tf import claims, errors, fields, files, progress, stages_file, version
+from okd_tf import claims, errors, fields, files, json_file, progress, stages_file, version
 from okd_tf import settings as all_settings
 from okd_tf.teachers import teacher
 
@@ -171,7 +171,7 @@ def _commands(context):
 
 def _write_description(context, commands):
     teachers = [{"file": path.name, "sha256": teacher.content_hash(path)} for path in context.teacher_paths()]
-    files.write_json(
+    json_file.write(
         context.workdir / "run.json", {**description(context), "teachers": teachers, "commands": commands}
     )
 
@@ -194,7 +194,7 @@ def _stored(context):
 
 def _store(context, stage, entry):
     # Read again: another tool may have recorded a stage since.
-    files.write_json(context.workdir / all_settings.STAGES_FILE, {**_stored(context), stage.name: entry})
+    json_file.write(context.workdir / all_settings.STAGES_FILE, {**_stored(context), stage.name: entry})
 
 
 def _set_aside(context, stage):

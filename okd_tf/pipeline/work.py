@@ -5,7 +5,7 @@ import functools
 
 import numpy as np
 
-from okd_tf import claims, files, losses, progress, seeds
+from okd_tf import claims, files, json_file, losses, progress, seeds
 from okd_tf.arch import spec
 from okd_tf.export import student as exporting
 from okd_tf.pipeline import diagnosis, sharing
@@ -290,7 +290,7 @@ def evaluate(context):
         own = name or (metrics_path.exists() and not context.settings.student)
         found = read_metrics(metrics_path, name) if own else {"params": network.count_params()}
         own_part(found, name)["test"] = test
-        files.write_json(metrics_path, found)
+        json_file.write(metrics_path, found)
         scalars.write(
             context.workdir / "logs" / "evaluate" / (name or metrics_path.parent.name),
             {f"test_{figure}": value for figure, value in test.items() if figure not in quality.OF_CLASSES},

@@ -13,7 +13,7 @@ import pathlib
 import keras
 import tensorflow as tf
 
-from okd_tf import files, kept, progress, search, seeds
+from okd_tf import files, json_file, kept, progress, search, seeds
 from okd_tf.arch import space, spec, uniform
 from okd_tf.data import batches
 from okd_tf.ops import precision
@@ -144,12 +144,12 @@ def _choose(model, scores, search_space, template, strategy, options, candidates
         drawn = sampler.different(len(proposed), seeds.derive(options.seed, "random candidates"))
         drawn = _rank(scores, search_space, template, drawn, {"strategy": "random", "seed": options.seed})
         ranked[0] = _compared(ranked[0], drawn[0])
-    files.write_json(
+    json_file.write(
         folder / "candidates.json",
         [_candidate(item, chosen=item is ranked[0]) for item in [*ranked, *drawn]],
     )
     if also_score:
-        files.write_json(folder / "scored.json", [scores.of(architecture) for architecture in also_score])
+        json_file.write(folder / "scored.json", [scores.of(architecture) for architecture in also_score])
     spec.write(folder / "arch.json", ranked[0])
     scores.forget()
     files.remove(folder / "checkpoints")

@@ -5,7 +5,7 @@ Both are the same training with another network and loss, so that the comparison
 
 import pathlib
 
-from okd_tf import files, losses
+from okd_tf import json_file, losses
 from okd_tf.arch import build, spec
 from okd_tf.training import objective, recipe
 
@@ -65,7 +65,7 @@ def _train(make, loss, data, training, epochs, seed, how, folder, logs, name):
     )
 
     def finish():
-        files.write_json(folder / "metrics.json", trained.metrics())
+        json_file.write(folder / "metrics.json", trained.metrics())
         recipe.finish(folder)
 
     how.crew.lead(finish)
@@ -90,7 +90,7 @@ def _train_pair(make, loss, data, training, epochs, seed, how, folder, logs, nam
 
     def finish():
         metrics = {**trained.metrics(), "peer": {"val": peer.metrics()["val"]}}
-        files.write_json(folder / "metrics.json", metrics)
+        json_file.write(folder / "metrics.json", metrics)
         recipe.finish(folder)
 
     how.crew.lead(finish)

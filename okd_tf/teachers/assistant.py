@@ -11,7 +11,7 @@ at one teacher; here at the ensemble, and every link learns with the loss of the
 
 import pathlib
 
-from okd_tf import backbones, files
+from okd_tf import backbones, files, json_file
 from okd_tf.data import batches, splits
 from okd_tf.training import metrics, objective, recipe
 
@@ -101,7 +101,7 @@ def record(folder, index, **figures):
     """Writes the figures of a link whose file is there."""
     own = path(folder, index)
     entry = {**figures, **_hashes(own, _before(folder, index))}
-    files.write_json(_metrics_path(folder), {**_metrics(folder), own.stem: entry})
+    json_file.write(_metrics_path(folder), {**_metrics(folder), own.stem: entry})
 
 
 def _work(folder, index):

@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from okd_tf import errors, fields, files
+from okd_tf import errors, fields, files, json_file
 from okd_tf.data import splits
 from okd_tf.teachers import manifest
 
@@ -92,7 +92,7 @@ def check_held_out(seen: np.ndarray) -> None:
 
 def write(path: files.PathLike, held_out: HeldOut) -> None:
     """Records beside a teacher's file what it holds out."""
-    files.write_json(manifest.path(path), manifest.Manifest(held_out=held_out).to_json())
+    json_file.write(manifest.path(path), manifest.Manifest(held_out=held_out).to_json())
 
 
 def recorded(path: files.PathLike) -> HeldOut | None:

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from okd_tf import errors, fields, files
+from okd_tf import errors, fields, files, json_file
 
 FORMAT = 3
 SHARD_ROWS = 4096  # a minute's work of large teachers at most, and few enough files
@@ -116,7 +116,7 @@ def fill(
     missing = list(unfinished(folder, plan))
     files.require_space(folder, sum(map(plan.shard_bytes, missing)), "the view bank")
     verify(folder, plan)
-    files.write_json(folder / _PLAN, {"format": FORMAT, **dataclasses.asdict(plan)})
+    json_file.write(folder / _PLAN, {"format": FORMAT, **dataclasses.asdict(plan)})
     if seen.shape != (plan.teachers, plan.rows["train"]):
         raise ValueError(f"seen: {seen.shape} is not [teachers, train rows]")
     for shard in missing:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import strategies as st
 
-from okd_tf import errors, files, stages_file
+from okd_tf import errors, json_file, stages_file
 from okd_tf.arch import spec
 from okd_tf.pipeline import record
 from okd_tf.report import page
@@ -254,7 +254,7 @@ def test_what_was_taken_can_be_written_again(tmp_path):
         path = tmp_path / "mine.json"
         if not _try(_manifest, path, mutated):
             found = manifest.read(tmp_path / "mine.keras")
-            files.write_json(path, found.to_json())
+            json_file.write(path, found.to_json())
             assert manifest.read(tmp_path / "mine.keras") == found
 
     fuzz()

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tiny
 
-from okd_tf import files, settings
+from okd_tf import json_file, settings
 from okd_tf.pipeline import shared, stages
 from okd_tf.training import inference, quality
 
@@ -31,7 +31,7 @@ def _evaluate(workdir, **changes):
     context = shared.Context(settings.Settings(workdir=str(workdir), **changes))
     context.data = DATA
     stages.STAGES["evaluate"].work(context)
-    return files.read_json(workdir / "student" / "metrics.json")
+    return json_file.read(workdir / "student" / "metrics.json")
 
 
 @pytest.fixture
@@ -43,7 +43,7 @@ def workdir(tmp_path):
 def expected(workdir):
     """What evaluating the workdir's own student must say."""
     test = _network(workdir / "student" / "student.keras", 0)
-    files.write_json(workdir / "student" / "metrics.json", {"val": VAL, "epochs": 2, "params": 51})
+    json_file.write(workdir / "student" / "metrics.json", {"val": VAL, "epochs": 2, "params": 51})
     return {"test": test, "val": VAL, "epochs": 2, "params": 51}
 
 
@@ -71,32 +71,32 @@ def test_a_second_evaluation_is_of_the_network_there_is_now(workdir, expected):
 
 def test_the_baseline_is_evaluated_beside_the_student(workdir, expected):
     baseline = _network(workdir / "baseline" / "baseline.keras", 2)
-    files.write_json(workdir / "baseline" / "metrics.json", {"params": 51})
+    json_file.write(workdir / "baseline" / "metrics.json", {"params": 51})
     assert _evaluate(workdir) == expected
-    assert files.read_json(workdir / "baseline" / "metrics.json") == {"test": baseline, "params": 51}
+    assert json_file.read(workdir / "baseline" / "metrics.json") == {"test": baseline, "params": 51}
 
 
 @pytest.mark.parametrize("unasked", ["--nobaseline", "--student"])
 def test_the_baseline_is_left_alone_unless_it_was_asked_for(workdir, expected, unasked):
     _network(workdir / "baseline" / "baseline.keras", 2)
-    files.write_json(workdir / "baseline" / "metrics.json", {"params": 51})
+    json_file.write(workdir / "baseline" / "metrics.json", {"params": 51})
     student = str(workdir / "student" / "student.keras")
     _evaluate(workdir, **({"baseline": False} if unasked == "--nobaseline" else {"student": student}))
-    assert files.read_json(workdir / "baseline" / "metrics.json") == {"params": 51}
+    assert json_file.read(workdir / "baseline" / "metrics.json") == {"params": 51}
 
 
 def test_assistants_are_evaluated_into_the_metrics_that_they_share(workdir, expected):
     folder = workdir / "assistant"
     tests = [_network(folder / f"assistant_{index:02}.keras", index + 1) for index in (0, 1)]
-    files.write_json(folder / "metrics.json", {f"assistant_{index:02}": {"params": 51} for index in (0, 1)})
+    json_file.write(folder / "metrics.json", {f"assistant_{index:02}": {"params": 51} for index in (0, 1)})
     chain = {"baseline": False, "assistant": ("resnet14", "resnet8")}
     assert _evaluate(workdir, **chain) == expected
-    found = files.read_json(folder / "metrics.json")
+    found = json_file.read(folder / "metrics.json")
     assert found == {f"assistant_{index:02}": {"params": 51, "test": tests[index]} for index in (0, 1)}
     # A network of the user has nothing to do with the chain.
-    files.write_json(folder / "metrics.json", {})
+    json_file.write(folder / "metrics.json", {})
     _evaluate(workdir, **chain, student=str(workdir / "student" / "student.keras"))
-    assert files.read_json(folder / "metrics.json") == {}
+    assert json_file.read(folder / "metrics.json") == {}
 
 
 def test_a_network_that_gives_probabilities_has_the_figures_of_its_logits(workdir, tmp_path):

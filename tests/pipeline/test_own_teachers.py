@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 import tiny
 
-from okd_tf import files, settings
+from okd_tf import json_file, settings
 from okd_tf.export import saved_model
 from okd_tf.pipeline import check, record, shared, stages
 from okd_tf.teachers import teacher
@@ -38,7 +38,7 @@ def given(tmp_path_factory):
     plain, turned = _networks()
     plain.save(folder / "a.keras")
     saved_model.write(turned, folder / "b")
-    files.write_json(folder / "b.json", DECLARED)
+    json_file.write(folder / "b.json", DECLARED)
     return folder
 
 
@@ -72,18 +72,18 @@ def test_each_is_copied_with_its_manifest_in_the_order_given(finished, given):
         "teacher_01",
         "teacher_01.json",
     ]
-    assert files.read_json(finished / "teachers" / "teacher_01.json") == DECLARED
+    assert json_file.read(finished / "teachers" / "teacher_01.json") == DECLARED
     paths = _context(finished, given).teacher_paths()
     assert paths == [finished / "teachers" / name for name in ("teacher_00.keras", "teacher_01")]
 
 
 def test_they_are_known_by_the_content_of_network_and_manifest(finished, given):
     hashes = [teacher.content_hash(given / name) for name in ("a.keras", "b")]
-    assert files.read_json(finished / "run.json")["teachers"] == [
+    assert json_file.read(finished / "run.json")["teachers"] == [
         {"file": "teacher_00.keras", "sha256": hashes[0]},
         {"file": "teacher_01", "sha256": hashes[1]},
     ]
-    assert files.read_json(finished / "teachers" / "diagnosis.json")["teachers"] == [
+    assert json_file.read(finished / "teachers" / "diagnosis.json")["teachers"] == [
         {"file": "teacher_00.keras", "sha256": hashes[0], "params": 6},
         {"file": "teacher_01", "sha256": hashes[1], "params": 6},
     ]
@@ -95,7 +95,7 @@ def test_what_students_hear_is_in_the_dataset_s_order_of_classes(finished, given
         plain, turned = (tf.nn.softmax(batch["teacher_logits"][:, index]) for index in (0, 1))
         np.testing.assert_allclose(plain, turned, atol=0.02)
         np.testing.assert_array_equal(np.argmax(turned, axis=1), batch["label"])
-    diagnosis = files.read_json(finished / "teachers" / "diagnosis.json")
+    diagnosis = json_file.read(finished / "teachers" / "diagnosis.json")
     assert diagnosis["val"]["per_teacher"] == [1.0, 1.0]
 
 
@@ -116,12 +116,12 @@ def test_a_finished_run_does_nothing_until_a_manifest_changes(finished, given, t
     printed = capsys.readouterr().out
     assert "teachers: complete, not run again" in printed
     assert "bank: complete, not run again" in printed
-    files.write_json(mine / "a.json", {"outputs": "logits"})
+    json_file.write(mine / "a.json", {"outputs": "logits"})
     _run(_context(workdir, mine))
     printed = capsys.readouterr().out
     assert "teachers: redone, since these changed: given teacher 1\n" in printed
     assert "bank: redone, since these changed: teacher 1\n" in printed
-    assert files.read_json(workdir / "teachers" / "teacher_00.json") == {"outputs": "logits"}
+    assert json_file.read(workdir / "teachers" / "teacher_00.json") == {"outputs": "logits"}
 
 
 def test_a_manifest_that_changes_in_the_workdir_outdates_what_rests_on_it(finished, given, tmp_path):

@@ -8,7 +8,7 @@ import shutil
 import numpy as np
 import pytest
 
-from okd_tf import backbones, errors, files, pipeline, settings
+from okd_tf import backbones, errors, files, json_file, pipeline, settings
 from okd_tf.arch import space, spec
 from okd_tf.export import student as exporting
 from okd_tf.pipeline import record, shared, stages
@@ -60,7 +60,7 @@ class _Works:
             "regime": {"name": "disagreeing", "says": "The gate acts."},
             "warnings": ["teacher 2 is odd"],
         }
-        files.write_json(context.workdir / name / "diagnosis.json", found)
+        json_file.write(context.workdir / name / "diagnosis.json", found)
         for page in ("diagnosis.md", "diagnosis.png"):
             files.write_text(context.workdir / name / page, "")
 
@@ -71,7 +71,7 @@ class _Works:
 
     def search(self, context, name):
         spec.write(context.workdir / name / "arch.json", self.arch)
-        files.write_json(context.workdir / name / "candidates.json", [])
+        json_file.write(context.workdir / name / "candidates.json", [])
 
     def assistant(self, context, name):
         chain = context.settings.assistant
@@ -84,7 +84,7 @@ class _Works:
         if context.settings.train_loss == "mutual":
             files.write_text(context.workdir / name / "peer.keras", "")
         files.write_text(context.workdir / name / f"{name}.keras", f"{name} {context.settings.seed}")
-        files.write_json(context.workdir / name / "metrics.json", {"params": 7})
+        json_file.write(context.workdir / name / "metrics.json", {"params": 7})
 
     baseline = student
 
@@ -92,16 +92,16 @@ class _Works:
         for trained in ("student", "baseline"):
             path = context.workdir / trained / "metrics.json"
             if path.exists():
-                files.write_json(path, {**files.read_json(path), "test": {"accuracy": 0.25, "loss": 1.0}})
+                json_file.write(path, {**json_file.read(path), "test": {"accuracy": 0.25, "loss": 1.0}})
         path = context.workdir / "assistant" / "metrics.json"
         if path.exists():
             test = {"test": {"accuracy": 0.25, "loss": 1.0}}
-            found = files.read_json(path)
-            files.write_json(path, {link: {**entry, **test} for link, entry in found.items()})
+            found = json_file.read(path)
+            json_file.write(path, {link: {**entry, **test} for link, entry in found.items()})
 
     def export(self, context, name):
         self._touch(context, name)
-        files.write_json(context.workdir / name / "report.json", {"files": {}, "examples": 1})
+        json_file.write(context.workdir / name / "report.json", {"files": {}, "examples": 1})
 
     def report(self, context, name):
         files.write_text(context.workdir / "report.md", "")
@@ -270,13 +270,13 @@ def test_the_student_of_a_chain_is_outdated_by_its_last_link_and_by_teachers_onl
 
 def test_the_chain_is_complete_only_with_all_its_links_and_their_figures(chained):
     whole = MADE | {"assistant"}
-    metrics = files.read_json(chained / "assistant" / "metrics.json")
+    metrics = json_file.read(chained / "assistant" / "metrics.json")
     for index in (0, 1):
         link = chained / "assistant" / f"assistant_{index:02}.keras"
         link.rename(chained / "aside")
         assert _current(chained, **CHAIN) == whole - {"assistant"}
         (chained / "aside").rename(link)
-    files.write_json(chained / "assistant" / "metrics.json", {"assistant_00": metrics["assistant_00"]})
+    json_file.write(chained / "assistant" / "metrics.json", {"assistant_00": metrics["assistant_00"]})
     assert _current(chained, **CHAIN) == whole - {"assistant", "evaluate"}
 
 
@@ -399,13 +399,13 @@ def test_teachers_are_complete_only_with_a_diagnosis_of_these_teachers(finished,
 
 def test_a_diagnosis_of_an_older_form_is_not_there(finished):
     path = finished / "teachers" / "diagnosis.json"
-    found = files.read_json(path)
+    found = json_file.read(path)
     assert "teachers" in _current(finished)
     for lost in ("train_views", "regime"):
-        files.write_json(path, {name: value for name, value in found.items() if name != lost})
+        json_file.write(path, {name: value for name, value in found.items() if name != lost})
         assert "teachers" not in _current(finished)
     older = {name: found["val"][name] for name in ("per_teacher", "mean", "vote", "oracle", "k_of_n")}
-    files.write_json(path, {**found, "val": older})
+    json_file.write(path, {**found, "val": older})
     assert "teachers" not in _current(finished)
 
 

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 
-from okd_tf import files
+from okd_tf import json_file
 from okd_tf.report import page
 from okd_tf.teachers import diagnosis
 
@@ -109,7 +109,7 @@ def test_assistants_stand_between_the_teachers_and_what_was_trained(tmp_path):
         "assistant_01": {"backbone": "resnet14", "params": 1750, "test": {"accuracy": 0.84, "loss": 0.5}},
         "assistant_02": {"backbone": "resnet8", "params": 1600},  # not evaluated yet
     }
-    files.write_json(_write(tmp_path) / "assistant" / "metrics.json", chain)
+    json_file.write(_write(tmp_path) / "assistant" / "metrics.json", chain)
     rows = page.table(tmp_path, ALL)
     names = [row[0] for row in rows]
     assert names.index("assistant 1 (resnet20)") == names.index("teachers, oracle (knows the label)") + 1
@@ -252,9 +252,9 @@ def test_the_page_says_what_came_close_and_what_random_architectures_did(tmp_pat
         "val": {"accuracy": 0.75, "loss": 1.0},
         "best_random": {"accuracy": 0.5, "loss": 1.5},
     }
-    files.write_json(search / "arch.json", {**ARCH, "provenance": provenance})
+    json_file.write(search / "arch.json", {**ARCH, "provenance": provenance})
     entries = [("darts", 0.75, True), ("darts", 0.7, False), ("random", 0.5, False)]
-    files.write_json(
+    json_file.write(
         search / "candidates.json",
         [
             {

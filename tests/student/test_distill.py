@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tiny
 
-from okd_tf import backbones, files
+from okd_tf import backbones, json_file
 from okd_tf.arch import cost, space, spec
 from okd_tf.student import distill
 from okd_tf.training import history, objective
@@ -170,7 +170,7 @@ def test_killed_before_its_figures_are_written_it_goes_on_from_its_checkpoints(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(files, "write_json", killed)
+        patch.setattr(json_file, "write", killed)
         with pytest.raises(KeyboardInterrupt):
             baseline()
     assert list((tmp_path / "baseline" / "checkpoints").glob("step_*"))

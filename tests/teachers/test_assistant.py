@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import tiny
 
-from okd_tf import files
+from okd_tf import json_file
 from okd_tf.teachers import assistant
 from okd_tf.training import history, objective
 
@@ -48,7 +48,7 @@ def test_a_link_is_a_file_of_stock_layers_with_figures_of_its_own(folder):
     model = keras.saving.load_model(folder / "assistant_00.keras")
     assert all(type(layer) is getattr(keras.layers, type(layer).__name__) for layer in model.layers)
     rows = history.read(folder / "history_00" / "history.csv", EPOCHS)
-    (entry,) = files.read_json(folder / "metrics.json").values()
+    (entry,) = json_file.read(folder / "metrics.json").values()
     assert (entry["backbone"], entry["width"], entry["epochs"]) == ("resnet8", 2, EPOCHS)
     assert entry["params"] == model.count_params()
     assert entry["val"]["last"]["accuracy"] == rows[-1]["val_accuracy"]
@@ -61,9 +61,9 @@ def test_a_link_killed_before_its_figures_are_written_is_not_done_and_goes_on_fr
     def killed(path, value):
         raise KeyboardInterrupt
 
-    before = files.read_json(folder / "metrics.json")
+    before = json_file.read(folder / "metrics.json")
     with monkeypatch.context() as patch:
-        patch.setattr(files, "write_json", killed)
+        patch.setattr(json_file, "write", killed)
         with pytest.raises(KeyboardInterrupt):
             _train(folder, data, 1)
     assert (folder / "assistant_01.keras").exists()
@@ -73,7 +73,7 @@ def test_a_link_killed_before_its_figures_are_written_is_not_done_and_goes_on_fr
     # Nothing was trained again: not even the times in the history are new.
     assert (folder / "history_01" / "history.csv").read_text() == rows
     assert assistant.is_trained(folder, 1)
-    after = files.read_json(folder / "metrics.json")
+    after = json_file.read(folder / "metrics.json")
     assert list(after) == ["assistant_00", "assistant_01"]
     assert after["assistant_00"] == before["assistant_00"]
     # Another network in its place is not the one that was trained, nor the one whose word was stored.

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from okd_tf import errors, files
+from okd_tf import errors, json_file
 from okd_tf.losses import mean, oracle
 from okd_tf.teachers import diagnosis
 from okd_tf.training import inference
@@ -119,7 +119,7 @@ WHOLE = {
 
 
 def test_a_whole_diagnosis_is_read_back(tmp_path):
-    files.write_json(tmp_path / "diagnosis.json", WHOLE)
+    json_file.write(tmp_path / "diagnosis.json", WHOLE)
     assert diagnosis.read(tmp_path / "diagnosis.json") == WHOLE
 
 
@@ -144,7 +144,7 @@ def test_a_whole_diagnosis_is_read_back(tmp_path):
 )
 def test_a_diagnosis_that_is_not_whole_is_refused_by_file_and_field(tmp_path, part, value, named):
     path = tmp_path / "diagnosis.json"
-    files.write_json(path, {**WHOLE, part: value})
+    json_file.write(path, {**WHOLE, part: value})
     with pytest.raises(errors.UserError) as refusal:
         diagnosis.read(path)
     assert str(refusal.value).startswith(f"{path}: {named}: ")
@@ -153,7 +153,7 @@ def test_a_diagnosis_that_is_not_whole_is_refused_by_file_and_field(tmp_path, pa
 @pytest.mark.parametrize("lost", [*diagnosis.PARTS, "teachers", "examples", "regime", "warnings"])
 def test_a_diagnosis_without_one_of_its_parts_is_refused_by_its_name(tmp_path, lost):
     path = tmp_path / "diagnosis.json"
-    files.write_json(path, {name: value for name, value in WHOLE.items() if name != lost})
+    json_file.write(path, {name: value for name, value in WHOLE.items() if name != lost})
     with pytest.raises(errors.UserError, match=f": missing field {lost};"):
         diagnosis.read(path)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy import special
 
-from okd_tf import errors, files
+from okd_tf import errors, json_file
 from okd_tf.teachers import shards, store
 
 PLAN = shards.Plan(
@@ -214,7 +214,7 @@ def test_a_description_of_another_form_is_one_line_that_names_its_field(bank, br
     stored = json.loads((bank / "bank.json").read_text())
     if isinstance(broken, dict) and "format" not in broken:
         broken = {**stored, **broken}
-    files.write_json(bank / "bank.json", broken)
+    json_file.write(bank / "bank.json", broken)
     with pytest.raises(errors.UserError, match=rf"bank\.json: {named}[;: ].*delete the folder"):
         store.read(bank, PLAN.key, PLAN.views)
 

@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 import tiny
 
-from okd_tf import errors, files
+from okd_tf import errors, files, json_file
 from okd_tf.export import saved_model
 from okd_tf.teachers import formats, manifest, teacher
 from okd_tf.training import inference
@@ -213,7 +213,7 @@ def test_the_hash_is_of_the_network_and_of_its_manifest_wherever_they_lie(export
         (path,) = formats.inside(tmp_path / folder)
         assert path.name == ("teacher_07.keras" if name == "a.keras" else "teacher_07")
         if declared is not None:
-            files.write_json(manifest.path(path), declared)
+            json_file.write(manifest.path(path), declared)
         found.append(teacher.content_hash(path))
     assert found[0] == found[1]
     assert len(set(found)) == 3
@@ -224,7 +224,7 @@ def test_the_hash_is_of_the_network_and_of_its_manifest_wherever_they_lie(export
 def test_a_copy_teaches_the_same_with_the_same_manifest(exported, tmp_path, name, data):
     given = tmp_path / name
     (shutil.copytree if name == "saved" else shutil.copy)(exported / name, given)
-    files.write_json(manifest.path(given), {"class_names": ["grey", "dark", "bright"]})
+    json_file.write(manifest.path(given), {"class_names": ["grey", "dark", "bright"]})
     for _ in range(2):
         teacher.copy(given, tmp_path / "run" / "teacher_00.keras")
         (path,) = formats.inside(tmp_path / "run", "teacher_*")

@@ -8,7 +8,7 @@ import contextlib
 import pathlib
 from typing import Any
 
-from okd_tf import errors, fields, files, progress
+from okd_tf import errors, fields, files, json_file, progress
 from okd_tf.data import examples, once, request, tfds_sets
 from okd_tf.data.tiny_imagenet import archive
 
@@ -86,7 +86,7 @@ def _checksum(path: pathlib.Path, notes: pathlib.Path) -> str:
     known[str(path)] = (checksum, status.st_size, status.st_mtime_ns)
     # Where nothing can be written, what is prepared can still be read.
     with contextlib.suppress(errors.UserError):
-        files.write_json(notes, known)
+        json_file.write(notes, known)
     return checksum
 
 
