@@ -8,8 +8,9 @@ import hypothesis
 import kinds
 import numpy as np
 import pytest
+from absl import flags
 
-from okd_tf import data, stopping
+from okd_tf import cli, data, settings, stopping
 from okd_tf.data import splits as carving
 
 # Derandomised: whether a test passes must not depend on the day. No deadline: the first example of a test
@@ -67,6 +68,15 @@ def signals():
     stopping.install()
     for signum, handler in before.items():
         signal.signal(signum, handler)
+
+
+@pytest.fixture(scope="module")
+def flags_of_a_tool():
+    """Defines the flags of all settings, as a tool does, for the tests of a file."""
+    cli.define(settings.FIELDS)
+    yield
+    for name in settings.FIELDS:
+        delattr(flags.FLAGS, name)
 
 
 @pytest.fixture

@@ -20,12 +20,7 @@ ROOT = pathlib.Path(__file__).parents[1]
 REFUSE_MISSING = recorded.refuse_missing  # other tests name inputs that are nowhere
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _flags_of_a_tool():
-    cli.define(settings.FIELDS)
-    yield
-    for name in settings.FIELDS:
-        delattr(flags.FLAGS, name)
+pytestmark = pytest.mark.usefixtures("flags_of_a_tool")
 
 
 @pytest.fixture

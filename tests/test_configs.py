@@ -5,7 +5,7 @@ import pathlib
 import pytest
 from absl import flags
 
-from okd_tf import backbones, cli, settings
+from okd_tf import backbones, settings
 from okd_tf.cli import command_line
 from okd_tf.training import optimizers
 
@@ -18,12 +18,7 @@ IMAGES = {"digits": (8, 8, 1), "cifar100": (32, 32, 3), "tiny_imagenet": (64, 64
 by_name = pytest.mark.parametrize("path", RUNNABLE, ids=lambda path: path.name)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _flags_of_a_tool():
-    cli.define(settings.FIELDS)
-    yield
-    for name in settings.FIELDS:
-        delattr(flags.FLAGS, name)
+pytestmark = pytest.mark.usefixtures("flags_of_a_tool")
 
 
 @pytest.fixture

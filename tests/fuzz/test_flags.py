@@ -15,12 +15,7 @@ from okd_tf.cli import command_line
 EXAMPLES, SLOW_EXAMPLES = 40, 400
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _flags_of_a_tool():
-    cli.define(settings.FIELDS)
-    yield
-    for name in settings.FIELDS:
-        delattr(flags.FLAGS, name)
+pytestmark = pytest.mark.usefixtures("flags_of_a_tool")
 
 
 def _run(*arguments):
