@@ -23,7 +23,7 @@ PREPARED_DATA = pathlib.Path(__file__).parents[2] / "shared" / "tfds"
 
 
 def pytest_runtest_setup():
-    """Whether a test passes must not depend on its first weights: Keras draws the seeds of layers from here."""
+    """No test may pass or fail by the weights it happens to draw: Keras seeds layers from here."""
     random.seed(0)
 
 
