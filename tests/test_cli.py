@@ -318,20 +318,21 @@ def test_an_input_that_is_not_there_is_refused_by_its_flag_until_there_are_resul
     REFUSE_MISSING(chosen)
 
 
-def test_data_that_is_not_there_is_refused_but_for_an_archive_that_was_prepared_before(workdir, tmp_path):
+def test_data_that_is_not_there_is_refused_though_there_are_results(workdir, tmp_path):
     def chosen(**data):
         return settings.Settings(workdir=str(workdir), **data)
 
     path = str(tmp_path / "gone")
     for name, missing in (
-        ("dataset", chosen(dataset=f"npz:{path}")),
-        ("data_dir", chosen(dataset="folder", data_dir=path)),
+        ("dataset: ", chosen(dataset=f"npz:{path}")),
+        ("data_dir: ", chosen(dataset="folder", data_dir=path)),
+        ("data_dir: no prepared 'cifar10' in ", chosen(dataset="cifar10", data_dir=path)),
+        ("tiny_imagenet_zip: ", chosen(dataset="tiny_imagenet", tiny_imagenet_zip=path)),
     ):
         for _ in range(2):
-            with pytest.raises(errors.UserError, match=f"^--{name}: {path}: no such file or folder"):
+            with pytest.raises(errors.UserError, match=f"^--{name}{path}"):
                 REFUSE_MISSING(missing)
             _keep(missing)
-    REFUSE_MISSING(chosen(dataset="tiny_imagenet", tiny_imagenet_zip=path))
 
 
 def test_a_file_of_arrays_is_kept_as_it_is_from_anywhere(run, workdir, tmp_path, monkeypatch):

@@ -4,11 +4,12 @@ import dataclasses
 
 import pytest
 
-from okd_tf import errors, losses, search, settings
+from okd_tf import errors, losses, search, settings, sources
 from okd_tf.backbones import BACKBONES, keras_file
-from okd_tf.data import DATASETS, arrays, imbalance, request, views
+from okd_tf.data import DATASETS, imbalance, views
 from okd_tf.ops import OPS, precision
 from okd_tf.search import reinforce
+from okd_tf.sources import request
 from okd_tf.training import distribution, optimizers
 
 
@@ -129,12 +130,11 @@ def test_networks_and_schedules_are_those_that_are_registered():
     assert tuple(BACKBONES) == settings.choices.BACKBONES
     assert settings.choices.NETWORK_SUFFIX == keras_file.SUFFIX
     assert settings.choices.SCHEDULES == optimizers.SCHEDULES
-
-
-def test_kinds_of_datasets_are_those_that_are_registered_and_arrays_of_python():
-    assert set(settings.choices.DATASETS) == {*DATASETS, arrays.GIVEN}
-    assert settings.choices.RESIZE == request.RESIZE
     assert settings.choices.DROPS == optimizers.DROPS
+
+
+def test_every_kind_of_dataset_can_be_read():
+    assert tuple(DATASETS) == tuple(sources.KINDS)
 
 
 def test_a_dataset_is_asked_for_by_default_as_without_settings():

@@ -10,7 +10,8 @@ import numpy as np
 
 from okd_tf import data, errors, files, json_file
 from okd_tf.benchmark.setup import NOISE
-from okd_tf.data import examples, fitted, prepared, request, splits, views
+from okd_tf.data import examples, fitted, prepared, splits, views
+from okd_tf.sources import catalogue, request
 from okd_tf.teachers import bank, shards, store
 
 NOISE_EXAMPLES = 5000
@@ -113,7 +114,9 @@ def streamed(folder, of: splits.Splits) -> splits.Splits:
         parts={"train": lambda: zip(train.ids.tolist(), train.images, train.labels.tolist(), strict=True)},
         counts={"train": len(train)},
     )
-    return dataclasses.replace(of, train=prepared.Prepared(builder, asked).stream("train", asked))
+    return dataclasses.replace(
+        of, train=prepared.Prepared(catalogue.Entry(builder, asked)).stream("train", asked)
+    )
 
 
 def open_bank(folder, num_teachers, num_views) -> store.Store:

@@ -5,7 +5,7 @@ import pathlib
 
 from absl import flags
 
-from okd_tf import errors, settings, stages_file
+from okd_tf import errors, settings, sources, stages_file
 from okd_tf.cli import command_line
 
 
@@ -34,12 +34,10 @@ def resolve():
 def refuse_missing(chosen):
     """Raises UserError naming an input that is not there, before the seconds that TensorFlow takes to import.
 
-    A workdir with results may need it no more; there, the stage that takes it says so. Data is always needed,
-    but for an archive that it was prepared from before.
+    Data is always needed. Of other inputs a workdir with results may need some no more; there, the stage that
+    takes it says so.
     """
-    kind, _, file = chosen.dataset.partition(":")
-    _refuse_missing_path("dataset", file if f"{kind}:" == command_line.NPZ else "")
-    _refuse_missing_path("data_dir", chosen.data_dir if kind == "folder" else "")
+    sources.look(chosen.request)
     if _used(pathlib.Path(chosen.workdir) / settings.STAGES_FILE):
         return
     for name in sorted(command_line.INPUTS):

@@ -1,24 +1,13 @@
-"""Arrays of the user: from Python, or in a file that `np.savez` has written.
+"""Arrays of the user: from Python, or in a file of `np.savez`, whose names `sources.npz` knows."""
 
-In a file, arrays are called as Keras's datasets call them, x_train, y_train, x_test, y_test, or with other
-keys in the place of x and y, before or after the part: train_images, train_labels, val_images. Those of `val`
-and `test` may be left out, and are carved then; `class_names` may say what the labels are.
-"""
-
-import pathlib
-import zipfile
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from okd_tf import errors, memory
-from okd_tf.data import damage, examples, identity, views
-from okd_tf.data.request import Request
-
-GIVEN = "arrays"  # what --dataset says of those that come from Python
-PARTS = ("train", "val", "test")
-_IMAGES, _LABELS = ("x", "image", "images"), ("y", "label", "labels")
-_CLASS_NAMES = "class_names"
+from okd_tf import errors, sources
+from okd_tf.data import examples, identity, views
+from okd_tf.sources import npz
+from okd_tf.sources.request import Request
 
 Pair = tuple[np.ndarray, np.ndarray]
 
@@ -28,9 +17,9 @@ def source(
     test: Pair | None = None,
     val: Pair | None = None,
     class_names: Sequence[str] = (),
-    name: str = GIVEN,
+    name: str = sources.GIVEN,
     ids: Mapping[str, np.ndarray] | None = None,
-    where: str = GIVEN,
+    where: str = sources.GIVEN,
 ) -> examples.Source:
     """A dataset of arrays.
 
@@ -64,7 +53,7 @@ def source(
     names = tuple(map(str, class_names)) or tuple(map(str, range(largest + 1)))
     if largest >= len(names):
         raise errors.UserError(
-            f"{where}: {_CLASS_NAMES} has {len(names)} names, and there is a label {largest}; "
+            f"{where}: {npz.CLASS_NAMES} has {len(names)} names, and there is a label {largest}; "
             "name all classes"
         )
     return examples.Source(
@@ -83,55 +72,21 @@ def load(asked: Request) -> examples.Source:
     Raises:
         UserError: no such file, not of arrays, or none that can be taken for labelled training images.
     """
-    path = pathlib.Path(asked.of)
-    if not asked.of or not path.is_file():
-        raise errors.UserError(f"--dataset: {asked.of or 'npz'}: no such file; give one as npz:FILE.npz")
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as members:
-            arrays = {name: members[name] for name in members.files}
-    # TypeError: a file of one array alone, as np.save writes it.
-    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile) as error:
-        if memory.line(error):
-            raise
-        raise errors.UserError(
-            f"--dataset: {path}: not a file of arrays ({damage.reason(error)}); is it cut short, or of "
-            "objects? write it by np.savez"
-        ) from None
-    pairs, ids = {}, {}
-    for part in PARTS:
-        images = _found(arrays, part, (asked.image_key,) if asked.image_key else _IMAGES)
-        labels = _found(arrays, part, (asked.label_key,) if asked.label_key else _LABELS)
-        if images and labels:
-            pairs[part] = arrays[images], arrays[labels]
-        elif images or labels or part == "train":
-            flag, missing = ("--label_key", "labels") if images else ("--image_key", "images")
-            there = ", ".join(sorted(arrays)) or "no arrays"
-            raise errors.UserError(
-                f"{flag}: {path} has no {part} {missing}; it has {there}; "
-                f"they are called as in x_{part}, y_{part} or {part}_images, {part}_labels"
-            )
-        if asked.id_key and part in pairs:
-            name = _found(arrays, part, (asked.id_key,))
-            if not name:
-                raise errors.UserError(
-                    f"--id_key: {path} has no {asked.id_key}_{part}; it has {', '.join(sorted(arrays))}"
-                )
-            ids[part] = arrays[name]
+    npz.look(asked)
+    path = npz.path_of(asked)
+    with npz.reading(path), path.open("rb") as file, np.load(file, allow_pickle=False) as members:
+        arrays = {name: members[name] for name in members.files}
+    parts = npz.parts(asked, arrays)
+    pairs = {part: (arrays[names.images], arrays[names.labels]) for part, names in parts.items()}
     return source(
         pairs["train"],
         pairs.get("test"),
         pairs.get("val"),
-        list(map(_text, np.atleast_1d(arrays.get(_CLASS_NAMES, ())).tolist())),
+        list(map(_text, np.atleast_1d(arrays.get(npz.CLASS_NAMES, ())).tolist())),
         f"npz:{path.name}",
-        ids,
+        {part: arrays[names.ids] for part, names in parts.items() if names.ids},
         f"--dataset: {path}",
     )
-
-
-def _found(arrays: Mapping[str, np.ndarray], part: str, keys: Sequence[str]) -> str:
-    """What the array of a part is called; "" if there is none."""
-    names = [name for key in keys for name in (f"{key}_{part}", f"{part}_{key}")]
-    return next((name for name in names if name in arrays), "")
 
 
 def _text(name: object) -> str:
@@ -142,18 +97,9 @@ def _text(name: object) -> str:
 def _examples(
     images: np.ndarray, labels: np.ndarray, given: np.ndarray | None, most_classes: int, where: str
 ) -> examples.Examples:
+    npz.check(images.shape, images.dtype, labels.shape, labels.dtype, where)
     images = images[..., np.newaxis] if images.ndim == 3 else images
-    labels = labels[:, 0] if labels.ndim == 2 and labels.shape[1] == 1 else labels
-    if images.dtype != np.uint8 or images.ndim != 4 or not images.size:
-        raise errors.UserError(
-            f"{where} images are {images.dtype} of shape {images.shape}; give pixel values 0..255 as uint8 "
-            "[examples, height, width, channels]"
-        )
-    if labels.shape != images.shape[:1] or not np.issubdtype(labels.dtype, np.integer):
-        raise errors.UserError(
-            f"{where} labels are {labels.dtype} of shape {labels.shape}, of {len(images)} images; give one "
-            "whole number for each"
-        )
+    labels = labels.ravel()
     if labels.min() < 0:
         raise errors.UserError(f"{where} labels begin at {labels.min()}; number the classes from 0")
     if labels.max() >= most_classes:

@@ -6,7 +6,7 @@ Source: UCI "Optical Recognition of Handwritten Digits" (Alpaydin and Kaynak, 19
 import numpy as np
 
 from okd_tf.data import examples, splits, views
-from okd_tf.data.request import Request
+from okd_tf.sources.request import Request
 
 TEST_EXAMPLES = 360
 

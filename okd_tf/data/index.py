@@ -11,7 +11,7 @@ import numpy as np
 
 from okd_tf import files
 from okd_tf.data import content, once
-from okd_tf.data.request import Request
+from okd_tf.sources.request import Request
 
 FORMAT = 1
 

@@ -14,8 +14,8 @@ from typing import Any
 import filelock
 
 from okd_tf import errors, files, memory, progress, quiet
-from okd_tf.data import damage
-from okd_tf.data.request import Request
+from okd_tf.sources import damage
+from okd_tf.sources.request import Request
 
 _REFUSALS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
 

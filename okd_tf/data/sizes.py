@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from okd_tf import errors
-from okd_tf.data import request
+from okd_tf.sources import request
 
 Image: TypeAlias = np.ndarray | tf.Tensor
 

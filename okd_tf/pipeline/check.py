@@ -2,7 +2,7 @@
 
 import pathlib
 
-from okd_tf import backbones, data, errors, files, progress
+from okd_tf import backbones, errors, files, progress, sources
 from okd_tf.arch import cost
 from okd_tf.pipeline import record, stages
 from okd_tf.search import derive
@@ -17,7 +17,7 @@ def check(context, names):
     """
     chosen = context.settings
     if not context.source:
-        data.check(context.asked)
+        sources.check(chosen.request)
     # In this order: workers are to meet before TensorFlow does anything.
     _ = context.recipe, context.data
     _check_image_size(context, names)

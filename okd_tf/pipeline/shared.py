@@ -10,7 +10,7 @@ import keras
 from okd_tf import backbones, data, errors, losses, seeds, settings
 from okd_tf.arch import build, cost, space, spec
 from okd_tf.backbones import attach, keras_file, prepare, stored
-from okd_tf.data import batches, imbalance, request, splits, views
+from okd_tf.data import batches, imbalance, splits, views
 from okd_tf.teachers import assistant, bank, ensemble, folds, formats, store, teacher
 from okd_tf.training import distribution, inference, objective, recipe
 
@@ -47,14 +47,6 @@ class Context:
         self.also_score = also_score
         self.source = source
 
-    @property
-    def asked(self):
-        """The dataset that the settings name: `Request`."""
-        chosen = self.settings
-        told = {field.name for field in dataclasses.fields(request.Request)} & set(settings.FIELDS)
-        how = {name: getattr(chosen, name) for name in told}
-        return request.Request(chosen.dataset, **{**how, "image_size": chosen.size})
-
     @functools.cached_property
     def data(self):
         """The dataset, split: `Splits`."""
@@ -62,7 +54,7 @@ class Context:
             return self.origin.data
         chosen = self.settings
         found = splits.carve(
-            data.given(self.source, self.asked) if self.source else data.read(self.asked),
+            data.given(self.source, chosen.request) if self.source else data.read(chosen.request),
             chosen.split_seed,
             chosen.val_examples,
             chosen.train_examples,

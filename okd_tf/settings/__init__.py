@@ -23,6 +23,7 @@ from okd_tf.settings.choices import (
     USUAL_AUGMENTATION_OPS,
     USUAL_MAGNITUDE,
 )
+from okd_tf.sources import request
 
 FLAGFILE = "flags.cfg"  # in the workdir
 STAGES_FILE = "stages.json"  # in the workdir
@@ -88,7 +89,7 @@ class Settings:
         "", "where prepared forms of data are kept (default: okd_tf in ~/.cache)", kind=MANNER
     )
     cache_bytes: int = _option(
-        2 * 2**30,
+        request.CACHE_BYTES,
         "images of up to so many bytes are held in memory; others are streamed",
         minimum=0,
         kind=MANNER,
@@ -337,6 +338,13 @@ class Settings:
     def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
         """What --pixel_mean and --pixel_std ask for, or None."""
         return checks.statistics(self.pixel_mean, self.pixel_std)
+
+    @property
+    def request(self) -> request.Request:
+        """The dataset that is asked for."""
+        told = {field.name for field in dataclasses.fields(request.Request)} & set(FIELDS)
+        how = {name: getattr(self, name) for name in told}
+        return request.Request(self.dataset, **{**how, "image_size": self.size})
 
     def teacher_network(self, index: int) -> str:
         """The name of the network of teacher `index` (from 0), if teachers are trained."""

@@ -1,7 +1,11 @@
 """The names and limits that settings can have.
 
-What they are the names of is registered where it is defined; tests compare the two.
+What they are the names of is registered where it is defined, which takes seconds to import but of datasets;
+tests compare the two.
 """
+
+from okd_tf import sources
+from okd_tf.sources import request
 
 STRATEGIES = ("darts", "gumbel", "reinforce", "random")
 NO_SEARCH = "none"  # in place of a strategy
@@ -11,8 +15,8 @@ LOSSES = (*SEARCH_LOSSES, "mutual")
 REWARDS = ("accuracy", "loss")
 BALANCES = ("none", "weights", "sampling")
 PRECISIONS = ("float32", "bfloat16", "float16")
-RESIZE = ("crop", "stretch", "pad")
-DATASETS = ("digits", "cifar10", "cifar100", "tiny_imagenet", "folder", "tfds", "npz", "arrays")
+RESIZE = request.RESIZE
+DATASETS = (*sources.KINDS, sources.GIVEN)
 AUGMENTATIONS = ("crop_flip", "crop", "flip", "none")
 AUGMENTATION_OPS = (
     *("identity", "autocontrast", "equalize", "posterize", "solarize"),

@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from okd_tf import data
-from okd_tf.data import request, splits, views
+from okd_tf import data, sources
+from okd_tf.data import splits, views
+from okd_tf.sources import request
 
 pytestmark = pytest.mark.parametrize("name", data.DATASETS)
 
@@ -49,4 +50,4 @@ def test_is_carved_into_splits_that_share_no_example(source):
 
 
 def test_takes_only_what_can_be_asked_for(name):
-    assert data.DATASETS[name].takes <= set(request.Request.__dataclass_fields__) - {"name", "cache_dir"}
+    assert sources.KINDS[name].takes <= set(request.Request.__dataclass_fields__) - {"name", "cache_dir"}

@@ -8,7 +8,8 @@ import photos
 import pytest
 
 from okd_tf import errors
-from okd_tf.data import folder, pixels, request, sizes
+from okd_tf.data import folder, pixels, sizes
+from okd_tf.sources import listing, request
 
 
 def _asked(root, cache, **more):
@@ -21,7 +22,7 @@ def _read(builder, split="train"):
 
 
 def _ids(root, split="train"):
-    return {file.name: file.id for file in folder.listing.read(pathlib.Path(root)).files[split]}
+    return {file.name: file.id for file in listing.read(pathlib.Path(root)).files[split]}
 
 
 def _refusal(asked):
@@ -81,18 +82,18 @@ def test_a_folder_that_stays_as_it_is_is_not_prepared_again(prepared, monkeypatc
 @pytest.mark.parametrize("change", ["touched", "added", "size", "channels", "limit"])
 def test_whatever_decides_the_result_has_it_prepared_anew(change, prepared, tmp_path):
     root, _, cache, builder = prepared
-    listed = folder.listing.read(root)
+    listed = listing.read(root)
     asked = _asked(root, cache)
     if change in ("touched", "added"):
         photos.fill(tmp_path, *NAMES, *(["train/b/9.png"] if change == "added" else []))
         for name in NAMES:
             status = (root / name).stat()
             os.utime(tmp_path / name, ns=(status.st_atime_ns, status.st_mtime_ns))
-        assert (folder._config(folder.listing.read(tmp_path), asked) == builder_config(builder)) == (
+        assert (folder._config(listing.read(tmp_path), asked) == builder_config(builder)) == (
             change == "touched"
         )
         os.utime(tmp_path / NAMES[0], ns=(1, 1))
-        listed = folder.listing.read(tmp_path)
+        listed = listing.read(tmp_path)
     else:
         more = {"size": {"image_size": (4, 4)}, "channels": {"channels": 1}, "limit": {"max_unreadable": 2}}
         asked = _asked(root, cache, **more[change])

@@ -15,7 +15,8 @@ import photos
 import pytest
 
 from okd_tf import errors, stopping
-from okd_tf.data import folder, once, request
+from okd_tf.data import folder, once
+from okd_tf.sources import request
 
 ROOT = pathlib.Path(__file__).parents[2]
 
@@ -138,7 +139,8 @@ def test_a_preparation_that_is_killed_starts_over(tmp_path):
         root, *(f"{name}/{number}.png" for name in "ab" for number in range(75)), height=300, width=300
     )
     program = (
-        "import sys; from okd_tf.data import folder, request; photos, cache = sys.argv[1:];"
+        "import sys; from okd_tf.data import folder; from okd_tf.sources import request;"
+        "photos, cache = sys.argv[1:];"
         "folder.builder(request.Request('', data_dir=photos, cache_dir=cache, image_size=(200, 200)))"
     )
     command = [sys.executable, "-c", program, str(root), str(tmp_path / "cache")]

@@ -5,7 +5,8 @@ import pytest
 import tensorflow as tf
 
 from okd_tf import errors
-from okd_tf.data import request, sizes
+from okd_tf.data import sizes
+from okd_tf.sources import request
 
 
 def _columns(*values, height=2):

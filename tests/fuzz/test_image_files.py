@@ -12,7 +12,7 @@ from PIL import Image
 
 from okd_tf import errors
 from okd_tf.data import pixels
-from okd_tf.data.tiny_imagenet import archive
+from okd_tf.sources import archive
 
 EXAMPLES, SLOW_EXAMPLES = 15, 300
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from okd_tf import progress
 from okd_tf.data import once
-from okd_tf.data.request import Request
+from okd_tf.sources.request import Request
 
 Part = Callable[[], Iterator[tuple[int, np.ndarray, int]]]
 

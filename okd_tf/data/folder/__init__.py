@@ -1,4 +1,4 @@
-"""A folder of the user's own images, one folder in it for each class; see `listing` for how it may look.
+"""A folder of the user's own images, of a form that `sources.listing` knows.
 
 It is prepared once, at its size and with its channels. What is prepared is named by a hash of all that
 decides it: files by name, size and time, and what was asked. If any of that changes, it is prepared anew.
@@ -9,20 +9,22 @@ import json
 import pathlib
 from typing import Any
 
-from okd_tf import errors, progress
-from okd_tf.data import examples, once, request, tfds_sets
-from okd_tf.data.folder import checking, listing
+from okd_tf import progress
+from okd_tf.data import examples, once, tfds_sets
+from okd_tf.data.folder import checking
+from okd_tf.sources import listing
+from okd_tf.sources.request import Request
 
 NAME = "folder"
 VERSION = "1.0.0"  # of the builder; another gives what is prepared another folder
 
 
-def load(asked: request.Request) -> examples.Source:
+def load(asked: Request) -> examples.Source:
     """The images as a source; see `builder`."""
     return tfds_sets.of(builder(asked), asked, NAME)
 
 
-def builder(asked: request.Request) -> Any:
+def builder(asked: Request) -> Any:
     """Prepares the images of `asked.data_dir`, or finds them prepared.
 
     Splits are "train" and, where there are such folders, "val" and "test". An example's id is a hash of its
@@ -31,14 +33,12 @@ def builder(asked: request.Request) -> Any:
     Raises:
         UserError: the folder or its images cannot be used; says which and why.
     """
-    if not asked.data_dir:
-        raise errors.UserError("--data_dir: give the folder of images, which --dataset=folder reads")
-    listed = listing.read(pathlib.Path(asked.data_dir))
+    listed = listing.read(listing.root(asked))
     config = _config(listed, asked)
     list_of_unreadable = asked.cache / NAME / config / "unreadable.txt"
 
     def make(data_dir: str) -> Any:
-        # Here and not above: it imports TFDS, which takes seconds.
+        # Here and not above: what TFDS takes to import is spared where all is prepared.
         from okd_tf.data.folder import folder_dataset_builder as definition
 
         _tell_ignored(listed)
@@ -55,7 +55,7 @@ def builder(asked: request.Request) -> Any:
     return found
 
 
-def _config(listed: listing.Listing, asked: request.Request) -> str:
+def _config(listed: listing.Listing, asked: Request) -> str:
     """A name for what is prepared of these files in this way."""
     files = {
         split: [[file.name, file.size_bytes, file.time_ns] for file in of_split]

@@ -6,8 +6,9 @@ import pathlib
 from collections import Counter
 
 from okd_tf import errors, progress
-from okd_tf.data import pixels, request
-from okd_tf.data.folder import listing
+from okd_tf.data import pixels
+from okd_tf.sources import listing
+from okd_tf.sources.request import Request
 
 _THREADS = 8  # they wait for the disk
 
@@ -85,7 +86,7 @@ class Checked:
             )
 
 
-def check(listed: listing.Listing, asked: request.Request, unreadable: Unreadable) -> Checked:
+def check(listed: listing.Listing, asked: Request, unreadable: Unreadable) -> Checked:
     """Reads the headers of all files.
 
     Raises:

@@ -12,7 +12,8 @@ import tensorflow_datasets as tfds
 
 from okd_tf import progress
 from okd_tf.data import folder, pixels, sizes
-from okd_tf.data.folder import checking, listing
+from okd_tf.data.folder import checking
+from okd_tf.sources import listing
 
 
 @dataclasses.dataclass(eq=False)

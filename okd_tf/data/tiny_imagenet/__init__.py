@@ -1,28 +1,22 @@
 """TinyImageNet (Stanford CS231n): 200 classes of ImageNet at 64x64, from its archive or a cut of that.
 
-Its labelled validation images are the test split, since its test images have no labels. What was prepared of
-one archive is never mistaken for another's: each has a folder of its own, named by the archive's checksum.
+Its labelled validation images are the test split, since its test images have no labels.
 """
 
-import contextlib
-import pathlib
 from typing import Any
 
-from okd_tf import errors, fields, files, json_file, progress
-from okd_tf.data import examples, once, request, tfds_sets
-from okd_tf.data.tiny_imagenet import archive
-
-NAME = "tiny_imagenet"
-VERSION = "1.0.0"  # of the builder; another gives what is prepared another folder
-FULL = "full"  # what is prepared of the original archive
+from okd_tf import progress
+from okd_tf.data import examples, once, tfds_sets
+from okd_tf.sources import archive, tiny_imagenet
+from okd_tf.sources.request import Request
 
 
-def load(asked: request.Request) -> examples.Source:
+def load(asked: Request) -> examples.Source:
     """The images as a source; see `builder`."""
-    return tfds_sets.of(builder(asked), asked, NAME)
+    return tfds_sets.of(builder(asked), asked, tiny_imagenet.NAME)
 
 
-def builder(asked: request.Request) -> Any:
+def builder(asked: Request) -> Any:
     """Prepares TinyImageNet, or finds it prepared; splits "train" and "test".
 
     Its `info.metadata` has "images_per_class" ({split: [fewest, most]}), "complete" (whether these are the
@@ -31,82 +25,22 @@ def builder(asked: request.Request) -> Any:
     Raises:
         UserError: there is nothing to prepare it from, or what there is is damaged.
     """
-    root = asked.cache / NAME
-    path = asked.tiny_imagenet_zip
-    config = _config(pathlib.Path(path), root) if path else FULL
-    folder = f"{NAME}/{config}/{VERSION}"
+    name, path = tiny_imagenet.config(asked), asked.tiny_imagenet_zip
 
     def make(data_dir: str) -> Any:
-        # Here and not above: it imports TFDS, which takes seconds.
+        # Here and not above: what TFDS takes to import is spared where all is prepared.
         from okd_tf.data.tiny_imagenet import tiny_imagenet_dataset_builder as definition
 
-        called = f"--tiny_imagenet_zip: {path}" if path else ""
         return definition.Builder(
-            config=definition.Config(name=config, path=path, called=called),
+            config=definition.Config(name=name, path=path, called=tiny_imagenet.called(asked)),
             data_dir=data_dir,
             file_format="array_record",
         )
 
-    if not path and not asked.download and once.find(asked, folder) is None:
-        raise errors.UserError(
-            f"--tiny_imagenet_zip: no complete TinyImageNet is prepared in {root}; give the path of "
-            f"tiny-imagenet-200.zip ({archive.URL}) or of a cut of it, or allow --download"
-        )
-    found = once.prepared(asked, folder, make, None if path else asked.cache / "downloads")
-    progress.say(f"data: {NAME}: {_described(found)}")
+    downloads = None if path else asked.cache / "downloads"
+    found = once.prepared(asked, tiny_imagenet.folder(name), make, downloads)
+    progress.say(f"data: {tiny_imagenet.NAME}: {_described(found)}")
     return found
-
-
-def _config(path: pathlib.Path, root: pathlib.Path) -> str:
-    """What is prepared of an archive is called by its checksum."""
-    checksum = _checksum(path.absolute(), root / "archives.json")
-    return FULL if checksum == archive.SHA256 else f"zip_{checksum[:8]}"
-
-
-def _checksum(path: pathlib.Path, notes: pathlib.Path) -> str:
-    """The SHA-256 of an archive, which is noted: computed again only if its size or time changes.
-
-    One that is gone since it was prepared is the one that it was.
-    """
-    known = _known(notes)
-    before = known.get(str(path), ("", 0, 0))
-    try:
-        status = path.stat()
-        if before[1:] == (status.st_size, status.st_mtime_ns):
-            return before[0]
-        checksum = files.sha256(path) if path.is_file() else ""
-    except FileNotFoundError:
-        if before[0]:
-            return before[0]
-        raise _no_archive(path, "no such file") from None
-    except OSError as error:
-        raise _no_archive(path, f"cannot be read: {error.strerror}") from None
-    if not checksum:
-        raise _no_archive(path, "is not a file")
-    known[str(path)] = (checksum, status.st_size, status.st_mtime_ns)
-    # Where nothing can be written, what is prepared can still be read.
-    with contextlib.suppress(errors.UserError):
-        json_file.write(notes, known)
-    return checksum
-
-
-def _known(notes: pathlib.Path) -> dict[str, tuple[str, int, int]]:
-    """What was noted: (checksum, size in bytes, time of change) by path; nothing if that is damaged."""
-    try:
-        noted = {path: entry.items(3) for path, entry in fields.read(notes).entries().items()}
-        return {
-            path: (checksum.text(), size.whole(), time.whole())
-            for path, (checksum, size, time) in noted.items()
-        }
-    except errors.UserError:
-        return {}
-
-
-def _no_archive(path: pathlib.Path, why: str) -> errors.UserError:
-    return errors.UserError(
-        f"--tiny_imagenet_zip: {path}: {why}; give the path of tiny-imagenet-200.zip ({archive.URL}), "
-        "or of a cut of it"
-    )
 
 
 def _described(found: Any) -> str:

@@ -10,8 +10,7 @@ import tensorflow as tf
 import tensorflow_datasets as tfds
 
 from okd_tf import errors, progress
-from okd_tf.data import damage, tiny_imagenet
-from okd_tf.data.tiny_imagenet import archive
+from okd_tf.sources import archive, damage, tiny_imagenet
 
 SHAPE = (64, 64, 3)
 

@@ -6,7 +6,7 @@ import photos
 import pytest
 
 from okd_tf import errors
-from okd_tf.data.folder import listing
+from okd_tf.sources import listing, request
 
 
 def _touch(root, *names):
@@ -25,6 +25,9 @@ def _refusal(root):
     with pytest.raises(errors.UserError) as refusal:
         listing.read(root)
     message = str(refusal.value)
+    with pytest.raises(errors.UserError) as first_refusal:
+        listing.look(request.Request("folder", data_dir=str(root)))
+    assert str(first_refusal.value) == message
     assert message.startswith("--data_dir: ")
     assert "\n" not in message
     return message
@@ -84,7 +87,8 @@ def test_names_that_only_look_the_same_share_an_id_and_are_refused(tmp_path):
     _touch(tmp_path, "a/\u00e9.png", "a/e\u0301.png", "b/1.png")
     if len(list((tmp_path / "a").iterdir())) < 2:
         pytest.skip("this file system takes both for one name")
-    assert "have the same id" in _refusal(tmp_path)
+    with pytest.raises(errors.UserError, match=r"^--data_dir: .* have the same id"):
+        listing.read(tmp_path)
 
 
 def test_what_is_no_image_is_ignored_and_counted(tmp_path):

@@ -11,8 +11,10 @@ import os
 import pathlib
 import unicodedata
 from collections import Counter
+from collections.abc import Iterator
 
 from okd_tf import errors, files
+from okd_tf.sources.request import Request
 
 SPLITS = {
     "train": "train",
@@ -74,12 +76,41 @@ class Listing:
         return [self.class_names[label] for label in sorted(counts) if counts[label] == 1]
 
 
+def look(asked: Request) -> None:
+    """Raises UserError as `read` does; looks for one image of each class, and not for all."""
+    folders, class_names = _classes(root(asked))
+    for folder in folders.values():
+        for of_class in _by_class(folder, class_names, Counter()):
+            next(of_class)
+
+
+def root(asked: Request) -> pathlib.Path:
+    """The folder that is asked for.
+
+    Raises:
+        UserError: none is named.
+    """
+    if not asked.data_dir:
+        raise errors.UserError("--data_dir: give the folder of images, which --dataset=folder reads")
+    return pathlib.Path(asked.data_dir)
+
+
 def read(root: pathlib.Path) -> Listing:
     """Lists a folder of images.
 
     Raises:
         UserError: it has no classes of images, or more than one reading.
     """
+    folders, class_names = _classes(root)
+    ignored: Counter[str] = Counter()
+    if folders["train"] != root:
+        _loose(root, ignored)
+    found = {split: _files(folder, class_names, ignored) for split, folder in folders.items()}
+    return Listing(root, class_names, found, dict(sorted(ignored.items())))
+
+
+def _classes(root: pathlib.Path) -> tuple[dict[str, pathlib.Path], tuple[str, ...]]:
+    """The folder of each split, and the names of the classes of train."""
     folders = _splits(root)
     class_names = tuple(sorted(folder.name for folder in _Entries(folders["train"], Counter()).folders))
     for name in class_names:
@@ -94,11 +125,7 @@ def read(root: pathlib.Path) -> Listing:
             f"--data_dir: {folders['train']} has {there}; expected one folder of images for each of two "
             "classes or more"
         )
-    ignored: Counter[str] = Counter()
-    if folders["train"] != root:
-        _loose(root, ignored)
-    found = {split: _files(folder, class_names, ignored) for split, folder in folders.items()}
-    return Listing(root, class_names, found, dict(sorted(ignored.items())))
+    return folders, class_names
 
 
 class _Entries:
@@ -176,40 +203,51 @@ def _loose(folder: pathlib.Path, ignored: Counter[str]) -> list["os.DirEntry[str
 
 def _files(folder: pathlib.Path, class_names: tuple[str, ...], ignored: Counter[str]) -> tuple[File, ...]:
     """All files of a split, in the order of their names."""
-    found: list[File] = []
-    here = folder.resolve()
-    above = {_identity(one) for one in (here, *here.parents)}
-    for entry in _loose(folder, ignored):
-        if entry.name not in class_names:
-            raise errors.UserError(
-                f"--data_dir: {folder} has the class '{entry.name}', which train has not; add images of it "
-                "there, or move it elsewhere"
-            )
-        before, others = len(found), Counter[str]()
-        _collect(entry.path, entry.name, class_names.index(entry.name), above, found, others)
-        if len(found) == before:
-            has = f"has no images ({kinds(others)})" if others else "is empty"
-            raise errors.UserError(
-                f"--data_dir: the class folder {entry.path} {has}; expected images in it ("
-                f"{' '.join(sorted(SUFFIXES))}), or remove it"
-            )
-        ignored.update(others)
-    if not found:
-        raise errors.UserError(f"--data_dir: {folder} has no folders of classes; fill it, or remove it")
+    found = [file for of_class in _by_class(folder, class_names, ignored) for file in of_class]
     found.sort(key=lambda file: file.name)
     _refuse_same_ids(folder, found)
     return tuple(found)
 
 
-def _collect(
-    folder: str,
-    name: str,
-    label: int,
-    above: set[tuple[int, int]],
-    found: list[File],
-    ignored: Counter[str],
-) -> None:
-    """Adds all files below a folder; `above` are the folders that it lies in, for links that lead back."""
+def _by_class(
+    folder: pathlib.Path, class_names: tuple[str, ...], ignored: Counter[str]
+) -> Iterator[Iterator[File]]:
+    """The files of each class of a split, which are looked for as they are asked for."""
+    here = folder.resolve()
+    above = {_identity(one) for one in (here, *here.parents)}
+    classes = _loose(folder, ignored)
+    if not classes:
+        raise errors.UserError(f"--data_dir: {folder} has no folders of classes; fill it, or remove it")
+    for entry in classes:
+        if entry.name not in class_names:
+            raise errors.UserError(
+                f"--data_dir: {folder} has the class '{entry.name}', which train has not; add images of it "
+                "there, or move it elsewhere"
+            )
+        yield _of_class(entry, class_names.index(entry.name), above, ignored)
+
+
+def _of_class(
+    folder: "os.DirEntry[str]", label: int, above: set[tuple[int, int]], ignored: Counter[str]
+) -> Iterator[File]:
+    """The files of a class, of which there must be some."""
+    empty, others = True, Counter[str]()
+    for file in _below(folder.path, folder.name, label, above, others):
+        empty = False
+        yield file
+    if empty:
+        has = f"has no images ({kinds(others)})" if others else "is empty"
+        raise errors.UserError(
+            f"--data_dir: the class folder {folder.path} {has}; expected images in it ("
+            f"{' '.join(sorted(SUFFIXES))}), or remove it"
+        )
+    ignored.update(others)
+
+
+def _below(
+    folder: str, name: str, label: int, above: set[tuple[int, int]], ignored: Counter[str]
+) -> Iterator[File]:
+    """All files below a folder; `above` are the folders that it lies in, for links that lead back."""
     identity = _identity(folder)
     if identity in above:
         ignored["link that leads back"] += 1
@@ -220,9 +258,9 @@ def _collect(
         if entry.is_file():
             status = entry.stat()
             size, time = status.st_size, status.st_mtime_ns
-        found.append(File(entry.path, f"{name}/{entry.name}", label, size, time))
+        yield File(entry.path, f"{name}/{entry.name}", label, size, time)
     for entry in entries.folders:
-        _collect(entry.path, f"{name}/{entry.name}", label, above | {identity}, found, ignored)
+        yield from _below(entry.path, f"{name}/{entry.name}", label, above | {identity}, ignored)
 
 
 def _identity(path: files.PathLike) -> tuple[int, int]:
