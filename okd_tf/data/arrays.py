@@ -109,7 +109,7 @@ def _examples(
             "class one at least; number the classes from 0 without gaps"
         )
     try:
-        ids = np.arange(len(images)) if given is None else identity.of(_plain(given), None, labels)
+        ids = np.arange(len(images)) if given is None else identity.given(_plain(given))
         if len(ids) != len(images):
             raise ValueError(f"{len(ids)} of {len(images)} images")
     except ValueError as error:

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from okd_tf import errors, seeds
-from okd_tf.data import examples, order, views
+from okd_tf.data import examples, order, streamed, views
 
 Batch = dict[str, tf.Tensor]
 # (rows int64 [batch] in the split, views int64 [batch]) -> float32 [batch, teachers, classes]
@@ -121,11 +121,10 @@ class Batches:
     def _pixels(self, rows: tf.Tensor) -> tf.Tensor:
         """The images of these rows, uint8 [batch, height, width, channels]."""
         images = self.split.images
-        if isinstance(images, np.ndarray):
-            assert self._images is not None
-            return tf.gather(self._images, rows)
-        serialized = tf.numpy_function(self._noting(images.serialized), [rows], tf.string)
-        return images.decode(tf.ensure_shape(serialized, rows.shape))
+        if isinstance(images, streamed.Streamed):
+            serialized = tf.numpy_function(self._noting(images.serialized), [rows], tf.string)
+            return images.decode(tf.ensure_shape(serialized, rows.shape))
+        return tf.gather(self._images, rows)
 
     def _noting(self, read: Callable[..., np.ndarray]) -> Callable[..., np.ndarray]:
         """A reader that notes why it failed."""

@@ -59,9 +59,11 @@ class Prepared:
             # Taken out, so that batches and the whole are not in memory longer than they must.
             images = np.concatenate(columns.pop(self._keys.image))
             labels = np.concatenate(columns[self._keys.label]).astype(np.int32)
-            given = np.concatenate(columns[self._keys.id]) if self._keys.id else None
             self._check_labels(split, labels)
-            ids = self._identified(given, None if self._keys.id else content.fingerprints(images), labels)
+            if self._keys.id:
+                ids = self._given(np.concatenate(columns[self._keys.id]))
+            else:
+                ids = identity.shown(content.fingerprints(images), labels)
         rank = np.argsort(ids)
         return examples.Examples(ids[rank], images[rank], labels[rank])
 
@@ -90,13 +92,12 @@ class Prepared:
         with self.reading(split):
             if self._keys.id:
                 batches = self._decoded(split, self._keys.id).batch(BATCH).as_numpy_iterator()
-                given = np.concatenate([batch[self._keys.id] for batch in batches])
-                return self._identified(given, None, np.zeros(0, np.int32))
+                return self._given(np.concatenate([batch[self._keys.id] for batch in batches]))
             labels, prints = [], []
             for _, image, label in self.decoded(split):
                 labels.append(label)
                 prints.append(content.fingerprints(image[np.newaxis])[0])
-            return self._identified(None, np.array(prints), np.array(labels, np.int32))
+            return identity.shown(np.array(prints), np.array(labels, np.int32))
 
     def _index(self, split: str) -> index.Index:
         """What is known of a split's images in the order of its records; reads all of them."""
@@ -112,21 +113,20 @@ class Prepared:
                 columns["moments"].append(content.moments(images))
             ids, labels, prints, moments = map(np.concatenate, columns.values())
             self._check_labels(split, labels)
-            known = self._identified(ids if self._keys.id else None, prints, labels)
+            known = self._given(ids) if self._keys.id else identity.shown(prints, labels)
             return index.Index(known, labels, prints, moments)
 
-    def _identified(
-        self, given: np.ndarray | None, prints: np.ndarray | None, labels: np.ndarray
-    ) -> np.ndarray:
-        """The ids of examples, as `identity.of` gives them."""
+    def _given(self, names: np.ndarray) -> np.ndarray:
+        """The ids of examples by their own names, as `identity.given` has them."""
         try:
-            if given is not None and given.ndim > 1:
-                raise ValueError(f"each is an array of shape {given.shape[1:]}")
-            return identity.of(given, prints, labels)
+            if names.ndim > 1:
+                raise ValueError(f"each is an array of shape {names.shape[1:]}")
+            return identity.given(names)
         except (TypeError, ValueError) as error:
             raise errors.UserError(
                 f"--id_key: '{self._keys.id}' of {self._entry.what} does not tell its examples apart "
-                f"({error}); name a feature of whole numbers or texts that does"
+                f"({error}); name a feature of whole numbers or texts that does, or {catalogue.NO_ID}, to "
+                "tell them apart by what they show"
             ) from None
 
     def _check_labels(self, split: str, labels: np.ndarray) -> None:

@@ -109,7 +109,9 @@ class Settings:
         "ones)",
     )
     id_key: str = _option(
-        "", "of tfds and npz: where the examples' own numbers or names are (default: 'id', if there)"
+        "",
+        "of tfds and npz: where the examples' own numbers or names are (default: 'id', if there); of tfds, "
+        "none: tell them apart by what they show",
     )
     train_split: str = _option("", "of tfds: what to train on (default: train)")
     val_split: str = _option("", "of tfds: what to choose by (default: carved from what is trained on)")

@@ -14,6 +14,7 @@ from okd_tf import errors, memory, quiet
 from okd_tf.sources import damage
 from okd_tf.sources.request import Request
 
+NO_ID = "none"  # in the place of a feature: examples are known by what they show
 FORMATS = ("tfrecord", "array_record")
 USUAL = {  # splits that are taken, if no other part has them
     "train": ("train",),
@@ -175,11 +176,13 @@ class Entry:
         image = _chosen(asked.image_key, "image", images, "--image_key", "images of bytes", self.what)
         labels = of_type(tfds.features.ClassLabel)
         label = _chosen(asked.label_key, "label", labels, "--label_key", "labels of classes", self.what)
-        if asked.id_key and asked.id_key not in there:
+        if asked.id_key not in {"", NO_ID, *there}:
             raise errors.UserError(
-                f"--id_key: {self.what} has no feature '{asked.id_key}'; give one of {', '.join(there)}"
+                f"--id_key: {self.what} has no feature '{asked.id_key}'; give one of {', '.join(there)}; or "
+                f"{NO_ID}, to tell examples apart by what they show"
             )
-        return Keys(image, label, asked.id_key or ("id" if "id" in there else ""))
+        key = asked.id_key or ("id" if "id" in there else "")
+        return Keys(image, label, key if key in there else "")
 
     def _class_names(self) -> tuple[str, ...]:
         key = self.keys.label

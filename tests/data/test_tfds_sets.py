@@ -125,12 +125,22 @@ def test_without_ids_an_example_is_known_by_what_it_shows(load, tmp_path):
 
     unlike = (tfds.features.Scalar(np.int64), lambda number: number)
     kinds.prepare(tmp_path, "nameless", COUNTS, ids=False, more={"unlike": unlike})
-    assert_same(source, data.load("tfds:nameless", str(tmp_path)))
+    nameless = data.load("tfds:nameless", str(tmp_path))
+    assert_same(source, nameless)
+    # Some that are of no use are not looked at.
+    kinds.prepare(
+        tmp_path, "same", COUNTS, ids=False, more={"id": (tfds.features.Scalar(np.int64), lambda _: 1)}
+    )
+    with pytest.raises(errors.UserError, match=r"^--id_key: 'id' of .* or none, to tell them apart"):
+        data.load("tfds:same", str(tmp_path))
+    for cache_bytes in (10**9, 0):
+        how = {"id_key": "none", "cache_bytes": cache_bytes, "cache_dir": str(tmp_path / "cache")}
+        assert_same(nameless, data.load("tfds:same", str(tmp_path), **how))
 
 
 def test_copies_of_an_image_have_ids_of_their_own():
     shown = content.fingerprints(np.zeros((3, 2, 2, 1), np.uint8))
-    ids = identity.of(None, shown, np.array([0, 0, 1], np.int32))
+    ids = identity.shown(shown, np.array([0, 0, 1], np.int32))
     assert len(set(ids.tolist())) == 3
     assert ids.min() >= 0
 
@@ -140,13 +150,13 @@ def test_copies_of_an_image_have_ids_of_their_own():
     [([b"a_3", b"b12"], [3, 12]), ([b"1/cat", b"2/cat"], None), ([b"a_3", b"b_3"], None)],
 )
 def test_names_are_known_by_a_number_of_their_own_or_else_as_a_whole(names, expected):
-    ids = identity.of(np.array(names, object), None, np.zeros(2, np.int32))
+    ids = identity.given(np.array(names, object))
     assert ids.tolist() == (expected or [identity.hashed(name) for name in names])
 
 
 def test_two_examples_of_one_name_are_refused():
     with pytest.raises(ValueError, match="two examples of one id"):
-        identity.of(np.array([b"x", b"x"], object), None, np.zeros(2, np.int32))
+        identity.given(np.array([b"x", b"x"], object))
 
 
 def test_other_features_are_taken_by_their_keys(load):
