@@ -5,7 +5,8 @@ again; one that was killed goes on where it stopped; one whose inputs changed is
 """
 
 from okd_tf import data, progress, settings
-from okd_tf.pipeline import check, diagnosis, joining, record, shared, stages
+from okd_tf.pipeline import check, diagnosis, joining, record, stages
+from okd_tf.pipeline.context import Context
 from okd_tf.report import page
 
 
@@ -20,7 +21,7 @@ def run(chosen: settings.Settings, names, source: data.Source | None = None):
     Raises:
         UserError: whatever in settings or files cannot be used, before any work where it can be known.
     """
-    context = shared.Context(chosen, names, source=source)
+    context = Context(chosen, names, source=source)
     check.check(context, names)
     with context.crew.together():
         check.check_workers(context)
@@ -53,7 +54,7 @@ def diagnose(chosen: settings.Settings):
     Raises:
         UserError: there are no teachers, or whatever else cannot be used, before any work.
     """
-    context = shared.Context(chosen, names=())
+    context = Context(chosen, names=())
     # What is complete needs no files of the user.
     check.check(context, ())
     stage = stages.STAGES["teachers"]

@@ -4,7 +4,7 @@ import pathlib
 
 from okd_tf import backbones, errors, files, progress, sources
 from okd_tf.arch import cost
-from okd_tf.pipeline import record, stages
+from okd_tf.pipeline import lessons, record, stages
 from okd_tf.search import derive
 from okd_tf.teachers import bank, ensemble, folds, shards, store, teacher
 
@@ -111,7 +111,7 @@ def check_trained(context):
     Raises:
         UserError: no --teachers, and of the run's own some are missing or of other settings.
     """
-    chosen, there = context.settings, len(context.teacher_paths())
+    chosen, there = context.settings, len(context.teaching.teacher_paths())
     if chosen.teachers:
         return
     why = record.outdated(context, stages.STAGES["teachers"])
@@ -142,9 +142,9 @@ def _check_folds(context, names, given):
     if "teachers" in names and not given:
         if chosen.teacher_folds:
             folds.check_batch(len(ids), chosen.teacher_folds, chosen.batch_size)
-        held_out = context.to_hold_out()
+        held_out = context.teaching.to_hold_out()
     else:
-        held_out = [folds.recorded(path) for path in given or context.teacher_paths()]
+        held_out = [folds.recorded(path) for path in given or context.teaching.teacher_paths()]
     for path, one in zip(given, held_out, strict=False):
         if folds.is_foreign(ids, one):
             progress.say(
@@ -191,12 +191,12 @@ def _check_student(context, names):
 def _check_bank(context, names, given):
     """Refuses what cannot be stored or read back, as far as it is known before the teachers are there."""
     chosen = context.settings
-    if chosen.check_bank and ("bank" not in names or not context.needs_bank()):
+    if chosen.check_bank and ("bank" not in names or not lessons.needs_bank(context)):
         raise errors.UserError(
             "--check_bank: nothing is stored here to compare with (--views=0, other stages, or losses "
             "without teachers); leave it out"
         )
-    if not context.needs_bank():
+    if not lessons.needs_bank(context):
         if chosen.bank:
             raise errors.UserError(
                 "--bank: nothing reads stored logits here (--views=0, or losses without teachers); leave it "
@@ -208,7 +208,7 @@ def _check_bank(context, names, given):
         if chosen.check_bank or _will_be_read(context, names):
             _check_bank_of_others(context, given, training)
     else:
-        count = chosen.num_teachers if training else len(given or context.teacher_paths())
+        count = chosen.num_teachers if training else len(given or context.teaching.teacher_paths())
         files.require_space(context.workdir, _to_be_stored(context, names, count), "the view bank")
 
 
@@ -219,7 +219,7 @@ def _check_bank_of_others(context, given, training):
         raise errors.UserError(
             "--bank: holds what its own teachers say; give them by --teachers, as --teachers=RUN/teachers"
         )
-    hashes = [teacher.content_hash(path) for path in given or context.teacher_paths()]
+    hashes = [teacher.content_hash(path) for path in given or context.teaching.teacher_paths()]
     of = bank.key(context.data, chosen.seed, hashes)
     store.read(chosen.bank, of, bank.views(chosen.views))
 
@@ -234,11 +234,11 @@ def _will_be_read(context, names):
 
 def _to_be_stored(context, names, teachers):
     """How many bytes of logits the stages will write, of so many teachers and of the assistants."""
-    links = len(context.settings.assistant)
-    banks = [("bank", context.bank_folder, teachers)]
-    banks += [("assistant", context.assistant_bank(index), 1) for index in range(links)]
+    links, teaching = len(context.settings.assistant), context.teaching
+    banks = [("bank", teaching.bank_folder, teachers)]
+    banks += [("assistant", teaching.assistant_bank_folder(index), 1) for index in range(links)]
     if links and not will_run(context, "assistant", names):
-        banks.append(("student", context.assistant_bank(links - 1), 1))
+        banks.append(("student", teaching.assistant_bank_folder(links - 1), 1))
     size = 0
     for name, folder, count in banks:
         if will_run(context, name, names):

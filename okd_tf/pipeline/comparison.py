@@ -21,7 +21,7 @@ from scipy import stats
 from okd_tf import claims, errors, fields, files, json_file, progress, search, seeds, settings
 from okd_tf.arch import spec, uniform
 from okd_tf.pipeline import check, joining, record, sharing, stages
-from okd_tf.pipeline.shared import Context
+from okd_tf.pipeline.context import Context
 from okd_tf.report import comparison as page
 from okd_tf.search import candidates
 from okd_tf.training import history, metrics

@@ -44,7 +44,7 @@ def is_there(context):
 def read(context):
     """What diagnosis.json holds; None if it is not there, not whole or not of the teachers that are there."""
     path = _path(context, "json")
-    there = [(file.name, teacher.content_hash(file)) for file in context.teacher_paths()]
+    there = [(file.name, teacher.content_hash(file)) for file in context.teaching.teacher_paths()]
     if not there or not path.exists():
         return None
     try:
@@ -65,18 +65,19 @@ def _measured(context, said):
         "val": context.data.val,
         "test": context.data.test,
     }
+    teaching = context.teaching
     found, examples = {}, {name: len(split) for name, split in parts.items()}
     for name, split in parts.items():
         progress.say(f"teachers: diagnosis on {page.TITLES[name]}, {len(split):,} images")
         logits = _logits(context, said, name, split.images)
-        context.ensemble.refuse_what_is_not_finite(logits, split.ids, f"{page.TITLES[name]} example")
+        teaching.ensemble.refuse_what_is_not_finite(logits, split.ids, f"{page.TITLES[name]} example")
         found[name] = diagnosis.diagnose(logits, split.labels)
         scalars.write(
             context.workdir / "logs" / "teachers" / "ensemble",
             {f"{name}_{who}": found[name][who] for who in ("mean", "vote", "oracle")},
         )
-        if name == "train" and not context.seen.all():
-            found["held_out"] = folds.accuracies(logits, split.labels, context.seen)
+        if name == "train" and not teaching.seen.all():
+            found["held_out"] = folds.accuracies(logits, split.labels, teaching.seen)
         if name == "val":
             warnings = doubts.doubts(logits, split.labels)
     found["teachers"] = [
@@ -87,7 +88,7 @@ def _measured(context, said):
             **_backbone(context, index),
         }
         for index, (path, params) in enumerate(
-            zip(context.teacher_paths(), context.ensemble.params(), strict=True)
+            zip(teaching.teacher_paths(), teaching.ensemble.params(), strict=True)
         )
     ]
     return {
@@ -107,8 +108,8 @@ def _backbone(context, index):
 def _logits(context, said, part, images):
     """What each teacher says of the images of a part, [teachers, examples, classes]."""
     logits = []
-    for index, path in enumerate(context.teacher_paths()):
-        ask = functools.partial(context.ensemble.one, index, images)
+    for index, path in enumerate(context.teaching.teacher_paths()):
+        ask = functools.partial(context.teaching.ensemble.one, index, images)
         logits.append(said.array(f"{part} {teacher.content_hash(path)}", ask))
     return np.stack(logits)
 

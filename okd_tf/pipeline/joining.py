@@ -6,7 +6,7 @@ It takes jobs of the run that nobody does, and leaves when there are none. What 
 
 from okd_tf import errors, fields, progress
 from okd_tf.pipeline import record, stages, work
-from okd_tf.pipeline.shared import Context
+from okd_tf.pipeline.context import Context
 
 
 def run(chosen):

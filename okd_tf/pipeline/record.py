@@ -170,7 +170,8 @@ def _commands(context):
 
 
 def _write_description(context, commands):
-    teachers = [{"file": path.name, "sha256": teacher.content_hash(path)} for path in context.teacher_paths()]
+    paths = context.teaching.teacher_paths()
+    teachers = [{"file": path.name, "sha256": teacher.content_hash(path)} for path in paths]
     json_file.write(
         context.workdir / "run.json", {**description(context), "teachers": teachers, "commands": commands}
     )

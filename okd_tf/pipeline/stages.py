@@ -7,8 +7,8 @@ from collections.abc import Callable
 from okd_tf import backbones, errors, files, losses, settings
 from okd_tf.backbones import stored
 from okd_tf.export import student as exporting
-from okd_tf.pipeline import diagnosis, record, work
-from okd_tf.pipeline.shared import Context
+from okd_tf.pipeline import diagnosis, lessons, record, work
+from okd_tf.pipeline.context import Context
 from okd_tf.report import page
 from okd_tf.student import distill
 from okd_tf.teachers import assistant, ensemble, folds, shards, teacher
@@ -89,14 +89,14 @@ def _given_teachers(context):
         given = list(map(teacher.content_hash, ensemble.paths(context.settings.teachers)))
     except errors.UserError:
         # The check refuses it where they are wanted; elsewhere what was made of them may still count.
-        given = [record.MISSING] * len(context.teacher_paths())
+        given = [record.MISSING] * len(context.teaching.teacher_paths())
     return {f"given teacher {index + 1}": what for index, what in enumerate(given)}
 
 
 def _teacher_files(context):
     return {
         f"teacher {index + 1}": teacher.content_hash(path)
-        for index, path in enumerate(context.teacher_paths())
+        for index, path in enumerate(context.teaching.teacher_paths())
     }
 
 
@@ -106,8 +106,8 @@ def _teacher_files_for(loss):
 
 def _last_assistant(context):
     """Who teaches the student in the teachers' place, if there is a chain."""
-    paths = context.assistant_paths()
-    return {"last assistant": paths[-1]} if paths else {}
+    links = len(context.settings.assistant)
+    return {"last assistant": context.teaching.assistant_path(links - 1)} if links else {}
 
 
 def _those_of_the_origin(context):
@@ -145,7 +145,7 @@ def _hearing(loss):
 def _recorded(context):
     """Whether beside each teacher trained with folds is what it held out."""
     trained = context.settings.teacher_folds and not context.settings.teachers
-    return not trained or all(map(folds.recorded, context.teacher_paths()))
+    return not trained or all(map(folds.recorded, context.teaching.teacher_paths()))
 
 
 STAGES = {
@@ -173,11 +173,11 @@ STAGES = {
             folder="bank",
             settings=lambda context: ("seed", "views"),
             reads=_teacher_files,
-            leaves=lambda context: shards.complete(context.bank_folder),
+            leaves=lambda context: shards.complete(context.teaching.bank_folder),
             needs=lambda context: [STAGES["teachers"]],
             needless=lambda context: (
                 _those_of_the_origin(context)
-                or ("" if context.needs_bank() else "no loss reads stored logits")
+                or ("" if lessons.needs_bank(context) else "no loss reads stored logits")
                 or (f"--bank={context.settings.bank}" if context.settings.bank else "")
             ),
         ),

@@ -8,7 +8,7 @@ import numpy as np
 from okd_tf import claims, files, json_file, losses, progress, seeds
 from okd_tf.arch import spec
 from okd_tf.export import student as exporting
-from okd_tf.pipeline import diagnosis, sharing
+from okd_tf.pipeline import diagnosis, lessons, sharing
 from okd_tf.search import loop, options
 from okd_tf.student import distill
 from okd_tf.teachers import assistant, bank, ensemble, shards, teacher
@@ -26,7 +26,7 @@ def make_teachers(context):
     def finish():
         for index, path in enumerate(given):
             teacher.copy(path, teacher_training.path(folder, index))
-        for path, one in zip(given, context.ensemble.teachers, strict=False):
+        for path, one in zip(given, context.teaching.ensemble.teachers, strict=False):
             progress.say(f"teachers: {path} is {one.path.name}: {one.description()}")
         diagnosis.write(context)
 
@@ -79,7 +79,7 @@ def _train_teachers(context, share):
         how=context.recipe,
         folder=folder,
         logs=context.workdir / "logs" / "teachers",
-        held_out=context.to_hold_out(),
+        held_out=context.teaching.to_hold_out(),
         balance=chosen.balance,
         spread=spread,
     )
@@ -87,18 +87,18 @@ def _train_teachers(context, share):
 
 def fill_bank(context):
     """Stores what the teachers say of the views."""
-    chosen = context.settings
+    chosen, teaching = context.settings, context.teaching
     bank.write(
-        *(context.bank_folder, context.ensemble, context.data),
-        *(chosen.views, chosen.seed, context.bank_key(), context.seen),
+        *(teaching.bank_folder, teaching.ensemble, context.data),
+        *(chosen.views, chosen.seed, teaching.bank_key(), teaching.seen),
     )
 
 
 def check_bank(context):
     """Compares stored logits with what the teachers say now."""
-    chosen = context.settings
+    chosen, teaching = context.settings, context.teaching
     count = chosen.check_bank
-    difference = bank.check(context.bank, context.ensemble, context.data, chosen.seed, count, chosen.seed)
+    difference = bank.check(teaching.bank, teaching.ensemble, context.data, chosen.seed, count, chosen.seed)
     progress.say(
         f"bank: {count} rows asked again, the largest difference of a logit is {difference:.2g} (float16 "
         "keeps 11 bits)"
@@ -123,7 +123,7 @@ def search_architecture(context):
         return
     if _is_done(context, "search", "arch.json", "candidates.json"):
         return
-    training = context.training_batches(chosen.search_loss, "search training")
+    training = lessons.training_batches(context, chosen.search_loss, "search training")
     context.crew.lead(lambda: context.keep_backbone(context.workdir / "search"))
     loop.run(
         context.backbone,
@@ -131,9 +131,9 @@ def search_architecture(context):
         context.template,
         context.data,
         training,
-        context.validation_batches(chosen.search_loss, "search validation"),
+        lessons.validation_batches(context, chosen.search_loss, "search validation"),
         strategy=chosen.strategy,
-        objective=context.objective(chosen.search_loss),
+        objective=lessons.objective(context, chosen.search_loss),
         epochs=chosen.search_epochs,
         recipe=context.recipe,
         options=options.SearchOptions(
@@ -181,12 +181,13 @@ def train_assistants(context):
             # As of the teachers: another trial has the same assistants.
             seed = seeds.derive(chosen.seed, "assistant", index)
             # What one that was lost has said is not what the one in its place says.
-            context.crew.lead(lambda index=index: files.remove(context.assistant_bank(index)))
+            said = context.teaching.assistant_bank_folder(index)
+            context.crew.lead(functools.partial(files.remove, said))
             _store_what_is_said(context, index)
             assistant.train(
                 context.data,
-                context.training_batches(chosen.train_loss, "assistant training", index, seed),
-                context.objective(chosen.train_loss, index),
+                lessons.training_batches(context, chosen.train_loss, "assistant training", index, seed),
+                lessons.objective(context, chosen.train_loss, index),
                 index=index,
                 backbone=backbone,
                 width=chosen.assistant_width,
@@ -200,17 +201,17 @@ def train_assistants(context):
 
 def _store_what_is_said(context, links):
     """Fills the bank of the last of so many assistants, for one that is to learn from it; once."""
-    chosen = context.settings
+    chosen, teaching = context.settings, context.teaching
     if not links or not chosen.views:
         return
-    folder = context.assistant_bank(links - 1)
+    folder = teaching.assistant_bank_folder(links - 1)
 
     def store():
         if shards.complete(folder):
             return
         progress.say(f"assistant {links}: what it says of the views")
-        key, seen = context.assistant_key(links - 1), np.ones((1, len(context.data.train)), bool)
-        bank.write(folder, context.assistant(links - 1), context.data, chosen.views, chosen.seed, key, seen)
+        key, seen = teaching.assistant_bank_key(links - 1), np.ones((1, len(context.data.train)), bool)
+        bank.write(folder, teaching.assistant(links - 1), context.data, chosen.views, chosen.seed, key, seen)
 
     context.crew.lead(store, shows=folder)
 
@@ -225,9 +226,9 @@ def train_student(context):
     _store_what_is_said(context, links)
     distill.distill(
         context.architecture(),
-        context.objective(chosen.train_loss, links),
+        lessons.objective(context, chosen.train_loss, links),
         context.data,
-        context.training_batches(chosen.train_loss, "student training", links),
+        lessons.training_batches(context, chosen.train_loss, "student training", links),
         epochs=chosen.student_epochs,
         seed=seeds.derive(context.trial_seed, "student"),
         how=context.recipe,
@@ -245,7 +246,7 @@ def train_baseline(context):
         context.architecture(),
         context.data,
         # The same order and views as the student's, so that network and loss are all that differs.
-        context.training_batches("ce", "student training"),
+        lessons.training_batches(context, "ce", "student training"),
         epochs=chosen.student_epochs,
         seed=seeds.derive(context.trial_seed, "student"),
         how=context.recipe,
@@ -266,7 +267,8 @@ def evaluated(context):
         folder = context.workdir / "baseline"
         found.append((folder / "baseline.keras", folder / "metrics.json", ""))
     if not context.origin:
-        found += [(path, path.with_name("metrics.json"), path.stem) for path in context.assistant_paths()]
+        paths = map(context.teaching.assistant_path, range(len(context.settings.assistant)))
+        found += [(path, path.with_name("metrics.json"), path.stem) for path in paths]
     return found
 
 

@@ -10,7 +10,8 @@ import pytest
 
 from okd_tf import files
 from okd_tf.data import splits as carving
-from okd_tf.pipeline import shared
+from okd_tf.pipeline import lessons
+from okd_tf.pipeline.context import Context
 from okd_tf.settings import Settings
 from okd_tf.teachers import folds, teacher
 
@@ -73,15 +74,15 @@ def test_the_run_knows_what_its_teachers_have_seen(finished, training_ids):
         held_out_only=True,
         teacher_folds=2,
     )
-    context = shared.Context(chosen)
+    context = Context(chosen)
     part = folds.parts(training_ids, 2, seed=0)
-    np.testing.assert_array_equal(context.seen, [part != 0, part != 1, part != 0])
-    batch = next(iter(context.training_batches("oracle", "student training").dataset(0, 1)))
+    np.testing.assert_array_equal(context.teaching.seen, [part != 0, part != 1, part != 0])
+    batch = next(iter(lessons.training_batches(context, "oracle", "student training").dataset(0, 1)))
     rows = np.searchsorted(training_ids, batch["id"])
-    np.testing.assert_array_equal(batch["heard"], ~context.seen.T[rows])
-    stored = context.bank.reader("train")(rows, batch["view"].numpy())
+    np.testing.assert_array_equal(batch["heard"], ~context.teaching.seen.T[rows])
+    stored = context.teaching.bank.reader("train")(rows, batch["view"].numpy())
     np.testing.assert_array_equal(batch["teacher_logits"], stored)
-    np.testing.assert_array_equal(context.bank.seen(), context.seen)
+    np.testing.assert_array_equal(context.teaching.bank.seen(), context.teaching.seen)
 
 
 def test_teachers_given_to_another_run_keep_what_they_held_out(finished, tmp_path):

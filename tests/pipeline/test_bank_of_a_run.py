@@ -7,7 +7,8 @@ import pytest
 import tiny
 
 from okd_tf import errors, settings
-from okd_tf.pipeline import check, shared, stages, work
+from okd_tf.pipeline import check, lessons, stages, work
+from okd_tf.pipeline.context import Context
 
 DATA = tiny.make_splits()
 
@@ -24,7 +25,7 @@ def given(tmp_path_factory):
 
 def _context(workdir, given, **changes):
     chosen = {"teachers": given, "views": 3, "batch_size": 9, "max_params": 0, **changes}
-    context = shared.Context(settings.Settings(workdir=str(workdir), **chosen))
+    context = Context(settings.Settings(workdir=str(workdir), **chosen))
     context.data = DATA
     return context
 
@@ -50,7 +51,7 @@ def test_the_bank_of_another_run_is_read_in_place_and_none_is_written(finished, 
     check.check(context, ("teachers", "bank"))
     _complete(context)
     assert not (tmp_path / "other" / "bank").exists()
-    batch = next(iter(context.training_batches("oracle", "any").dataset(0, 1)))
+    batch = next(iter(lessons.training_batches(context, "oracle", "any").dataset(0, 1)))
     assert batch["teacher_logits"].shape == (9, 2, 3)
 
 
@@ -106,16 +107,16 @@ def test_another_bank_put_in_the_place_of_the_run_s_own_is_refused_when_read(cop
     shutil.copytree(other.workdir / "bank", copied / "bank")
     context = _context(copied, given)
     with pytest.raises(errors.UserError, match="bank: a view bank of something else: the seed of views is"):
-        context.training_batches("oracle", "any")
+        lessons.training_batches(context, "oracle", "any")
 
 
 def test_a_flipped_bit_is_found_before_anything_is_trained_on_it(copied, given):
     shard = copied / "bank/train/view_001_rows_0000000.f16"
     _flip_a_bit(copied / "bank")
     with pytest.raises(errors.UserError, match=f"{shard.name}: damaged"):
-        _context(copied, given).training_batches("oracle", "any")
+        lessons.training_batches(_context(copied, given), "oracle", "any")
     shard.unlink()
-    _complete(_context(copied, given)).training_batches("oracle", "any")
+    lessons.training_batches(_complete(_context(copied, given)), "oracle", "any")
 
 
 def test_stored_rows_are_compared_with_the_teachers_on_request(finished, given, capsys):

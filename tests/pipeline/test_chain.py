@@ -8,7 +8,8 @@ import pytest
 import tiny
 
 from okd_tf import settings
-from okd_tf.pipeline import shared, work
+from okd_tf.pipeline import work
+from okd_tf.pipeline.context import Context
 from okd_tf.student import distill
 from okd_tf.teachers import assistant, shards
 
@@ -62,13 +63,13 @@ def trainings(monkeypatch):
     found = _Trainings()
     monkeypatch.setattr(assistant, "train", found.assistant)
     monkeypatch.setattr(distill, "distill", found.student)
-    monkeypatch.setattr(shared.Context, "architecture", lambda context: None)
+    monkeypatch.setattr(Context, "architecture", lambda context: None)
     return found
 
 
 def _run(workdir, *works, origin=None, **changes):
     chosen = {"views": 2, "batch_size": 9, "assistant": CHAIN, **changes}
-    context = shared.Context(settings.Settings(workdir=str(workdir), **chosen), origin=origin)
+    context = Context(settings.Settings(workdir=str(workdir), **chosen), origin=origin)
     context.data = DATA
     for each in works:
         each(context)

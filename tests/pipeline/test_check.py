@@ -12,7 +12,8 @@ import pytest
 
 from okd_tf import backbones, errors, pipeline, settings
 from okd_tf.arch import space, spec
-from okd_tf.pipeline import check, shared
+from okd_tf.pipeline import check
+from okd_tf.pipeline.context import Context
 from okd_tf.teachers import folds
 
 ALL = settings.STAGES
@@ -28,7 +29,7 @@ def run(tmp_path, splits):
     """Checks settings against the digits, split once for all tests."""
 
     def checked(names=ALL, splits_given=True, **changes):
-        context = shared.Context(settings.Settings(workdir=str(tmp_path / "run"), **changes))
+        context = Context(settings.Settings(workdir=str(tmp_path / "run"), **changes))
         if splits_given:
             context.data = splits
         check.check(context, names)
@@ -223,7 +224,7 @@ def test_operations_that_are_none_are_refused(run, ops, said):
 def own_arch(tmp_path, splits, residual):
     """The path of an arch.json found on an own backbone, with the backbone beside it."""
     chosen = settings.Settings(workdir=str(tmp_path / "found"), backbone=residual, attach_after=".*_add")
-    context = shared.Context(chosen)
+    context = Context(chosen)
     context.data = splits
     context.keep_backbone(tmp_path / "found" / "search")
     path = tmp_path / "found" / "search" / "arch.json"
@@ -583,12 +584,12 @@ def test_examples_that_no_teacher_holds_out_are_said_in_one_line(run, tmp_path, 
 
 def test_a_worker_of_other_data_than_the_lead_s_is_refused(tmp_path, splits, monkeypatch):
     def checked(of_lead):
-        context = shared.Context(settings.Settings(workdir=str(tmp_path / "run")))
+        context = Context(settings.Settings(workdir=str(tmp_path / "run")))
         context.data = splits
         # As a lead's words come to another worker.
         said = json.loads(json.dumps(of_lead.record()))
         crew = types.SimpleNamespace(agree=lambda decide: said)
-        monkeypatch.setattr(shared.Context, "crew", crew)
+        monkeypatch.setattr(Context, "crew", crew)
         check.check_workers(context)
 
     checked(splits)

@@ -6,7 +6,8 @@ import pytest
 import tiny
 
 from okd_tf import json_file, settings
-from okd_tf.pipeline import shared, stages
+from okd_tf.pipeline import stages
+from okd_tf.pipeline.context import Context
 from okd_tf.training import inference, quality
 
 DATA = tiny.make_splits(test=30)
@@ -28,7 +29,7 @@ def _network(path, known):
 
 
 def _evaluate(workdir, **changes):
-    context = shared.Context(settings.Settings(workdir=str(workdir), **changes))
+    context = Context(settings.Settings(workdir=str(workdir), **changes))
     context.data = DATA
     stages.STAGES["evaluate"].work(context)
     return json_file.read(workdir / "student" / "metrics.json")

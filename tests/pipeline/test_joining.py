@@ -6,7 +6,8 @@ import pytest
 import tiny
 
 from okd_tf import claims, errors, files, settings
-from okd_tf.pipeline import joining, record, shared, stages, work
+from okd_tf.pipeline import joining, record, stages, work
+from okd_tf.pipeline.context import Context
 from okd_tf.training import recipe
 
 DATA = tiny.make_splits()
@@ -14,7 +15,7 @@ DATA = tiny.make_splits()
 
 def _context(workdir, **changes):
     chosen = settings.Settings(workdir=str(workdir), num_teachers=3, batch_size=9, **changes)
-    context = shared.Context(chosen)
+    context = Context(chosen)
     context.data = DATA
     return context
 

@@ -10,7 +10,8 @@ import tiny
 
 from okd_tf import json_file, settings
 from okd_tf.export import saved_model
-from okd_tf.pipeline import check, record, shared, stages
+from okd_tf.pipeline import check, lessons, record, stages
+from okd_tf.pipeline.context import Context
 from okd_tf.teachers import teacher
 
 DATA = tiny.make_splits()
@@ -44,7 +45,7 @@ def given(tmp_path_factory):
 
 def _context(workdir, given, **changes):
     chosen = settings.Settings(workdir=str(workdir), teachers=(str(given),), views=2, batch_size=9, **changes)
-    context = shared.Context(chosen)
+    context = Context(chosen)
     context.data = DATA
     return context
 
@@ -73,7 +74,7 @@ def test_each_is_copied_with_its_manifest_in_the_order_given(finished, given):
         "teacher_01.json",
     ]
     assert json_file.read(finished / "teachers" / "teacher_01.json") == DECLARED
-    paths = _context(finished, given).teacher_paths()
+    paths = _context(finished, given).teaching.teacher_paths()
     assert paths == [finished / "teachers" / name for name in ("teacher_00.keras", "teacher_01")]
 
 
@@ -90,7 +91,7 @@ def test_they_are_known_by_the_content_of_network_and_manifest(finished, given):
 
 
 def test_what_students_hear_is_in_the_dataset_s_order_of_classes(finished, given):
-    batches = _context(finished, given).validation_batches("oracle", "search validation")
+    batches = lessons.validation_batches(_context(finished, given), "oracle", "search validation")
     for batch in batches.dataset(0, batches.steps_per_epoch):
         plain, turned = (tf.nn.softmax(batch["teacher_logits"][:, index]) for index in (0, 1))
         np.testing.assert_allclose(plain, turned, atol=0.02)
@@ -142,4 +143,4 @@ def test_teachers_outlive_what_they_were_copied_from(finished, given, tmp_path):
     shutil.rmtree(mine)
     context = _context(workdir, mine, search_loss="ce", train_loss="ce")
     assert record.current(context, stages.STAGES.values()) == {"teachers"}
-    assert len(context.ensemble) == 2
+    assert len(context.teaching.ensemble) == 2

@@ -9,7 +9,7 @@ import tiny
 
 from okd_tf import errors, settings
 from okd_tf.pipeline import diagnosis as diagnosing
-from okd_tf.pipeline import shared
+from okd_tf.pipeline.context import Context
 from okd_tf.teachers import bank, diagnosis, ensemble, store
 
 
@@ -34,9 +34,9 @@ class _Made(ensemble.Ensemble):
 
 
 def _context(workdir, orders=((0, 1, 2), (0, 1, 2)), data=None, **changes):
-    context = shared.Context(settings.Settings(workdir=str(workdir), **changes))
+    context = Context(settings.Settings(workdir=str(workdir), **changes))
     context.data = data or tiny.make_splits(val=90)
-    context.ensemble = _Made([list(order) for order in orders])
+    context.teaching.ensemble = _Made([list(order) for order in orders])
     (workdir / "teachers").mkdir(parents=True, exist_ok=True)
     for index in range(len(orders)):
         (workdir / "teachers" / f"teacher_{index:02}.keras").write_text(f"network {index}")
@@ -59,7 +59,7 @@ def test_figures_are_those_of_each_split(diagnosed):
     assert diagnosis.read(diagnosed.workdir / "teachers" / "diagnosis.json") == found
     for part in ("train", "val", "test"):
         split = getattr(diagnosed.data, part)
-        logits = diagnosed.ensemble.logits(split.images)
+        logits = diagnosed.teaching.ensemble.logits(split.images)
         assert found[part] == diagnosis.diagnose(logits, split.labels)
         assert found["examples"][part] == len(split)
     assert found["teachers"][1]["file"] == "teacher_01.keras"
@@ -71,7 +71,7 @@ def test_figures_are_those_of_each_split(diagnosed):
 def test_views_are_the_first_of_those_that_the_bank_holds(diagnosed, tmp_path):
     data, seed = diagnosed.data, diagnosed.settings.seed
     of, rows = bank.key(data, seed, ["a", "b"]), np.arange(len(data.train))
-    bank.write(tmp_path, diagnosed.ensemble, data, 1, seed, of, np.ones((2, len(rows)), bool))
+    bank.write(tmp_path, diagnosed.teaching.ensemble, data, 1, seed, of, np.ones((2, len(rows)), bool))
     stored = store.read(tmp_path, of, bank.views(1)).reader("train")(rows, 0 * rows).transpose(1, 0, 2)
     found, expected = diagnosing.read(diagnosed)["train_views"], diagnosis.diagnose(stored, data.train.labels)
     assert found["k_of_n"] == expected["k_of_n"]
@@ -101,11 +101,11 @@ def test_what_is_missing_is_made_again_and_teachers_are_asked_for_figures_alone(
     assert diagnosing.is_there(diagnosed)
     (diagnosed.workdir / "teachers" / lost).unlink()
     assert not diagnosing.is_there(diagnosed)
-    diagnosed.ensemble.asked = 0
+    diagnosed.teaching.ensemble.asked = 0
     diagnosing.write(diagnosed)
     assert diagnosing.is_there(diagnosed)
     assert {name: _read(diagnosed, name) for name in before} == before
-    assert (diagnosed.ensemble.asked > 0) == (lost == "diagnosis.json")
+    assert (diagnosed.teaching.ensemble.asked > 0) == (lost == "diagnosis.json")
 
 
 def test_a_diagnosis_cut_short_or_of_other_teachers_is_not_read(tmp_path, diagnosed):
@@ -140,7 +140,7 @@ def test_a_logit_that_is_not_finite_names_the_teacher_and_the_image_and_nothing_
     tmp_path, monkeypatch
 ):
     context = _context(tmp_path)
-    asked, last = context.ensemble.one, context.data.test.images[-1]
+    asked, last = context.teaching.ensemble.one, context.data.test.images[-1]
 
     def broken(index, images):
         logits = asked(index, images)
@@ -148,7 +148,7 @@ def test_a_logit_that_is_not_finite_names_the_teacher_and_the_image_and_nothing_
             logits[(images == last).all(axis=(1, 2, 3)), 2] = np.inf
         return logits
 
-    monkeypatch.setattr(context.ensemble, "one", broken)
+    monkeypatch.setattr(context.teaching.ensemble, "one", broken)
     said = f"teacher 2 .teacher_01.: logit 2 of test example {context.data.test.ids[-1]} is inf"
     with pytest.raises(errors.UserError, match=said):
         diagnosing.write(context)
@@ -157,12 +157,12 @@ def test_a_logit_that_is_not_finite_names_the_teacher_and_the_image_and_nothing_
 
 def test_a_kill_costs_what_one_teacher_says_of_one_part(diagnosed, tmp_path):
     context = _context(tmp_path, seed=3)
-    context.ensemble.dies_at = 4  # of four parts and two teachers
+    context.teaching.ensemble.dies_at = 4  # of four parts and two teachers
     with pytest.raises(KeyboardInterrupt):
         diagnosing.write(context)
     again = _context(tmp_path, seed=3)
     diagnosing.write(again)
-    assert again.ensemble.asked == 8 - 3
+    assert again.teaching.ensemble.asked == 8 - 3
     assert diagnosing.read(again)["train"] == diagnosing.read(diagnosed)["train"]
     assert not (tmp_path / "teachers" / ".kept").exists()
 

@@ -21,8 +21,9 @@ class _Context:
         self.settings = settings.Settings(workdir=str(workdir), **changes)
         self.crew = crew.Alone()
         self.split_record = {"dataset": "digits", "train": 10, "sha256": "ab"}
+        self.teaching = types.SimpleNamespace(teacher_paths=self._teacher_paths)
 
-    def teacher_paths(self):
+    def _teacher_paths(self):
         return sorted((self.workdir / "teachers").glob("teacher_*.keras"))
 
 

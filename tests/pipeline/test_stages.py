@@ -11,7 +11,8 @@ import pytest
 from okd_tf import backbones, errors, files, json_file, pipeline, settings
 from okd_tf.arch import space, spec
 from okd_tf.export import student as exporting
-from okd_tf.pipeline import record, shared, stages
+from okd_tf.pipeline import record, stages
+from okd_tf.pipeline.context import Context
 from okd_tf.teachers import assistant, diagnosis, folds, shards, teacher
 
 MADE = set(settings.STAGES) - {"report", "assistant"}
@@ -48,7 +49,7 @@ class _Works:
         paths = [context.workdir / name / f"teacher_{index:02}.keras" for index in (0, 1)]
         for path in paths:
             files.write_text(path, f"{path.name} from seed {context.settings.seed}")
-        for path, held_out in zip(paths, context.to_hold_out(), strict=False):
+        for path, held_out in zip(paths, context.teaching.to_hold_out(), strict=False):
             if held_out:
                 folds.write(path, held_out)
         of_each = diagnosis.diagnose(np.zeros((2, 4, 3)), np.zeros(4, int))
@@ -66,8 +67,10 @@ class _Works:
 
     def bank(self, context, name):
         one = {"train": 1, "val": 1}
-        plan = shards.Plan(context.bank_key(), one, one, teachers=1, classes=1)
-        shards.fill(context.bank_folder, plan, lambda *shard: np.zeros((1, 1, 1)), np.ones((1, 1), bool))
+        plan = shards.Plan(context.teaching.bank_key(), one, one, teachers=1, classes=1)
+        shards.fill(
+            context.teaching.bank_folder, plan, lambda *shard: np.zeros((1, 1, 1)), np.ones((1, 1), bool)
+        )
 
     def search(self, context, name):
         spec.write(context.workdir / name / "arch.json", self.arch)
@@ -112,7 +115,7 @@ def works(splits):
     """Puts the made-up works in the place of the stages' own."""
     found = _Works(_arch(splits))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(shared.Context, "data", splits)
+        patch.setattr(Context, "data", splits)
         for name, stage in stages.STAGES.items():
             patch.setitem(stages.STAGES, name, dataclasses.replace(stage, work=found.of(name)))
         yield found
@@ -124,7 +127,7 @@ def _run(workdir, names=settings.STAGES, **changes):
 
 def _current(workdir, **changes):
     chosen = settings.Settings(workdir=str(workdir), backbone_width=2, **changes)
-    return record.current(shared.Context(chosen), stages.STAGES.values())
+    return record.current(Context(chosen), stages.STAGES.values())
 
 
 @pytest.fixture(scope="module")
@@ -195,7 +198,7 @@ def test_whatever_decides_a_result_is_in_the_key_of_a_stage_that_has_it():
             search_loss=loss if loss in settings.SEARCH_LOSSES else "ce",
             teacher_backbones=several,
         )
-        context = shared.Context(chosen)
+        context = Context(chosen)
         keyed = keyed.union(*(stage.settings(context) for stage in stages.STAGES.values()))
     decide = {name for name, field in settings.FIELDS.items() if field.metadata["kind"] == settings.RESULT}
     assert decide - keyed == {"baseline"}  # whether there is one
@@ -329,7 +332,7 @@ def test_without_the_files_of_the_user_the_finished_run_is_still_evaluated_and_e
     spec.write(tmp_path / "arch.json", _arch(splits))
     given = (str(mine),) if kind == "folder" else tuple(str(mine / f"{index}.keras") for index in (0, 1))
     chosen = {"teachers": given, "arch": str(tmp_path / "arch.json")}
-    context = shared.Context(settings.Settings(workdir=str(tmp_path / "run"), backbone_width=2, **chosen))
+    context = Context(settings.Settings(workdir=str(tmp_path / "run"), backbone_width=2, **chosen))
     for stage in stages.STAGES.values():
         if stage.name != "report":
             record.complete(context, stage)
@@ -347,7 +350,7 @@ def test_without_the_files_of_the_user_the_finished_run_is_still_evaluated_and_e
 def test_the_page_has_the_architecture_of_this_run_or_the_one_given(finished, tmp_path):
     def page(**changes):
         chosen = settings.Settings(workdir=str(finished), backbone_width=2, **changes)
-        stages._work_report(shared.Context(chosen))
+        stages._work_report(Context(chosen))
         return (finished / "report.md").read_text()
 
     assert "## Architecture" in page()
@@ -514,7 +517,7 @@ def test_only_current_results_are_shown(finished, capsys):
 def test_given_teachers_are_known_by_their_content(finished, works, tmp_path):
     shutil.copytree(finished / "teachers", tmp_path / "mine")
     chosen = settings.Settings(workdir=str(finished), backbone_width=2, teachers=(str(tmp_path / "mine"),))
-    record.complete(shared.Context(chosen), stages.STAGES["teachers"])
+    record.complete(Context(chosen), stages.STAGES["teachers"])
     assert works.done == ["teachers"]
     (tmp_path / "mine").rename(tmp_path / "theirs")
     assert "teachers" in _current(finished, teachers=(str(tmp_path / "theirs"),), teacher_epochs=99)
@@ -525,7 +528,7 @@ def test_given_teachers_are_known_by_their_content(finished, works, tmp_path):
 def test_what_given_teachers_held_out_is_part_of_what_they_are(finished, works, tmp_path, splits):
     shutil.copytree(finished / "teachers", tmp_path / "mine")
     chosen = {"teachers": (str(tmp_path / "mine"),)}
-    context = shared.Context(settings.Settings(workdir=str(finished), backbone_width=2, **chosen))
+    context = Context(settings.Settings(workdir=str(finished), backbone_width=2, **chosen))
     record.complete(context, stages.STAGES["teachers"])
     assert "teachers" in _current(finished, **chosen)
     (held_out,) = folds.assigned(splits.train.ids, 1, 2, seed=0)

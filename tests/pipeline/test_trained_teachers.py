@@ -6,7 +6,8 @@ import tiny
 
 from okd_tf import settings
 from okd_tf.backbones import keras_file
-from okd_tf.pipeline import diagnosis, shared, work
+from okd_tf.pipeline import diagnosis, work
+from okd_tf.pipeline.context import Context
 from okd_tf.training import recipe
 
 
@@ -21,13 +22,13 @@ def test_each_is_of_the_network_named_for_it_and_of_the_width_for_all(tmp_path, 
     chosen = settings.Settings(
         workdir=str(tmp_path), num_teachers=3, teacher_width=2, batch_size=9, dataset="digits", **flags
     )
-    context = shared.Context(chosen)
+    context = Context(chosen)
     context.data = tiny.make_splits()
     monkeypatch.setattr(
         recipe, "train", lambda make, *args, save_to, **others: keras_file.save(save_to, make())
     )
     monkeypatch.setattr(diagnosis, "write", lambda context: None)
     work.make_teachers(context)
-    found = [keras.saving.load_model(path) for path in context.teacher_paths()]
+    found = [keras.saving.load_model(path) for path in context.teaching.teacher_paths()]
     assert [model.name for model in found] == expected
     assert {model.get_layer("stem_conv").filters for model in found} == {2}

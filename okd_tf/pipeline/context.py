@@ -1,4 +1,7 @@
-"""What the stages of one run share: settings, workdir, and what is made of them when first asked for."""
+"""What a run is: its settings, its workdir, and what is made of them when first asked for.
+
+Who teaches in it is `teaching`, what its networks learn from `lessons`.
+"""
 
 import dataclasses
 import functools
@@ -7,12 +10,12 @@ import pathlib
 
 import keras
 
-from okd_tf import backbones, data, errors, losses, seeds, settings
+from okd_tf import backbones, data, errors, seeds, settings
 from okd_tf.arch import build, cost, space, spec
 from okd_tf.backbones import attach, keras_file, prepare, stored
-from okd_tf.data import batches, imbalance, splits, views
-from okd_tf.teachers import assistant, bank, ensemble, folds, formats, store, teacher
-from okd_tf.training import distribution, inference, objective, recipe
+from okd_tf.data import splits, views
+from okd_tf.pipeline import teaching
+from okd_tf.training import distribution, inference, recipe
 
 _OF_A_HOST = (  # may differ from host to host
     *("data_dir", "download", "tiny_imagenet_zip", "cache_dir", "cache_bytes"),
@@ -36,7 +39,7 @@ class Context:
         Args:
             chosen: the settings.
             names: of the stages that are to run; if none trains, nothing is spread over devices or hosts.
-            origin: a run of the same dataset, views and seed, whose teachers and bank this one uses.
+            origin: a run of the same dataset, views and seed, who teaches in which teaches in this one too.
             also_score: architectures that the search gives figures of beside its own.
             source: the dataset, in place of the one that the settings name.
         """
@@ -105,6 +108,11 @@ class Context:
         told["stages"] = ",".join(self.names)
         return distribution.make(chosen.distribution, chosen.batch_size, told, chosen.workers_wait_seconds)
 
+    @functools.cached_property
+    def teaching(self):
+        """Who teaches: `Teaching`."""
+        return self.origin.teaching if self.origin else teaching.Teaching(self)
+
     @property
     def crew(self):
         """The workers that run this together."""
@@ -166,11 +174,6 @@ class Context:
         return seeds.derive(chosen.seed, "trial", chosen.trial) if chosen.trial else chosen.seed
 
     @property
-    def _source(self):
-        """The workdir of the teachers and the bank."""
-        return self.origin.workdir if self.origin else self.workdir
-
-    @property
     def budget(self):
         """What a student may cost: `Budget`."""
         return spec.Budget(self.settings.max_params, self.settings.max_flops)
@@ -225,155 +228,3 @@ class Context:
         network = keras_file.load(path)
         keras_file.check_fits(path, network, self.data.image_shape, self.data.classes)
         return inference.as_logits(network, self.data.val.images)
-
-    def teacher_paths(self):
-        """The teachers in the workdir, .keras files and SavedModel folders, in order."""
-        return formats.inside(self._source / "teachers", "teacher_*")
-
-    @functools.cached_property
-    def ensemble(self):
-        """The teachers of the workdir: `Ensemble`."""
-        if self.origin:
-            return self.origin.ensemble
-        return self._ensemble_of(self.teacher_paths())
-
-    def assistant_paths(self):
-        """The files of the chain of assistants, in order, whether they are there or not."""
-        count = len(self.settings.assistant)
-        return [assistant.path(self._source / "assistant", index) for index in range(count)]
-
-    def assistant_bank(self, index):
-        """The folder of what an assistant says of the views."""
-        return assistant.bank_folder(self._source / "assistant", index)
-
-    def assistant(self, index):
-        """An assistant of the workdir, as an `Ensemble` of one."""
-        return self._ensemble_of([self.assistant_paths()[index]])
-
-    def _ensemble_of(self, paths):
-        return ensemble.Ensemble(teacher.read(path, self.data) for path in paths)
-
-    @property
-    def bank_folder(self):
-        """Where stored logits are written and read."""
-        return pathlib.Path(self.settings.bank or self._source / "bank")
-
-    def bank_key(self):
-        """What the bank of the teachers that are there is of."""
-        return bank.key(
-            self.data, self.settings.seed, [teacher.content_hash(path) for path in self.teacher_paths()]
-        )
-
-    def assistant_key(self, index):
-        """What its bank is of."""
-        return bank.key(self.data, self.settings.seed, [teacher.content_hash(self.assistant_paths()[index])])
-
-    @functools.cached_property
-    def bank(self):
-        """The stored logits, checked: `store.Store`.
-
-        Raises:
-            UserError: not there, damaged, or of other data, views or teachers.
-        """
-        if self.origin:
-            return self.origin.bank
-        return store.read(self.bank_folder, self.bank_key(), bank.views(self.settings.views))
-
-    def to_hold_out(self):
-        """What each of the teachers that are trained here is to hold out, as `folds.assigned` says it."""
-        chosen = self.settings
-        return folds.assigned(
-            self.data.train.ids, chosen.num_teachers, chosen.teacher_folds, chosen.split_seed
-        )
-
-    @functools.cached_property
-    def seen(self):
-        """Which training examples each teacher of the workdir was trained on: bool [teachers, examples]."""
-        if self.origin:
-            return self.origin.seen
-        held_out = [folds.recorded(path) for path in self.teacher_paths()]
-        return folds.seen(self.data.train.ids, held_out)
-
-    def needs_bank(self):
-        """Whether stored logits are wanted: some loss needs teachers, and they are not asked live."""
-        used = {self.settings.train_loss}
-        if self.settings.searches:
-            used.add(self.settings.search_loss)
-        return bool(used & losses.NEEDS_TEACHERS) and self.settings.views > 0
-
-    def objective(self, name, links=0):
-        """A loss with the run's settings, with live teachers if that is how they are asked.
-
-        Who teaches is the ensemble, or with `links` assistants of the chain before it the last of these.
-        """
-        live = name in losses.NEEDS_TEACHERS and self.settings.views == 0
-        teaching = (self.assistant(links - 1) if links else self.ensemble) if live else None
-        return objective.Objective(
-            name,
-            self.settings.temperature,
-            self.settings.ce_weight,
-            live_teachers=teaching.live if teaching else None,
-            settings={setting: getattr(self.settings, setting) for setting in losses.SETTINGS[name]},
-        )
-
-    def training_batches(self, loss, purpose, links=0, seed=None):
-        """Batches of the training split in this run's views, with stored logits if the loss wants them.
-
-        Args:
-            loss: its name.
-            purpose: of the batches; each has an order of its own.
-            links: how many assistants of the chain stand before; the logits are the last one's, or at 0 the
-                teachers'.
-            seed: of the order, in place of the trial's.
-        """
-        chosen = self.settings
-        return batches.Batches(
-            self.data.train,
-            chosen.batch_size,
-            seeds.derive(self.trial_seed if seed is None else seed, purpose),
-            self.data.augmentation,
-            view_seed=chosen.seed,
-            num_views=chosen.views,
-            teacher_logits=self._stored_logits(loss, "train", links),
-            # An assistant has seen all training examples, and is heard all the same.
-            heard=None if links else self._heard(loss),
-            **self._balance(),
-        )
-
-    def validation_batches(self, loss, purpose):
-        """Batches of the validation images as they are, with stored logits if the loss wants them.
-
-        Classes count in them as they do in training batches: what learns from either learns the same task.
-        """
-        chosen = self.settings
-        replicas = self.recipe.strategy.num_replicas_in_sync
-        return batches.Batches(
-            self.data.val,
-            min(chosen.batch_size, len(self.data.val)) // replicas * replicas,
-            seeds.derive(self.trial_seed, purpose),
-            teacher_logits=self._stored_logits(loss, "val"),
-            **self._balance(),
-        )
-
-    def _balance(self):
-        """What batches are told about classes of unequal size; weights are of the training split."""
-        balance = self.settings.balance
-        return {
-            "balanced": balance == imbalance.SAMPLING,
-            "class_weights": imbalance.class_weights(balance, self.data.train.labels),
-        }
-
-    def _heard(self, loss):
-        """Whose logits count for which training example, bool [examples, teachers]; None: all."""
-        if loss not in losses.NEEDS_TEACHERS or not self.settings.held_out_only:
-            return None
-        folds.check_held_out(self.seen)
-        return ~self.seen.T
-
-    def _stored_logits(self, loss, part, links=0):
-        if loss not in losses.NEEDS_TEACHERS or not self.settings.views:
-            return None
-        if links:
-            folder, key = self.assistant_bank(links - 1), self.assistant_key(links - 1)
-            return store.read(folder, key, bank.views(self.settings.views)).reader(part)
-        return self.bank.reader(part)

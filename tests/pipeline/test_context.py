@@ -1,0 +1,47 @@
+"""What a run makes of its settings."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from okd_tf import data, errors, settings
+from okd_tf.data import views
+from okd_tf.pipeline import lessons
+from okd_tf.pipeline.context import Context
+
+
+def test_runs_of_two_seeds_share_their_splits(digits):
+    def split(**changes):
+        return Context(settings.Settings(workdir="a", **changes), source=digits).split_record
+
+    assert split(seed=1) == split(seed=0)
+    assert split(split_seed=1)["sha256"] != split()["sha256"]
+    assert split(split_seed=1)["val"] == split()["val"]
+
+
+def test_views_are_what_the_settings_ask_for_and_part_of_what_stages_depend_on(digits):
+    def of(**changes):
+        return Context(settings.Settings(workdir="a", **changes), source=digits)
+
+    usual, turned = of(), of(augmentation=("crop_flip", "rotate"), augmentation_ops=1)
+    assert usual.data.augmentation == digits.augmentation
+    assert turned.data.augmentation == views.Operated(views.CropFlip(1, True), ("rotate",), 1, 9)
+    assert of(crop_padding=2).data.augmentation == views.CropFlip(2, False)
+    before, after = usual.split_record, turned.split_record
+    assert {name for name in before if before[name] != after[name]} == {"views"}
+    # Stored logits of the one are not taken for those of the other.
+    assert usual.teaching.bank_key() != turned.teaching.bank_key()
+    batch = lessons.training_batches(turned, "ce", "student training").batch(tf.constant(0))
+    assert batch["image"].shape == (128, 8, 8, 1)
+
+
+def test_a_dataset_that_is_given_comes_to_a_size_as_a_named_one_does_and_takes_no_keys(digits):
+    def of(**changes):
+        return Context(settings.Settings(workdir="a", **changes), source=digits).data
+
+    named = data.load("digits", image_size=(12, 10), channels=3)
+    found = of(image_size="12x10", channels=3)
+    assert found.image_shape == (12, 10, 3)
+    np.testing.assert_array_equal(found.test.images, named.test.images)
+    with pytest.raises(errors.UserError, match=r"^--label_key: is not of a dataset that is given from Py"):
+        of(label_key="coarse")
