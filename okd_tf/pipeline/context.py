@@ -39,7 +39,7 @@ class Context:
         Args:
             chosen: the settings.
             names: of the stages that are to run; if none trains, nothing is spread over devices or hosts.
-            origin: a run of the same dataset, views and seed, who teaches in which teaches in this one too.
+            origin: a run of the same dataset, views and seed, whose data and `teaching` are this one's too.
             also_score: architectures that the search gives figures of beside its own.
             source: the dataset, in place of the one that the settings name.
         """
@@ -110,7 +110,7 @@ class Context:
 
     @functools.cached_property
     def teaching(self):
-        """Who teaches: `Teaching`."""
+        """Who teaches here: `Teaching`."""
         return self.origin.teaching if self.origin else teaching.Teaching(self)
 
     @property

@@ -7,10 +7,10 @@ from okd_tf.teachers import assistant, bank, ensemble, folds, formats, store, te
 
 
 class Teaching:
-    """Who teaches in one run, and in those whose origin it is. Making it reads nothing."""
+    """Who teaches in one run, and in the runs that have it as their `origin`. Making it reads nothing."""
 
     def __init__(self, run):
-        """Takes the run, a `Context` whose workdir teachers and assistants are in."""
+        """Takes the run: the `Context` in whose workdir teachers and assistants are."""
         self._run = run
 
     def teacher_paths(self):
@@ -37,7 +37,7 @@ class Teaching:
 
     @property
     def bank_folder(self):
-        """Where stored logits are written and read."""
+        """Where the teachers' stored logits are written and read."""
         return pathlib.Path(self._run.settings.bank or self._run.workdir / "bank")
 
     def bank_key(self):
@@ -46,7 +46,7 @@ class Teaching:
 
     @functools.cached_property
     def bank(self):
-        """The stored logits, checked: `store.Store`.
+        """The teachers' stored logits, checked: `store.Store`.
 
         Raises:
             UserError: not there, damaged, or of other data, views or teachers.
@@ -66,7 +66,7 @@ class Teaching:
         return assistant.bank_folder(self._assistants, index)
 
     def assistant_bank_key(self, index):
-        """What its bank is of."""
+        """What the bank of an assistant that is there is of."""
         return self._key([self.assistant_path(index)])
 
     def after(self, links):
