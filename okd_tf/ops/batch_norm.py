@@ -9,7 +9,7 @@ here holds anything but stock layers.
 import keras
 import tensorflow as tf
 
-from okd_tf.ops import precision
+from okd_tf.ops import precision, strided_conv
 
 MOMENTUM = 0.9  # of the moving statistics; Keras's 0.99 lags behind in short trainings
 EPSILON = 1e-5
@@ -145,6 +145,8 @@ def fuse(layer, synchronized=False):
 def fused_copy(model, synchronized=False, compute=precision.FLOAT32):
     """The training twin of a Functional model: fused batch norms in place of stock ones, same weights.
 
+    Convolutions that must not be trained as they are (`strided_conv`) are replaced as well.
+
     All other layers that compute in what is wanted are the model's own, shared and not copied: a copy made
     from a layer's config and weights can lack state that is in neither, such as what a `Normalization` layer
     has adapted to.
@@ -156,7 +158,10 @@ def fused_copy(model, synchronized=False, compute=precision.FLOAT32):
     """
 
     def twin(layer):
-        return fuse(precision.in_policy(layer, _policy(layer, model, compute)), synchronized)
+        in_policy = precision.in_policy(layer, _policy(layer, model, compute))
+        if strided_conv.is_unsafe(layer):
+            return strided_conv.taking(in_policy)
+        return fuse(in_policy, synchronized)
 
     return precision.with_layers(model, twin)
 
@@ -164,16 +169,21 @@ def fused_copy(model, synchronized=False, compute=precision.FLOAT32):
 def fused_clone(layer, model, synchronized=False, compute=precision.FLOAT32):
     """A freshly initialised copy of a layer of a model, else as in `fused_copy`: for `clone_model`."""
     config = precision.config_in(layer, _policy(layer, model, compute))
-    return fuse(layer.__class__.from_config(config), synchronized)
+    copy = layer.__class__.from_config(config)
+    if strided_conv.is_unsafe(layer):
+        return strided_conv.taking(copy)
+    return fuse(copy, synchronized)
 
 
 def stock_copy(model):
-    """The twin to save: Keras's own batch norms in place of fused ones, all of it in float32, same weights.
+    """The twin to save: Keras's own layers in place of those for training, in float32, with the same weights.
 
     Layers that are so already are shared.
     """
 
     def stock_twin(layer):
+        if isinstance(layer, strided_conv.TakingConv2D):
+            return strided_conv.stock(layer)
         if not isinstance(layer, FusedBatchNormalization):
             return layer
         return keras.layers.BatchNormalization.from_config({**layer.get_config(), "synchronized": False})
