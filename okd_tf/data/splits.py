@@ -115,6 +115,11 @@ def carve(
                 f"--dataset: '{source.name}' has no training image of class '{name}'; add some, or "
                 "remove the class"
             )
+        if len(train) == left:
+            raise errors.UserError(
+                f"--split_seed: what is carved for validation and test leaves {len(missing)} of {classes} "
+                f"classes without a training image (first: {name}); add images of it, or try another seed"
+            )
         raise errors.UserError(
             f"--train_examples: {len(train)} training images leave {len(missing)} of {classes} classes "
             f"without one (first: {name}); ask for more, or add images of it"

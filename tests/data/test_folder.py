@@ -203,5 +203,14 @@ def test_a_class_of_unreadable_files_is_refused_whatever_the_number(damaged, tmp
     assert message.startswith(f"--data_dir: no image of the class {names[0][0]} can be read: ")
 
 
+@pytest.mark.parametrize("more", [{}, {"image_size": (4, 4)}])
+def test_a_folder_of_which_nothing_can_be_read_says_so(tmp_path, more):
+    for name in ("a/1.png", "b/2.png"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(b"no image")
+    message = _refusal(_asked(tmp_path, tmp_path / "cache", **more))
+    assert message.startswith("--data_dir: no image of train can be read: 2 of the 2 images of ")
+
+
 def test_no_folder_given_is_one_line(tmp_path):
     assert _refusal(_asked("", tmp_path)).startswith("--data_dir: give the folder of images")

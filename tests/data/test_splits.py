@@ -183,6 +183,15 @@ def test_impossible_sizes_are_refused_in_one_line_with_the_numbers(asked, flag, 
         assert number in message
 
 
+def test_a_class_that_is_carved_away_whole_is_not_blamed_on_train_examples():
+    source = _source(count=41)
+    labels = np.arange(41, dtype=np.int32) % 3
+    labels[splits.order(source.train.ids, 0, "validation split")[0]] = 3
+    alone = examples.Examples(source.train.ids, source.train.images, labels)
+    with pytest.raises(errors.UserError, match=r"^--split_seed: .* 1 of 4 classes .*\(first: d\)"):
+        splits.carve(dataclasses.replace(source, train=alone), seed=0)
+
+
 def test_take_gives_ascending_ids_for_an_index_and_for_a_mask(rng):
     source = _source()
     rows = rng.permutation(200)[:50]

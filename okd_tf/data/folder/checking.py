@@ -106,16 +106,17 @@ def check(listed: listing.Listing, asked: Request, unreadable: Unreadable) -> Ch
                 else:
                     files[split].append((file, found))
     unreadable.refuse_many()
-    everything = [one for of_split in files.values() for one in of_split]
-    size = asked.image_size or _only_size(listed.root, everything)
-    channels = asked.channels or _only_channels(listed.root, everything)
-    checked = Checked(listed.class_names, files, size, channels, unreadable)
     for split, readable in files.items():
         if not readable:
             raise errors.UserError(
                 f"--data_dir: no image of {split} can be read: {unreadable.told()}; repair them, or remove "
                 "the folder"
             )
+    everything = [one for of_split in files.values() for one in of_split]
+    size = asked.image_size or _only_size(listed.root, everything)
+    channels = asked.channels or _only_channels(listed.root, everything)
+    checked = Checked(listed.class_names, files, size, channels, unreadable)
+    for split, readable in files.items():
         have = {file.label for file, _ in readable}
         checked.refuse_empty(split, set(range(len(listed.class_names))) - have)
     return checked
