@@ -132,6 +132,11 @@ def _brought(
                 f"--image_size: images of {entry.what} differ in size, as {shape[0]}x{shape[1]} and "
                 f"{image.shape[0]}x{image.shape[1]}; give the size that all are to be brought to"
             )
+        if not asked.channels and image.shape[2] != shape[2]:
+            raise errors.UserError(
+                f"--channels: images of {entry.what} differ in channels, as {shape[2]} and {image.shape[2]}; "
+                "give --channels=3 or --channels=1"
+            )
         yield example_id, sizes.bring(image, shape, asked.resize), label
 
 

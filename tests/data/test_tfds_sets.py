@@ -19,7 +19,8 @@ COUNTS = {"train": 40, "test": 12}
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory):
-    """Datasets `even` (of one size), `mixed` (of two), `nameless` (without ids), `records` (in TFRecord)."""
+    """Datasets `even` (of one size), `mixed` (of two), `tinted` (of two numbers of channels),
+    `nameless` (without ids), `records` (in TFRecord)."""
     import tensorflow_datasets as tfds
 
     root = tmp_path_factory.mktemp("tfds")
@@ -27,6 +28,7 @@ def root(tmp_path_factory):
     other = (tfds.features.Image(shape=(4, 4, 1)), lambda number: kinds.pixels(number, (4, 4, 1)))
     kinds.prepare(root, "even", COUNTS, more={"coarse": coarse, "small": other})
     kinds.prepare(root, "mixed", COUNTS, shapes=((8, 8, 3), (12, 6, 3)))
+    kinds.prepare(root, "tinted", COUNTS, shapes=((8, 8, 3), (8, 8, 1)))
     kinds.prepare(root, "nameless", COUNTS, ids=False)
     kinds.prepare(root, "records", COUNTS, file_format="tfrecord")
     return root
@@ -205,6 +207,7 @@ def test_splits_are_taken_by_their_names(load):
             {"train_split": "test", "test_split": "test"},
             r"--train_split, .*: of 'even' in .* name different ones$",
         ),
+        ("tinted", {}, r"--channels: images of 'tinted' in .* differ in channels, as [13] and [13]; give"),
         ("mixed", {}, r"--image_size: images of 'mixed' in .* differ in size, as .* give the size"),
         ("none", {}, r"--dataset: TFDS knows no dataset 'none'"),
         ("mnist/no", {}, r"--dataset: 'mnist/no' is not as TFDS names it \(BuilderConfig no not found\)"),

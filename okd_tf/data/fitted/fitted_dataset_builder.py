@@ -18,7 +18,6 @@ class FittedConfig(tfds.core.BuilderConfig):
         image_shape: (height, width, channels) of all images.
         class_names: in the order of labels.
         parts: by the names of the splits, what gives their examples.
-        done: called with the number of each example that was written.
     """
 
     image_shape: tuple[int, int, int] = (0, 0, 0)
