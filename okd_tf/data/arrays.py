@@ -38,7 +38,13 @@ def source(
     """
     given = {"train": train, "val": val, "test": test}
     read = {
-        part: _examples(*pair, (ids or {}).get(part), len(train[0]), f"{where}: {part}")
+        part: _examples(
+            np.asarray(pair[0]),
+            np.asarray(pair[1]),
+            (ids or {}).get(part),
+            len(train[0]),
+            f"{where}: {part}",
+        )
         for part, pair in given.items()
         if pair is not None
     }
@@ -55,6 +61,12 @@ def source(
         raise errors.UserError(
             f"{where}: {npz.CLASS_NAMES} has {len(names)} names, and there is a label {largest}; "
             "name all classes"
+        )
+    there = np.unique(np.concatenate([one.labels for one in read.values()]))
+    if not class_names and len(there) <= largest:
+        gap = int(np.setdiff1d(np.arange(largest), there)[0])
+        raise errors.UserError(
+            f"{where}: labels go up to {largest}, and none is {gap}; number the classes from 0 without gaps"
         )
     return examples.Source(
         name=name,

@@ -76,6 +76,10 @@ class Source:
     val: Examples | None = None
 
     def __post_init__(self) -> None:
+        if len(self.class_names) < 2:
+            raise errors.UserError(
+                f"--dataset: '{self.name}' has one class, {self.class_names[0]}; give images of two or more"
+            )
         for index, name in enumerate(self.class_names):
             if not name or errors.one_line(name) != name:
                 raise errors.UserError(

@@ -108,6 +108,11 @@ def check(
             f"{whose} images are {images_type} of shape {tuple(images_shape)}; give pixel values 0..255 as "
             "uint8 [examples, height, width, channels]"
         )
+    if len(images_shape) == 4 and images_shape[1] in (1, 3) and images_shape[3] > 4:
+        raise errors.UserError(
+            f"{whose} images are of shape {tuple(images_shape)}, as if channels came first; give them as "
+            "[examples, height, width, channels], by transpose(0, 2, 3, 1)"
+        )
     one_each = tuple(labels_shape) in (tuple(images_shape[:1]), (images_shape[0], 1))
     if not one_each or not np.issubdtype(labels_type, np.integer):
         raise errors.UserError(

@@ -81,6 +81,18 @@ def test_other_keys_and_sizes_are_asked_for(tmp_path):
             {"y_train": make()[1] * 5_000_000_000},
             r".* train labels go up to 10000000000, and there are 30 training images, of each class one",
         ),
+        (
+            {"y_train": make()[1] + 1, "y_test": make(9)[1] + 1},
+            r".* labels go up to 3, and none is 0; number the classes from 0 without gaps$",
+        ),
+        (
+            {"y_train": make()[1] * 0, "y_test": make(9)[1] * 0},
+            r"--dataset: 'npz:mine.npz' has one class, 0; give images of two or more$",
+        ),
+        (
+            {"x_train": make()[0].transpose(0, 3, 1, 2)},
+            r".* train images are of shape \(30, 3, 6, 5\), as if channels came first; give them as",
+        ),
         ({"y_test": make(9)[1] + 3}, r"--dataset: the test images of .* have class '3' and 2 more, of which"),
         ({"class_names": np.array(["a"])}, r".* class_names has 1 names, and there is a label 2; name all"),
         ({"class_names": "cat"}, r".* class_names has 1 names, and there is a label 2; name all"),
@@ -129,6 +141,11 @@ def test_what_a_name_says_after_a_colon_is_refused_where_it_means_nothing(name):
         errors.UserError, match=f"^--dataset: {name}: only tfds:NAME and npz:FILE .*; give {alone} alone$"
     ):
         data.load(name)
+
+
+def test_labels_from_python_may_be_a_list():
+    images, labels = make()
+    np.testing.assert_array_equal(arrays.source((images, labels.tolist())).train.labels, labels)
 
 
 def test_a_missing_test_part_is_carved_and_another_seed_carves_another(tmp_path):
