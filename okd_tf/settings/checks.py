@@ -4,7 +4,7 @@ import dataclasses
 import math
 from typing import Any
 
-from okd_tf import errors
+from okd_tf import errors, sources
 from okd_tf.settings import choices
 
 
@@ -70,7 +70,7 @@ def _check_data(settings: Any) -> None:
     # One may say what it is of after a colon.
     kind = settings.dataset.partition(":")[0]
     if kind not in choices.DATASETS:
-        raise errors.unknown("--dataset", kind, choices.DATASETS)
+        raise errors.unknown("--dataset", kind, sources.KINDS)
     if settings.channels not in (0, 1, 3):
         raise errors.UserError(
             f"--channels: {settings.channels} is not 0, 1 (grey) or 3 (RGB); give one of these"
