@@ -160,6 +160,8 @@ def test_contradictions_are_refused_with_both_values(run, refused, workdir):
     assert f"--views is {settings.Settings(workdir='a').views} there, 4 here" in message
     assert "--teachers is /t/a.keras there, empty here" in message
     assert "--redo" in message
+    # What no --redo would mend is said first.
+    assert "--seed: -8 is too small" in refused(f"--workdir={workdir}", "--seed=-8")
 
 
 @pytest.mark.parametrize("flag", ["dataset=cifar10", "split_seed=3", "train_examples=9", "val_examples=9"])

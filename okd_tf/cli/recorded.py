@@ -14,10 +14,11 @@ def resolve():
     workdir = flags.FLAGS["workdir"].value
     path = pathlib.Path(workdir) / settings.FLAGFILE
     recorded = bool(workdir) and _is_there(path)
+    contradicts = ""
     if workdir and flags.FLAGS["join"].value:
         _join(path)
     elif recorded:
-        _adopt(path)
+        contradicts = _adopt(path)
     elif workdir and _used(path.parent / settings.STAGES_FILE) and not flags.FLAGS["redo"].value:
         raise errors.UserError(
             f"{path}: no such file, but the workdir holds results; write the flags they were made with "
@@ -27,6 +28,9 @@ def resolve():
         chosen = settings.Settings(**{name: _given(name) for name in settings.FIELDS})
     except errors.UserError as error:
         raise errors.UserError(f"{error}{f' (or mend {path})' if recorded else ''}") from None
+    # Not before: nobody is to accept with --redo what is then refused.
+    if contradicts:
+        raise errors.UserError(contradicts)
     refuse_missing(chosen)
     return chosen
 
@@ -67,19 +71,18 @@ def _is_there(path):
 
 
 def _adopt(path):
-    """Takes what the workdir's run was told for flags not given now; refuses what contradicts it.
+    """Takes what the workdir's run was told for flags not given now; gives what contradicts it, in words.
 
     What no stage of the workdir has used yet may still change.
     """
     used = _used(path.parent / settings.STAGES_FILE)
-    if not used:
-        return
-    differences = _take_over(path, used)
-    if differences and not flags.FLAGS["redo"].value:
-        raise errors.UserError(
-            f"--workdir: {path.parent} holds a run with other flags: {'; '.join(differences)}. Use another "
-            "--workdir, or add --redo to change this run (stages that depend on them run again)"
-        )
+    differences = _take_over(path, used) if used else []
+    if not differences or flags.FLAGS["redo"].value:
+        return ""
+    return (
+        f"--workdir: {path.parent} holds a run with other flags: {'; '.join(differences)}. Use another "
+        "--workdir, or add --redo to change this run (stages that depend on them run again)"
+    )
 
 
 def _join(path):

@@ -51,6 +51,7 @@ def of(builder: catalogue.Builder, asked: Request, name: str = "") -> examples.S
     """
     entry = catalogue.Entry(builder, asked)
     splits = entry.splits(asked)
+    _tell(entry, splits)
     shape = _wanted_shape(entry, splits["train"], asked)
     images = sum(map(entry.images, splits.values()))
     in_memory = images * math.prod(shape) <= asked.cache_bytes
@@ -72,6 +73,15 @@ def of(builder: catalogue.Builder, asked: Request, name: str = "") -> examples.S
         test=parts.get("test"),
         val=parts.get("val"),
     )
+
+
+def _tell(entry: catalogue.Entry, splits: dict[str, str]) -> None:
+    """Says what is taken for what, where that is not by its own name, and what is not taken."""
+    unused = sorted(set(entry.builder.info.splits) - set(splits.values()))
+    if unused or any(part != split for part, split in splits.items()):
+        taken = ", ".join(f"{split} as {part}" for part, split in splits.items())
+        left = f"; not taken: {', '.join(unused)}" if unused else ""
+        progress.say(f"data: {entry.builder.name}: of its splits {taken}{left}")
 
 
 def _without_unused(

@@ -4,7 +4,9 @@ Stages exchange files and nothing else. A stage that is complete, for the inputs
 again; one that was killed goes on where it stopped; one whose inputs changed is redone.
 """
 
-from okd_tf import data, progress, settings
+import dataclasses
+
+from okd_tf import data, errors, progress, settings, sources
 from okd_tf.pipeline import check, diagnosis, joining, record, stages
 from okd_tf.pipeline.context import Context
 from okd_tf.report import page
@@ -21,6 +23,8 @@ def run(chosen: settings.Settings, names, source: data.Source | None = None):
     Raises:
         UserError: whatever in settings or files cannot be used, before any work where it can be known.
     """
+    if source:
+        chosen = _of_arrays(chosen)
     context = Context(chosen, names, source=source)
     check.check(context, names)
     with context.crew.together():
@@ -32,6 +36,17 @@ def run(chosen: settings.Settings, names, source: data.Source | None = None):
         context.crew.lead(lambda: _show(context))
     if "student" in names and "evaluate" not in names:
         progress.say(f"next: python tools/evaluate.py --workdir={context.workdir}")
+
+
+def _of_arrays(chosen):
+    """The settings of a run whose dataset is given, which its workdir is to remember as one of arrays."""
+    usual = settings.default(settings.FIELDS["dataset"])
+    if chosen.dataset not in (usual, sources.GIVEN):
+        raise errors.UserError(
+            f"--dataset: {chosen.dataset} is named, and a dataset is given from Python as well; leave one of "
+            "the two out"
+        )
+    return dataclasses.replace(chosen, dataset=sources.GIVEN)
 
 
 def _show(context):

@@ -10,7 +10,7 @@ import pathlib
 
 import keras
 
-from okd_tf import backbones, data, errors, seeds, settings
+from okd_tf import backbones, data, errors, progress, seeds, settings
 from okd_tf.arch import build, cost, space, spec
 from okd_tf.backbones import attach, keras_file, prepare, stored
 from okd_tf.data import splits, views
@@ -56,8 +56,9 @@ class Context:
         if self.origin:
             return self.origin.data
         chosen = self.settings
+        source = data.given(self.source, chosen.request) if self.source else data.read(chosen.request)
         found = splits.carve(
-            data.given(self.source, chosen.request) if self.source else data.read(chosen.request),
+            source,
             chosen.split_seed,
             chosen.val_examples,
             chosen.train_examples,
@@ -72,6 +73,7 @@ class Context:
             number=chosen.augmentation_ops,
             magnitude=chosen.augmentation_magnitude,
         )
+        progress.say(f"data: {found.name}: {_in_words(found, source)}")
         return dataclasses.replace(found, augmentation=shown)
 
     @functools.cached_property
@@ -228,3 +230,15 @@ class Context:
         network = keras_file.load(path)
         keras_file.check_fits(path, network, self.data.image_shape, self.data.classes)
         return inference.as_logits(network, self.data.val.images)
+
+
+def _in_words(found, source):
+    """What images a run has, and which of its parts are carved."""
+    height, width, channels = found.image_shape
+    parts = {
+        "train": found.train,
+        "val" if source.val else "val (carved)": found.val,
+        "test" if source.test else "test (carved)": found.test,
+    }
+    sizes = ", ".join(f"{name} {len(part):,}" for name, part in parts.items())
+    return f"{found.classes} classes, images {height}x{width}x{channels}: {sizes}"

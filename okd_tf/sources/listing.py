@@ -77,7 +77,7 @@ class Listing:
 
 
 def look(asked: Request) -> None:
-    """Raises UserError as `read` does; looks for one image of each class, and not for all."""
+    """Raises UserError as `read` does, but for two names of one id; looks for one image of each class."""
     folders, class_names = _classes(root(asked))
     for folder in folders.values():
         for of_class in _by_class(folder, class_names, Counter()):

@@ -1,5 +1,7 @@
 """Arrays of the user, from Python or from an npz file."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -169,10 +171,9 @@ def test_a_validation_part_of_its_own_is_taken_whole_or_a_part_of_it(tmp_path):
         splits.carve(source, 0, test_examples=3)
 
 
-def test_a_run_takes_arrays_from_python(tmp_path):
+def test_a_run_takes_arrays_from_python_and_remembers_that_it_did(tmp_path, capsys):
     chosen = settings.Settings(
         workdir=str(tmp_path / "run"),
-        dataset="arrays",
         batch_size=8,
         num_teachers=1,
         teacher_epochs=1,
@@ -182,5 +183,11 @@ def test_a_run_takes_arrays_from_python(tmp_path):
     )
     pipeline.run(chosen, ("teachers",), source=arrays.source(make(60), name="mine"))
     assert (tmp_path / "run" / "teachers" / "teacher_00.keras").exists()
+    assert "data: mine: 3 classes, images 6x5x3: train 48, val (carved) 6, test (carved) 6\n" in (
+        capsys.readouterr().out
+    )
+    assert "--dataset=arrays\n" in (tmp_path / "run" / settings.FLAGFILE).read_text()
     with pytest.raises(errors.UserError, match=r"^--dataset: 'arrays' are given from Python"):
-        pipeline.run(chosen, ("teachers",))
+        pipeline.run(dataclasses.replace(chosen, dataset="arrays"), ("teachers",))
+    with pytest.raises(errors.UserError, match=r"^--dataset: cifar10 is named, and a dataset is given"):
+        pipeline.run(dataclasses.replace(chosen, dataset="cifar10"), (), source=arrays.source(make(60)))

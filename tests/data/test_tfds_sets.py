@@ -188,11 +188,16 @@ def test_a_validation_split_is_chosen_by_where_there_is_a_test_split_and_else_te
     assert (len(two.train), two.val, len(two.test)) == (30, None, 9)
 
 
-def test_splits_are_taken_by_their_names(load):
+def test_splits_are_taken_by_their_names(load, capsys):
     source = load("even", train_split="test", test_split="train")
     assert (len(source.train), len(source.test), source.val) == (12, 40, None)
+    assert "data: even: of its splits test as train, train as test\n" in capsys.readouterr().out
     source = load("even", train_split="test", val_split="train")
     assert (len(source.train), len(source.val), source.test) == (12, 40, None)
+    load("even", train_split="test")
+    assert "data: even: of its splits test as train; not taken: train\n" in capsys.readouterr().out
+    load("even")
+    assert "of its splits" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
