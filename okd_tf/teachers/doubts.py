@@ -27,7 +27,6 @@ def doubts(logits: np.ndarray, labels: np.ndarray) -> list[str]:
         labels: int [examples]; of validation, since whether a teacher is used may be decided by it.
     """
     found = []
-    frequent = float(np.bincount(labels).max() / len(labels))
     for index, own in enumerate(logits):
         predictions = np.argmax(own, axis=-1)
         accuracy = float(np.mean(predictions == labels))
@@ -41,19 +40,34 @@ def doubts(logits: np.ndarray, labels: np.ndarray) -> list[str]:
             )
         elif at_chance(predictions, labels):
             found.append(
-                f"{known}, no better than naming the most frequent class ({_percent(frequent)}); does it "
-                "take pixels 0..255, and have these classes in this order?"
+                f"{known}, no better than its answers dealt out at random "
+                f"({_percent(luck(predictions, labels))}); does it take pixels 0..255, and have these "
+                "classes in this order?"
             )
     return found
 
 
 def at_chance(predictions: np.ndarray, labels: np.ndarray) -> bool:
-    """Whether so many right could well be luck: an exact binomial test against the most frequent class.
+    """Whether so many right could well be luck: a binomial test against `luck`.
 
     predictions, labels int [examples].
     """
-    frequent = np.bincount(labels).max() / len(labels)
-    return _tail(int(np.sum(predictions == labels)), len(labels), frequent) > CHANCE_P
+    return _tail(int(np.sum(predictions == labels)), len(labels), luck(predictions, labels)) > CHANCE_P
+
+
+def luck(predictions: np.ndarray, labels: np.ndarray) -> float:
+    """The accuracy to expect of predictions dealt out to the images at random: sum_c p_c q_c.
+
+    p_c is the share of class c among the predictions, q_c that among the labels (the expected agreement of
+    Cohen, 1960). Who always names one class is right that often. Who learnt of classes of unequal size as
+    of equal ones, as --balance has them, may well be right less often than the largest class is there, and
+    knows them all the same.
+
+    predictions, labels int [examples].
+    """
+    classes = int(max(predictions.max(), labels.max())) + 1
+    named, there = (np.bincount(each, minlength=classes) for each in (predictions, labels))
+    return int(named @ there) / len(labels) ** 2
 
 
 def in_another_order(predictions: np.ndarray, labels: np.ndarray, classes: int) -> float:

@@ -83,7 +83,7 @@ def test_the_best_order_gets_most_right_of_all_and_keeps_ties_in_place(rng):
 
 
 @pytest.mark.parametrize(("right", "chance"), [(0, True), (15, True), (18, True), (19, False), (60, False)])
-def test_chance_is_an_exact_test_against_the_most_frequent_class(right, chance):
+def test_chance_is_an_exact_test_where_classes_are_of_one_size(right, chance):
     # Of 100 labels 10 are of each class: of luck, 18 or more are right with probability 0.01001.
     labels = np.repeat(np.arange(10), 10)
     own = np.where(np.arange(100) < right, labels, (labels + 1) % 10)
@@ -95,9 +95,20 @@ def test_naming_the_most_frequent_class_is_chance_however_often_it_is_right():
     labels = np.array([0] * 90 + [1] * 10)
     logits = _logits([np.zeros(100, int), labels], 2)
     (text,) = doubts.doubts(logits, labels)
-    assert text.startswith("teacher 1 is right on 90.0 % of the validation images, no better than naming the")
-    assert "(90.0 %)" in text
+    assert text.startswith("teacher 1 is right on 90.0 % of the validation images, no better than its ans")
+    assert "dealt out at random (90.0 %)" in text
     assert doubts.at_chance(np.zeros(90, int), np.zeros(90, int))
+
+
+def test_a_teacher_of_balanced_classes_is_not_doubted_where_one_class_is_most_of_the_images(rng):
+    labels = np.repeat([0, 1, 2], [415, 70, 15])
+    right = np.arange(500) % 5 < 3
+    knows = np.where(right, labels, (labels + 1 + np.arange(500) % 2) % 3)
+    assert np.mean(knows == labels) == 0.6
+    assert not doubts.at_chance(knows, labels)
+    guesses = np.arange(500) % 3
+    assert doubts.luck(guesses, labels) == pytest.approx((167 * 415 + 167 * 70 + 166 * 15) / 500**2)
+    assert doubts.at_chance(guesses, labels)
 
 
 def test_an_honest_weak_teacher_is_not_doubted(rng):
