@@ -14,6 +14,8 @@ from okd_tf.teachers import diagnosis as teaching
 from okd_tf.training import metrics as trained
 from okd_tf.training import quality
 
+NAMED = 3  # classes that no test image shows, at most
+
 
 def table(workdir, current):
     """Rows (name, size, test accuracy) of all that was evaluated, as lists of strings.
@@ -84,8 +86,8 @@ def markdown(workdir, split, settings_text, arch_path, current):
     if metrics and "val" in metrics:
         last, best = metrics["val"]["last"], metrics["val"]["best"]
         lines += [
-            f"Student after {metrics['epochs']} epochs: validation accuracy {_percent(last['accuracy'])} at "
-            f"the last epoch, which is the one kept; best {_percent(best['accuracy'])} at epoch "
+            f"Student after {_epochs(metrics['epochs'])}: validation accuracy {_percent(last['accuracy'])} "
+            f"at the last epoch, which is the one kept; best {_percent(best['accuracy'])} at epoch "
             f"{best['epoch']}.",
             "",
         ]
@@ -162,6 +164,10 @@ def _strategy(candidate):
     return candidate["spec"]["provenance"]["strategy"]
 
 
+def _quoted(names):
+    return ", ".join(f"'{name}'" for name in names)
+
+
 def _quality(test):
     """What is known of a student beside its accuracy, as a paragraph; nothing of older files."""
     said = []
@@ -172,12 +178,20 @@ def _quality(test):
         error = _percent(test["expected_calibration_error"])
         said.append(f"its confidence is off its accuracy by {error} (expected calibration error)")
     if "confusion" in test:
-        worst = [f"{name} ({_percent(share)})" for name, share in quality.hardest(test)]
+        said.append(
+            f"with all classes counting the same it is right on {_percent(quality.mean_over_classes(test))}"
+        )
+        if missing := quality.unseen(test):
+            more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
+            said.append(f"no image shows {_quoted(missing[:NAMED])}{more}")
+        worst = [f"'{name}' ({_percent(share)})" for name, share in quality.hardest(test)]
         if worst:
             said.append(f"it recognises least {', '.join(worst)}")
         if mistake := quality.most_confused(test):
             true, predicted, times, total = mistake
-            said.append(f"its most frequent mistake is {predicted} for {true}, {times:,} of {total:,} images")
+            said.append(
+                f"its most frequent mistake is '{predicted}' for '{true}', {times:,} of {total:,} images"
+            )
     return [f"Student on the test images: {'; '.join(said)}.", ""] if said else []
 
 
@@ -219,6 +233,10 @@ def _read_export(path):
 
 def _read(read, path):
     return read(path) if path.exists() else None
+
+
+def _epochs(count):
+    return f"{count} epoch{'' if count == 1 else 's'}"
 
 
 def _percent(share):

@@ -93,6 +93,20 @@ def softmax(logits: np.ndarray) -> np.ndarray:
     return exponentials / exponentials.sum(axis=-1, keepdims=True)
 
 
+def mean_over_classes(test: dict[str, Any]) -> float:
+    """The accuracy where each class counts the same, of those that have examples.
+
+    `test` is what `figures` gives.
+    """
+    return float(np.mean([share for share in test["per_class_accuracy"] if share is not None]))
+
+
+def unseen(test: dict[str, Any]) -> list[str]:
+    """Names of the classes without examples. `test` is what `figures` gives."""
+    named = zip(test["class_names"], test["per_class_accuracy"], strict=True)
+    return [name for name, share in named if share is None]
+
+
 def hardest(test: dict[str, Any], count: int = 3) -> list[tuple[str, float]]:
     """Names and accuracies of the classes that are recognised least, the worst first.
 

@@ -134,17 +134,23 @@ def test_a_student_s_classes_and_confidence_are_said_in_words_where_they_are_kno
         **METRICS["test"],
         "top5_accuracy": 0.99,
         "expected_calibration_error": 0.0725,
-        "class_names": ["cat", "dog", "emu"],
-        "per_class_accuracy": [0.75, 0.5, 1.0],
-        "confusion": [[3, 1, 0], [700, 2000, 1300], [0, 0, 4]],
+        "class_names": ["cat", "dog", "emu", "1"],
+        "per_class_accuracy": [0.75, 0.5, 1.0, None],
+        "confusion": [[3, 1, 0, 0], [700, 2000, 1300, 0], [0, 0, 4, 0], [0, 0, 0, 0]],
     }
     text = _markdown(_write(tmp_path, student={**METRICS, "test": test}))
     assert (
         "Student on the test images: the label is among its five likeliest classes for 99.00 % of the "
         "images; "
-        "its confidence is off its accuracy by 7.25 % (expected calibration error); it recognises least dog "
-        "(50.00 %), cat (75.00 %); its most frequent mistake is emu for dog, 1,300 of 4,000 images.\n"
+        "its confidence is off its accuracy by 7.25 % (expected calibration error); with all classes "
+        "counting the same it is right on 75.00 %; no image shows '1'; it recognises least 'dog' (50.00 %), "
+        "'cat' (75.00 %); its most frequent mistake is 'emu' for 'dog', 1,300 of 4,000 images.\n"
     ) in text
+    none = {**test, "class_names": list("abcdef"), "per_class_accuracy": [1.0, *[None] * 5]}
+    none["confusion"] = np.diag([4, 0, 0, 0, 0, 0]).tolist()
+    text = _markdown(_write(tmp_path, student={**METRICS, "epochs": 1, "test": none}))
+    assert "on 100.00 %; no image shows 'b', 'c', 'd' and 2 more.\n" in text
+    assert "Student after 1 epoch: " in text
     assert "Student on the test images" not in _markdown(tmp_path, current=ALL - {"evaluate"})
     assert "Student on the test images" not in _markdown(_write(tmp_path))
 
