@@ -1,8 +1,6 @@
 """Which files a folder of images has, and of which split and class each is. No file is opened here.
 
-Either each folder is a class, PHOTOS/CLASS/..., or the folders are splits, PHOTOS/train/CLASS/... with val
-and test if there are such. They are splits if all of them are called so (SPLITS, in capitals or not). Where
-others lie beside them, one that is called so is a class if it holds images itself, and else an error.
+Which folders are splits and classes says `layout`; here they are walked.
 """
 
 import dataclasses
@@ -14,19 +12,8 @@ from collections import Counter
 from collections.abc import Iterator
 
 from okd_tf import errors, files
+from okd_tf.sources import layout
 from okd_tf.sources.request import Request
-
-SPLITS = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-    "testing": "test",
-}
-SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".gif", ".bmp", ".dib", ".webp"}
-NAMED = 3  # how many of many are named in a line
 
 
 @dataclasses.dataclass(frozen=True)
@@ -78,7 +65,7 @@ class Listing:
 
 def look(asked: Request) -> None:
     """Raises UserError as `read` does, but for two names of one id; looks for one image of each class."""
-    folders, class_names = _classes(root(asked))
+    folders, class_names = layout.read(root(asked))
     for folder in folders.values():
         for of_class in _by_class(folder, class_names, Counter()):
             next(of_class)
@@ -101,7 +88,7 @@ def read(root: pathlib.Path) -> Listing:
     Raises:
         UserError: it has no classes of images, or more than one reading.
     """
-    folders, class_names = _classes(root)
+    folders, class_names = layout.read(root)
     ignored: Counter[str] = Counter()
     if folders["train"] != root:
         _loose(root, ignored)
@@ -109,93 +96,9 @@ def read(root: pathlib.Path) -> Listing:
     return Listing(root, class_names, found, dict(sorted(ignored.items())))
 
 
-def _classes(root: pathlib.Path) -> tuple[dict[str, pathlib.Path], tuple[str, ...]]:
-    """The folder of each split, and the names of the classes of train."""
-    folders = _splits(root)
-    class_names = tuple(sorted(folder.name for folder in _Entries(folders["train"], Counter()).folders))
-    for name in class_names:
-        if name.strip() != name or errors.one_line(name) != name:
-            raise errors.UserError(
-                f"--data_dir: {folders['train']}: the class {name!r} is no text of one line; rename its "
-                "folder"
-            )
-    if len(class_names) < 2:
-        there = f"one folder, {class_names[0]}" if class_names else "no folders"
-        raise errors.UserError(
-            f"--data_dir: {folders['train']} has {there}; expected one folder of images for each of two "
-            "classes or more"
-        )
-    return folders, class_names
-
-
-class _Entries:
-    """What is in a folder: other folders, and files that should be images."""
-
-    def __init__(self, folder: pathlib.Path | str, ignored: Counter[str]):
-        self.folders: list[os.DirEntry[str]] = []
-        self.images: list[os.DirEntry[str]] = []
-        try:
-            with os.scandir(folder) as scan:
-                entries = sorted(scan, key=lambda entry: entry.name)
-        except OSError as error:
-            raise errors.UserError(
-                f"--data_dir: {folder}: {error.strerror}; give a folder of images that can be read"
-            ) from None
-        for entry in entries:
-            suffix = pathlib.PurePath(entry.name).suffix.lower()
-            if entry.name.startswith("."):
-                ignored["hidden"] += 1
-            elif entry.is_dir():
-                self.folders.append(entry)
-            elif suffix in SUFFIXES:
-                self.images.append(entry)
-            else:
-                ignored[suffix or "without suffix"] += 1
-
-
-def _splits(root: pathlib.Path) -> dict[str, pathlib.Path]:
-    """The folder of each split; of a folder of classes, that itself as train."""
-    if not root.is_dir():
-        why = "is no folder" if root.exists() else "no such folder"
-        raise errors.UserError(
-            f"--data_dir: {root}: {why}; give a folder that has one of images for each class"
-        )
-    names = [entry.name for entry in _Entries(root, Counter()).folders]
-    called_splits = [name for name in names if name.lower() in SPLITS]
-    others = [name for name in names if name.lower() not in SPLITS]
-    if not called_splits or others:
-        for name in called_splits:
-            if not _Entries(root / name, Counter()).images:
-                raise errors.UserError(
-                    f"--data_dir: {root}: {name}/ could be a split or a class, beside {_some(others)}; if it "
-                    "is a split, move all others elsewhere; if it is a class, rename it"
-                )
-        return {"train": root}
-    folders: dict[str, pathlib.Path] = {}
-    for name in called_splits:
-        split = SPLITS[name.lower()]
-        if split in folders:
-            raise errors.UserError(
-                f"--data_dir: {root} has {folders[split].name}/ and {name}/, which are one split; keep one"
-            )
-        folders[split] = root / name
-        entries = _Entries(root / name, Counter())
-        if entries.images and not entries.folders:
-            raise errors.UserError(
-                f"--data_dir: {root / name} has images and no folders of classes; put them in "
-                f"{root / name}/CLASS/"
-            )
-    if "train" not in folders:
-        raise errors.UserError(
-            f"--data_dir: {root} has {_some(called_splits)} and no train/; add it, or rename a class that is "
-            "called so"
-        )
-    return {split: folders[split] for split in ("train", "val", "test") if split in folders}
-
-
 def _loose(folder: pathlib.Path, ignored: Counter[str]) -> list["os.DirEntry[str]"]:
     """The folders in a folder of classes or splits; what else lies there is ignored."""
-    entries = _Entries(folder, ignored)
+    entries = layout.Entries(folder, ignored)
     if entries.images:
         ignored["in no class"] += len(entries.images)
     return entries.folders
@@ -239,7 +142,7 @@ def _of_class(
         has = f"has no images ({kinds(others)})" if others else "is empty"
         raise errors.UserError(
             f"--data_dir: the class folder {folder.path} {has}; expected images in it ("
-            f"{' '.join(sorted(SUFFIXES))}), or remove it"
+            f"{' '.join(sorted(layout.SUFFIXES))}), or remove it"
         )
     ignored.update(others)
 
@@ -252,7 +155,7 @@ def _below(
     if identity in above:
         ignored["link that leads back"] += 1
         return
-    entries = _Entries(folder, ignored)
+    entries = layout.Entries(folder, ignored)
     for entry in entries.images:
         size, time = -1, -1
         if entry.is_file():
@@ -282,8 +185,3 @@ def _refuse_same_ids(folder: pathlib.Path, found: list[File]) -> None:
 def kinds(ignored: dict[str, int]) -> str:
     """What is ignored, as "3 .txt, 1 hidden"."""
     return ", ".join(f"{count:,} {kind}" for kind, count in sorted(ignored.items()))
-
-
-def _some(names: list[str]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(f"{name}/" for name in names[:NAMED]) + more

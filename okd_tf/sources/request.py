@@ -13,7 +13,7 @@ class Request:
     """A dataset by its name, and how its images and labels are to be taken.
 
     Attributes:
-        name: as --dataset says it: a key of `data.DATASETS`, or one with what it is of after a colon.
+        name: as --dataset says it: a key of `sources.KINDS`, or one with what it is of after a colon.
         data_dir: where prepared TFDS data lies, "" is TFDS's own folder; of `folder` the folder of images.
         download: whether what is not there may be fetched over the network.
         cache_dir: where prepared forms of data are kept; "" is `okd_tf` in the user's folder of caches.
@@ -46,7 +46,7 @@ class Request:
 
     @property
     def kind(self) -> str:
-        """The key of `data.DATASETS`."""
+        """The key of `sources.KINDS`."""
         return self.name.partition(":")[0]
 
     @property
