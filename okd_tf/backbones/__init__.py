@@ -93,7 +93,9 @@ def check_size(what, name, input_shape):
     """
     (height, width), least = input_shape[:2], BACKBONES[name].least
     if min(height, width) < least:
+        # A side that is long enough stays: a square of the longer one could be many times as large.
+        enough = f"{max(height, least)}x{max(width, least)}" if max(height, width) > least else least
         raise errors.UserError(
             f"{what}: {name} takes images of {least}x{least} pixels and more, these have {height}x{width}; "
-            f"enlarge them by --image_size={max(height, width, least)}, or use another network"
+            f"enlarge them by --image_size={enough}, or use another network"
         )
