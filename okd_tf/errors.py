@@ -2,7 +2,9 @@
 
 import difflib
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+NAMED = 3  # how many of many are named in a line
 
 
 class UserError(Exception):
@@ -23,6 +25,12 @@ def one_line(text: str) -> str:
         else character
         for character in text
     )
+
+
+def some(names: Sequence[str], most: int = NAMED) -> str:
+    """Of many names the first, and how many more there are: "cat, dog, emu and 2 more"."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
 
 
 class LostWorkerError(UserError):

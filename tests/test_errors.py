@@ -17,3 +17,9 @@ def test_several_near_names_are_all_named():
 
 def test_a_name_near_to_none_is_answered_with_all():
     assert str(errors.unknown("loss", "xyz", ["b", "a"])) == "loss: unknown name 'xyz'; valid: a, b"
+
+
+def test_of_many_names_the_first_are_named_and_the_others_counted():
+    assert errors.some(["a", "b", "c"]) == "a, b, c"
+    assert errors.some(["a", "b", "c", "d", "e"]) == "a, b, c and 2 more"
+    assert errors.some(["a", "b"], 1) == "a and 1 more"

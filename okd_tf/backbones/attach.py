@@ -80,5 +80,4 @@ def _examined(model):
 def _listed(names):
     if not names:
         return "none: no layer of it gives [height, width, channels]"
-    more = f" and {len(names) - LISTED} more" if len(names) > LISTED else ""
-    return ", ".join(names[:LISTED]) + more
+    return errors.some(names, LISTED)

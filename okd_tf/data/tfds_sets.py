@@ -93,7 +93,7 @@ def _without_unused(
     if len(used) == len(names):
         return names, parts
     unused = [name for label, name in enumerate(names) if label not in used]
-    progress.say(f"data: {entry.what}: of these classes there are no images: {', '.join(unused)}")
+    progress.say(f"data: {entry.what}: of these classes there are no images: {errors.some(unused)}")
     labels = np.searchsorted(used, np.arange(len(names))).astype(np.int32)
     kept = {name: dataclasses.replace(part, labels=labels[part.labels]) for name, part in parts.items()}
     return tuple(names[label] for label in used), kept

@@ -6,15 +6,13 @@ left out.
 
 import pathlib
 
-from okd_tf import fields
+from okd_tf import errors, fields
 from okd_tf.arch import spec
 from okd_tf.report import diagnosis
 from okd_tf.search import candidates
 from okd_tf.teachers import diagnosis as teaching
 from okd_tf.training import metrics as trained
 from okd_tf.training import quality
-
-NAMED = 3  # classes that no test image shows, at most
 
 
 def table(workdir, current):
@@ -164,10 +162,6 @@ def _strategy(candidate):
     return candidate["spec"]["provenance"]["strategy"]
 
 
-def _quoted(names):
-    return ", ".join(f"'{name}'" for name in names)
-
-
 def _quality(test):
     """What is known of a student beside its accuracy, as a paragraph; nothing of older files."""
     said = []
@@ -182,8 +176,7 @@ def _quality(test):
             f"with all classes counting the same it is right on {_percent(quality.mean_over_classes(test))}"
         )
         if missing := quality.unseen(test):
-            more = f" and {len(missing) - NAMED} more" if len(missing) > NAMED else ""
-            said.append(f"no image shows {_quoted(missing[:NAMED])}{more}")
+            said.append("no image shows " + errors.some([f"'{name}'" for name in missing]))
         worst = [f"'{name}' ({_percent(share)})" for name, share in quality.hardest(test)]
         if worst:
             said.append(f"it recognises least {', '.join(worst)}")

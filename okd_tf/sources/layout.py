@@ -21,7 +21,6 @@ SPLITS = {
     "testing": "test",
 }
 SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".gif", ".bmp", ".dib", ".webp"}
-NAMED = 3  # how many of many are named in a line
 
 
 class Entries:
@@ -115,5 +114,4 @@ def _splits(root: pathlib.Path) -> dict[str, pathlib.Path]:
 
 
 def _some(names: list[str]) -> str:
-    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
-    return ", ".join(f"{name}/" for name in names[:NAMED]) + more
+    return errors.some([f"{name}/" for name in names])

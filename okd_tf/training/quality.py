@@ -118,9 +118,9 @@ def hardest(test: dict[str, Any], count: int = 3) -> list[tuple[str, float]]:
 
 
 def most_confused(test: dict[str, Any]) -> tuple[str, str, int, int] | None:
-    """The most frequent mistake: true class, what it is taken for, how often, of how many; None without one.
+    """The most frequent mistake: true class, what it is taken for, how often, of how many.
 
-    Of equally frequent ones the first. `test` is what `figures` gives.
+    None if none is made twice; of equally frequent ones the first. `test` is what `figures` gives.
     """
     mistakes = np.array(test["confusion"], np.int64)
     totals = mistakes.sum(axis=1)
@@ -128,4 +128,4 @@ def most_confused(test: dict[str, Any]) -> tuple[str, str, int, int] | None:
     true, predicted = np.unravel_index(np.argmax(mistakes), mistakes.shape)
     found = int(mistakes[true, predicted])
     names = test["class_names"]
-    return (names[true], names[predicted], found, int(totals[true])) if found else None
+    return (names[true], names[predicted], found, int(totals[true])) if found > 1 else None

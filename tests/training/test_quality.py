@@ -70,3 +70,10 @@ def test_the_most_frequent_mistake_is_named_with_its_class_s_examples():
     found = {"class_names": ["a", "b", "c"], "confusion": [[9, 1, 0], [0, 5, 3], [3, 0, 0]]}
     assert quality.most_confused(found) == ("b", "c", 3, 8)
     assert quality.most_confused({"class_names": ["a", "b"], "confusion": [[2, 0], [0, 1]]}) is None
+    assert quality.most_confused({"class_names": ["a", "b"], "confusion": [[0, 1], [1, 5]]}) is None
+
+
+def test_classes_without_examples_are_named_and_count_in_no_mean():
+    found = quality.figures(np.eye(3)[[0, 0, 0, 0, 2, 0]], np.array([0, 0, 0, 0, 2, 2]), ["a", "b", "c"])
+    assert quality.unseen(found) == ["b"]
+    assert quality.mean_over_classes(found) == (1 + 0.5) / 2

@@ -9,10 +9,10 @@ import json
 import pathlib
 from typing import Any
 
-from okd_tf import progress
+from okd_tf import errors, progress
 from okd_tf.data import examples, once, tfds_sets
 from okd_tf.data.folder import checking
-from okd_tf.sources import layout, listing
+from okd_tf.sources import listing
 from okd_tf.sources.request import Request
 
 NAME = "folder"
@@ -71,10 +71,9 @@ def _tell_ignored(listed: listing.Listing) -> None:
         progress.say(f"data: {NAME}: of {listed.root} not read: {listing.kinds(listed.ignored)}")
     single = listed.single()
     if single:
-        names = ", ".join(single[: layout.NAMED]) + (", ..." if len(single) > layout.NAMED else "")
         progress.say(
             f"data: {NAME}: {len(single)} of {len(listed.class_names)} classes have a single training image, "
-            f"which no two splits can have: {names}"
+            f"which no two splits can have: {errors.some(single)}"
         )
 
 

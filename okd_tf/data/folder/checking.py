@@ -7,7 +7,7 @@ from collections import Counter
 
 from okd_tf import errors, progress
 from okd_tf.data import pixels
-from okd_tf.sources import layout, listing
+from okd_tf.sources import listing
 from okd_tf.sources.request import Request
 
 _THREADS = 8  # they wait for the disk
@@ -79,7 +79,7 @@ class Checked:
     def refuse_empty(self, split: str, labels: set[int]) -> None:
         """Raises UserError if there are such classes of which no image of a split could be read."""
         if labels and split == "train":
-            names = ", ".join(self.class_names[label] for label in sorted(labels)[: layout.NAMED])
+            names = errors.some([self.class_names[label] for label in sorted(labels)])
             raise errors.UserError(
                 f"--data_dir: no image of the class {names} can be read: {self.unreadable.told()}; repair "
                 "them, or remove the class"
@@ -138,7 +138,7 @@ def _only_size(root: pathlib.Path, files: list[tuple[listing.File, pixels.Header
     examples = {header.size: file.path for file, header in reversed(files)}
     told = ", ".join(
         f"{size[0]}x{size[1]}: {count:,}, such as {examples[size]}"
-        for size, count in counts.most_common(layout.NAMED)
+        for size, count in counts.most_common(errors.NAMED)
     )
     raise errors.UserError(
         f"--image_size: the images of {root} have {len(counts):,} sizes ({told}); give the one to bring them "
