@@ -5,8 +5,8 @@ processor holds (https://github.com/uxlfoundation/oneDNN/issues/6035): a crash, 
 depending on the processor and the size of the images. Here the pixels that the stride leaves are taken first,
 and convolved with a stride of 1, which is the same function and another kernel. Convolutions of kernels
 beside 1x1, of groups, or in sixteen bits did not fail. Not replaced, though they fail alike: `Conv1D`, a
-`Conv2D` within `TimeDistributed`, and `Conv2DTranspose` where few channels come out, since networks that
-classify images have none.
+`Conv2D` within `TimeDistributed`, and `Conv2DTranspose` where few channels come out, which networks that
+classify images hardly have.
 """
 
 import keras
