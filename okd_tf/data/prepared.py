@@ -12,8 +12,8 @@ import numpy as np
 import tensorflow as tf
 
 from okd_tf import errors, progress
-from okd_tf.data import content, examples, identity, index, streamed
-from okd_tf.sources import catalogue, damage
+from okd_tf.data import content, damaged, examples, identity, index, streamed
+from okd_tf.sources import catalogue
 from okd_tf.sources.request import Request
 
 BATCH = 256  # examples decoded together
@@ -179,7 +179,7 @@ class Prepared:
             self._entry.builder.info.features
         )
 
-    def reading(self, split: str) -> damage.Reading:
+    def reading(self, split: str) -> damaged.Reading:
         """Within, what fails is said of a split, and TFDS prints nothing."""
         paths = self._entry.paths(split) if self._entry.format == "tfrecord" else []
-        return damage.Reading(f"'{split}' of {self._entry.what}", paths)
+        return damaged.Reading(f"'{split}' of {self._entry.what}", paths)
