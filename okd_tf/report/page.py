@@ -149,8 +149,11 @@ def _rivals(path, provenance, candidates):
     lines = [f"On validation, with the search's shared weights: {_percent(own)}."]
     if drawn:
         random = drawn["accuracy"].share()
-        beaten = "more than" if own > random else "not more than"
-        lines.append(f"That is {beaten} the {_percent(random)} of the best of as many random ones.")
+        compared = "more than" if own > random else "less than" if own < random else "as much as"
+        losses = ", ".join(f"{one['loss'].number():.4f}" for one in (said["val"], drawn))
+        lines.append(
+            f"That is {compared} the {_percent(random)} of the best of as many random ones (losses: {losses})."
+        )
     others = [one for one in candidates if not one["chosen"] and _strategy(one) == strategy]
     if others:
         close = [f"{_percent(one['val_accuracy'])} ({one['params']:,} parameters)" for one in others[:3]]
@@ -176,14 +179,14 @@ def _quality(test):
             f"with all classes counting the same it is right on {_percent(quality.mean_over_classes(test))}"
         )
         if missing := quality.unseen(test):
-            said.append("no image shows " + errors.some([f"'{name}'" for name in missing]))
-        worst = [f"'{name}' ({_percent(share)})" for name, share in quality.hardest(test)]
+            said.append("no image shows " + errors.some([f"`{name}`" for name in missing]))
+        worst = [f"`{name}` ({_percent(share)})" for name, share in quality.hardest(test)]
         if worst:
             said.append(f"it recognises least {', '.join(worst)}")
         if mistake := quality.most_confused(test):
             true, predicted, times, total = mistake
             said.append(
-                f"its most frequent mistake is '{predicted}' for '{true}', {times:,} of {total:,} images"
+                f"its most frequent mistake is `{predicted}` for `{true}`, {times:,} of {total:,} images"
             )
     return [f"Student on the test images: {'; '.join(said)}.", ""] if said else []
 

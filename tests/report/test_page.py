@@ -143,13 +143,13 @@ def test_a_student_s_classes_and_confidence_are_said_in_words_where_they_are_kno
         "Student on the test images: the label is among its five likeliest classes for 99.00 % of the "
         "images; "
         "its confidence is off its accuracy by 7.25 % (expected calibration error); with all classes "
-        "counting the same it is right on 75.00 %; no image shows '1'; it recognises least 'dog' (50.00 %), "
-        "'cat' (75.00 %); its most frequent mistake is 'emu' for 'dog', 1,300 of 4,000 images.\n"
+        "counting the same it is right on 75.00 %; no image shows `1`; it recognises least `dog` (50.00 %), "
+        "`cat` (75.00 %); its most frequent mistake is `emu` for `dog`, 1,300 of 4,000 images.\n"
     ) in text
     none = {**test, "class_names": list("abcdef"), "per_class_accuracy": [1.0, *[None] * 5]}
     none["confusion"] = np.diag([4, 0, 0, 0, 0, 0]).tolist()
     text = _markdown(_write(tmp_path, student={**METRICS, "epochs": 1, "test": none}))
-    assert "on 100.00 %; no image shows 'b', 'c', 'd' and 2 more.\n" in text
+    assert "on 100.00 %; no image shows `b`, `c`, `d` and 2 more.\n" in text
     assert "Student after 1 epoch: " in text
     assert "Student on the test images" not in _markdown(tmp_path, current=ALL - {"evaluate"})
     assert "Student on the test images" not in _markdown(_write(tmp_path))
@@ -274,5 +274,5 @@ def test_the_page_says_what_came_close_and_what_random_architectures_did(tmp_pat
     )
     text = page.markdown(tmp_path, SPLIT, "--seed=0", search / "arch.json", {"search"})
     assert "with the search's shared weights: 75.00 %." in text
-    assert "That is more than the 50.00 % of the best of as many random ones." in text
+    assert "That is more than the 50.00 % of the best of as many random ones (losses: 1.0000, 1.5000)." in text
     assert "Next among its candidates: 70.00 % (1,234 parameters)." in text
