@@ -152,7 +152,7 @@ def _rivals(path, provenance, candidates):
         compared = "more than" if own > random else "less than" if own < random else "as much as"
         losses = ", ".join(f"{one['loss'].number():.4f}" for one in (said["val"], drawn))
         lines.append(
-            f"That is {compared} the {_percent(random)} of the best of as many random ones (losses: {losses})."
+            f"That is {compared} the {_percent(random)} of the best of as many random ones (losses {losses})."
         )
     others = [one for one in candidates if not one["chosen"] and _strategy(one) == strategy]
     if others:

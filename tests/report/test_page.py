@@ -274,5 +274,5 @@ def test_the_page_says_what_came_close_and_what_random_architectures_did(tmp_pat
     )
     text = page.markdown(tmp_path, SPLIT, "--seed=0", search / "arch.json", {"search"})
     assert "with the search's shared weights: 75.00 %." in text
-    assert "That is more than the 50.00 % of the best of as many random ones (losses: 1.0000, 1.5000)." in text
+    assert "That is more than the 50.00 % of the best of as many random ones (losses 1.0000, 1.5000)." in text
     assert "Next among its candidates: 70.00 % (1,234 parameters)." in text
