@@ -158,10 +158,10 @@ def fused_copy(model, synchronized=False, compute=precision.FLOAT32):
     """
 
     def twin(layer):
-        in_policy = precision.in_policy(layer, _policy(layer, model, compute))
+        policy = _policy(layer, model, compute)
         if strided_conv.is_unsafe(layer):
-            return strided_conv.taking(in_policy)
-        return fuse(in_policy, synchronized)
+            return strided_conv.TakingConv2D.from_config(precision.config_in(layer, policy))
+        return fuse(precision.in_policy(layer, policy), synchronized)
 
     return precision.with_layers(model, twin)
 
@@ -169,10 +169,9 @@ def fused_copy(model, synchronized=False, compute=precision.FLOAT32):
 def fused_clone(layer, model, synchronized=False, compute=precision.FLOAT32):
     """A freshly initialised copy of a layer of a model, else as in `fused_copy`: for `clone_model`."""
     config = precision.config_in(layer, _policy(layer, model, compute))
-    copy = layer.__class__.from_config(config)
-    if strided_conv.is_unsafe(layer):
-        return strided_conv.taking(copy)
-    return fuse(copy, synchronized)
+    # One layer is made and not two: each draws a seed of its weights, and so moves those of all after it.
+    kind = strided_conv.TakingConv2D if strided_conv.is_unsafe(layer) else layer.__class__
+    return fuse(kind.from_config(config), synchronized)
 
 
 def stock_copy(model):

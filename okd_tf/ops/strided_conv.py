@@ -38,11 +38,6 @@ def is_unsafe(layer):
     )
 
 
-def taking(layer):
-    """The twin of a stock convolution that is unsafe, freshly initialised."""
-    return TakingConv2D.from_config(layer.get_config())
-
-
 def stock(layer):
     """The stock convolution of such a twin, freshly initialised."""
     return keras.layers.Conv2D.from_config(layer.get_config())

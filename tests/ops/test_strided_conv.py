@@ -1,5 +1,7 @@
 """Strided 1x1 convolutions of few channels: the stock layer's function, with gradients that do not crash."""
 
+import random
+
 import keras
 import numpy as np
 import pytest
@@ -53,3 +55,18 @@ def test_a_clone_for_a_search_is_replaced_as_well():
     clone = batch_norm.fused_clone(network.get_layer("shortcut"), network)
     assert type(clone) is strided_conv.TakingConv2D
     assert clone.name == "shortcut"
+
+
+def test_a_clone_has_the_initial_weights_of_a_stock_layer_and_leaves_those_of_others_alone():
+    network = _network(4)
+    stock = network.get_layer("shortcut")
+    drawn = []
+    for make in (
+        lambda: batch_norm.fused_clone(stock, network),
+        lambda: type(stock).from_config(stock.get_config()),
+    ):
+        keras.utils.set_random_seed(3)
+        layer = make()
+        layer.build((None, 8, 8, 4))
+        drawn.append((layer.kernel.numpy().tolist(), random.random()))
+    assert drawn[0] == drawn[1]
