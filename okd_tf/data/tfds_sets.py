@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from okd_tf import errors, progress, quiet
+from okd_tf import errors, progress
 from okd_tf.data import examples, fitted, prepared, sizes, views
 from okd_tf.sources import catalogue, damage
 from okd_tf.sources.request import Request
@@ -27,15 +27,14 @@ def load(asked: Request) -> examples.Source:
 
 
 def _fetch(builder: catalogue.Builder) -> None:
-    """Lets TFDS download and prepare a dataset."""
-    with quiet.output_held_back():
-        try:
-            builder.download_and_prepare(file_format="array_record")
-        except Exception as error:  # the network, the disk and TFDS each raise their own
-            raise errors.UserError(
-                f"--download: '{builder.name}' could not be fetched ({damage.reason(error)}); "
-                "see to the network, or point --data_dir at a prepared TFDS folder"
-            ) from None
+    """Lets TFDS download and prepare a dataset, which shows its own progress."""
+    try:
+        builder.download_and_prepare(file_format="array_record")
+    except Exception as error:  # the network, the disk and TFDS each raise their own
+        raise errors.UserError(
+            f"--download: '{builder.name}' could not be fetched ({damage.reason(error)}); "
+            "see to the network, or point --data_dir at a prepared TFDS folder"
+        ) from None
 
 
 def of(builder: catalogue.Builder, asked: Request, name: str = "") -> examples.Source:

@@ -1,4 +1,4 @@
-"""A folder of the user's own images, of a form that `sources.listing` knows.
+"""A folder of the user's own images, of a form that `sources.layout` knows.
 
 It is prepared once, at its size and with its channels. What is prepared is named by a hash of all that
 decides it: files by name, size and time, and what was asked. If any of that changes, it is prepared anew.
