@@ -4,6 +4,7 @@ import concurrent.futures
 import dataclasses
 import os
 import pathlib
+import types
 
 import filelock
 import kinds
@@ -12,7 +13,7 @@ import pytest
 import tensorflow as tf
 
 from okd_tf import data, errors
-from okd_tf.data import batches, content, identity, index, prepared, sizes, splits, views
+from okd_tf.data import batches, content, identity, index, prepared, sizes, splits, tfds_sets, views
 
 COUNTS = {"train": 40, "test": 12}
 
@@ -362,3 +363,14 @@ def test_coarse_labels_of_cifar100_are_twenty_groups_of_five(prepared_data):
         errors.UserError, match=r"^--label_key: .* it has coarse_label, label; name one of these"
     ):
         data.load("cifar100", str(folder), label_key="course_label")
+
+
+def test_a_download_shows_its_progress_and_a_failing_one_is_one_line(capfd):
+    def download_and_prepare(file_format):
+        print(f"half of it, as {file_format}", flush=True)
+        raise ConnectionError("no way there\nand more")
+
+    builder = types.SimpleNamespace(name="far", download_and_prepare=download_and_prepare)
+    with pytest.raises(errors.UserError, match=r"^--download: 'far' could not be fetched \(no way there\);"):
+        tfds_sets._fetch(builder)
+    assert capfd.readouterr().out == "half of it, as array_record\n"
