@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from okd_tf import errors, seeds
-from okd_tf.data import examples, order, streamed, views
+from okd_tf.data import examples, mixing, order, split_views, streamed, views
 
 Batch = dict[str, tf.Tensor]
 # (rows int64 [batch] in the split, views int64 [batch]) -> float32 [batch, teachers, classes]
@@ -40,6 +40,7 @@ class Batches:
         heard: np.ndarray | None = None,
         balanced: bool = False,
         class_weights: np.ndarray | None = None,
+        mixing_of_views: mixing.Mixing | None = None,
     ):
         """Takes a split and how to look at it.
 
@@ -52,6 +53,7 @@ class Batches:
             heard: bool [examples, teachers], whose logits count for which row of the split; None is all.
             balanced: whether every class comes equally often, and not every example.
             class_weights: float32 [classes], of each example's loss by its class; None is none.
+            mixing_of_views: how views are mixed with those of other examples; None is not.
 
         Raises:
             UserError: the split is smaller than one batch.
@@ -65,9 +67,8 @@ class Batches:
         self.batch_size = batch_size
         self.steps_per_epoch = len(split) // batch_size
         self._order = _order(split, batch_size * self.steps_per_epoch, seed, balanced)
-        self._augmentation = augmentation
-        self._view_seed = seeds.derive(view_seed, "views")
-        self._num_views = num_views or (augmentation.count if augmentation else 1)
+        self._views = split_views.SplitViews(split, augmentation, mixing_of_views, view_seed)
+        self._num_views = num_views or self._views.count
         self._teacher_logits = teacher_logits
         self._of_rows: dict[str, np.ndarray] = {"id": split.ids, "label": split.labels}
         if heard is not None:
@@ -85,6 +86,11 @@ class Batches:
         channels] (pixel values 0..255), "label" int32 [batch] and, with stored logits, "teacher_logits"
         float32 [batch, teachers, classes]; if not all teachers count, "heard" bool [batch, teachers]; with
         weights of classes, "weight" float32 [batch].
+
+        Of mixed views also "id_b" int64 [batch] and "label_b" int32 [batch], of the examples that are mixed
+        in, and "share" float32 [batch] in (0, 1], how much of an image is the example's own: 1 is all, and
+        then the others are its own too. A teacher is heard of a mixed image if it is of both examples, and
+        weights are the mean of the two by their shares.
         """
         of_rows = self._tensors()
         size = self.batch_size // parts
@@ -92,10 +98,12 @@ class Batches:
         rows, shown = self._order(first + tf.range(size, dtype=tf.int64))
         shown %= self._num_views
         batch = {"view": shown, **{name: tf.gather(values, rows) for name, values in of_rows.items()}}
-        pixels = self._pixels(rows)
-        if self._augmentation is not None:
-            pixels = self._augmentation.apply(pixels, batch["id"], shown, self._view_seed)
-        batch["image"] = tf.cast(pixels, tf.float32)
+        images, partners, share = self._views.show(rows, shown, self._pixels)
+        if partners is not None and share is not None:
+            partners = tf.where(share < 1, partners, rows)
+            other = {name: tf.gather(values, partners) for name, values in of_rows.items()}
+            batch |= _of_both(batch, other, share)
+        batch["image"] = tf.cast(images, tf.float32)
         if self._teacher_logits is not None:
             logits = tf.numpy_function(self._noting(self._teacher_logits), [rows, shown], tf.float32)
             batch["teacher_logits"] = tf.ensure_shape(logits, [size, None, None])
@@ -148,6 +156,16 @@ class Batches:
                     self._images = tf.constant(self.split.images)
                 self._tensors_of_rows = of_rows
         return self._tensors_of_rows
+
+
+def _of_both(own: Batch, other: Batch, share: tf.Tensor) -> Batch:
+    """Return what a batch of mixed views has beside, or in place of, what each row has of its own."""
+    both = {"share": share, "id_b": other["id"], "label_b": other["label"]}
+    if "heard" in own:
+        both["heard"] = own["heard"] & other["heard"]
+    if "weight" in own:
+        both["weight"] = share * own["weight"] + (1 - share) * other["weight"]
+    return both
 
 
 def _order(split: examples.Examples, epoch_positions: int, seed: int, balanced: bool) -> order.Order:

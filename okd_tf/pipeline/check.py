@@ -24,7 +24,8 @@ def check(context, names):
     _check_same_data(context)
     # Of a stage that is complete, what it was made of may be gone.
     given = ensemble.paths(chosen.teachers) if will_run(context, "teachers", names) else []
-    bank.check_views(chosen.views, context.data)
+    _check_mixing(context)
+    bank.check_views(chosen.views, context.data, context.mixing)
     if chosen.batch_size > len(context.data.train):
         raise errors.UserError(
             f"--batch_size: {chosen.batch_size} is more than the {len(context.data.train)} training "
@@ -45,6 +46,16 @@ def check(context, names):
         _check_student(context, names)
     _check_bank(context, names, given)
     _check_stages(context, names, given)
+
+
+def _check_mixing(context):
+    """Refuses to mix images where each class has one, so that all that is shown are mixtures of classes."""
+    if (context.mixing or context.teacher_mixing) and len(context.data.train) <= context.data.classes:
+        flag = "--mix" if context.mixing else "--teacher_mix"
+        raise errors.UserError(
+            f"{flag}: the {len(context.data.train)} training images are one of each class, too few to mix; "
+            f"add images, or leave {flag} out"
+        )
 
 
 def _check_same_data(context):
@@ -220,7 +231,7 @@ def _check_bank_of_others(context, given, training):
             "--bank: holds what its own teachers say; give them by --teachers, as --teachers=RUN/teachers"
         )
     hashes = [teacher.content_hash(path) for path in given or context.teaching.teacher_paths()]
-    of = bank.key(context.data, chosen.seed, hashes)
+    of = bank.key(context.data, chosen.seed, hashes, context.mixing)
     store.read(chosen.bank, of, bank.views(chosen.views))
 
 

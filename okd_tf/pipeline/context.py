@@ -13,7 +13,7 @@ import keras
 from okd_tf import backbones, data, errors, progress, seeds, settings
 from okd_tf.arch import build, cost, space, spec
 from okd_tf.backbones import attach, keras_file, prepare, stored
-from okd_tf.data import splits, views
+from okd_tf.data import imbalance, mixing, splits, views
 from okd_tf.pipeline import teaching
 from okd_tf.training import distribution, inference, recipe
 
@@ -75,6 +75,22 @@ class Context:
         )
         progress.say(f"data: {found.name}: {_in_words(found, source)}")
         return dataclasses.replace(found, augmentation=shown)
+
+    @property
+    def mixing(self):
+        """How the views that students and the search learn from are mixed: `Mixing`, or None."""
+        return self._mixing(self.settings.mix)
+
+    @property
+    def teacher_mixing(self):
+        """How the views that teachers are trained on are mixed: `Mixing`, or None."""
+        return self._mixing(self.settings.teacher_mix)
+
+    def _mixing(self, kind):
+        if kind == mixing.NONE:
+            return None
+        balanced = self.settings.balance == imbalance.SAMPLING
+        return mixing.Mixing(kind, self.settings.mix_probability, balanced)
 
     @functools.cached_property
     def split_record(self):

@@ -52,6 +52,7 @@ def training_batches(context, loss, purpose, links=0, seed=None):
         teacher_logits=_stored_logits(context, loss, "train", links),
         # An assistant has seen all training examples, and is heard all the same.
         heard=None if links else _heard(context, loss),
+        mixing_of_views=context.mixing,
         **_balance(context),
     )
 

@@ -17,7 +17,8 @@ _RECIPE = (
     *("seed", "batch_size", "learning_rate", "schedule", "schedule_steps", "weight_decay"),
     *("clip_norm", "precision", "balance"),
 )
-_LOSS = ("temperature", "ce_weight", "views")
+_VIEWS = ("views", "mix", "mix_probability")
+_LOSS = ("temperature", "ce_weight", *_VIEWS)
 _SEARCH = (
     *("backbone", "backbone_width", "attach_after", "ops", "strategy", "search_loss", "search_epochs"),
     *("search_warmup_epochs", "budget_weight", "candidates", "max_params", "max_flops"),
@@ -138,6 +139,11 @@ def _search_loss(chosen):
     return chosen.search_loss if chosen.searches else "ce"
 
 
+def _balance_of_bank(chosen):
+    """With balanced classes the images that are mixed in are balanced too."""
+    return ("balance",) if chosen.mix != "none" else ()
+
+
 def _hearing(loss):
     return ("held_out_only",) if loss in losses.NEEDS_TEACHERS else ()
 
@@ -161,6 +167,10 @@ STAGES = {
                 else (
                     *(*_RECIPE, "num_teachers", "teacher_width", "teacher_epochs", "teacher_folds"),
                     "teacher_backbones" if context.settings.teacher_backbones else "teacher_backbone",
+                    *(
+                        "teacher_mix",
+                        *(["mix_probability"] if context.settings.teacher_mix != "none" else []),
+                    ),
                 )
             ),
             reads=_given_teachers,
@@ -171,7 +181,7 @@ STAGES = {
             "bank",
             work.fill_bank,
             folder="bank",
-            settings=lambda context: ("seed", "views"),
+            settings=lambda context: ("seed", *_VIEWS, *_balance_of_bank(context.settings)),
             reads=_teacher_files,
             leaves=lambda context: shards.complete(context.teaching.bank_folder),
             needs=lambda context: [STAGES["teachers"]],
@@ -262,7 +272,7 @@ STAGES = {
             "baseline",
             work.train_baseline,
             folder="baseline",
-            settings=lambda context: (*_RECIPE, "trial", "views", "student_epochs"),
+            settings=lambda context: (*_RECIPE, "trial", *_VIEWS, "student_epochs"),
             # Of the architecture the backbone alone: another search need not train it again.
             reads=lambda context: {"backbone": context.described_backbone() or record.MISSING},
             leaves=_there("baseline/baseline.keras", "baseline/metrics.json"),

@@ -92,7 +92,7 @@ class Teaching:
 
     def _key(self, paths):
         hashes = [teacher.content_hash(path) for path in paths]
-        return bank.key(self._run.data, self._run.settings.seed, hashes)
+        return bank.key(self._run.data, self._run.settings.seed, hashes, self._run.mixing)
 
     def _read(self, folder, key):
         return store.read(folder, key, bank.views(self._run.settings.views))

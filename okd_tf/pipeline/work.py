@@ -81,6 +81,7 @@ def _train_teachers(context, share):
         logs=context.workdir / "logs" / "teachers",
         held_out=context.teaching.to_hold_out(),
         balance=chosen.balance,
+        mixed=context.teacher_mixing,
         spread=spread,
     )
 
@@ -90,7 +91,7 @@ def fill_bank(context):
     chosen, teaching = context.settings, context.teaching
     bank.write(
         *(teaching.bank_folder, teaching.ensemble, context.data),
-        *(chosen.views, chosen.seed, teaching.bank_key(), teaching.seen),
+        *(chosen.views, chosen.seed, teaching.bank_key(), teaching.seen, context.mixing),
     )
 
 
@@ -98,7 +99,8 @@ def check_bank(context):
     """Compares stored logits with what the teachers say now."""
     chosen, teaching = context.settings, context.teaching
     count = chosen.check_bank
-    difference = bank.check(teaching.bank, teaching.ensemble, context.data, chosen.seed, count, chosen.seed)
+    arguments = (teaching.ensemble, context.data, chosen.seed, count, chosen.seed, context.mixing)
+    difference = bank.check(teaching.bank, *arguments)
     progress.say(
         f"bank: {count} rows asked again, the largest difference of a logit is {difference:.2g} (float16 "
         "keeps 11 bits)"
@@ -211,7 +213,8 @@ def _store_what_is_said(context, links):
             return
         progress.say(f"assistant {links}: what it says of the views")
         key, seen = teaching.assistant_bank_key(links - 1), np.ones((1, len(context.data.train)), bool)
-        bank.write(folder, teaching.assistant(links - 1), context.data, chosen.views, chosen.seed, key, seen)
+        how = (chosen.views, chosen.seed, key, seen, context.mixing)
+        bank.write(folder, teaching.assistant(links - 1), context.data, *how)
 
     context.crew.lead(store, shows=folder)
 

@@ -12,6 +12,7 @@ from okd_tf.settings.choices import (
     ALL_AUGMENTATION_OPS,
     AUGMENTATIONS,
     LOSSES,
+    MIXES,
     MOST_MAGNITUDE,
     NO_SEARCH,
     OPS,
@@ -22,6 +23,7 @@ from okd_tf.settings.choices import (
     STRATEGIES,
     USUAL_AUGMENTATION_OPS,
     USUAL_MAGNITUDE,
+    USUAL_MIX_PROBABILITY,
 )
 from okd_tf.sources import request
 
@@ -153,6 +155,18 @@ class Settings:
     augmentation_magnitude: int = _option(
         USUAL_MAGNITUDE, f"how much each of them does, up to {MOST_MAGNITUDE}", minimum=0
     )
+    mix: str = _option(
+        "none",
+        f"Mix views of training images with views of other ones, labels in proportion: {', '.join(MIXES)} "
+        "(cutmix: a box of the other image; mixup: both blended; both: one of the two). For the search, the "
+        "student, the baseline and assistants; the bank stores what teachers say of the mixed images.",
+    )
+    mix_probability: float = _option(
+        USUAL_MIX_PROBABILITY,
+        "Share of the views that --mix and --teacher_mix mix, above 0 and up to 1.",
+        minimum=0,
+    )
+    teacher_mix: str = _option("none", "Mix the images that teachers are trained on, as --mix does.")
     batch_size: int = _option(128, "examples per step, over all devices together", minimum=1)
 
     teachers: tuple[str, ...] = _option(

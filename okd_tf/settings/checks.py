@@ -14,6 +14,7 @@ def check(settings: Any) -> None:
     _check_names(settings)
     _check_data(settings)
     _check_augmentation(settings)
+    _check_mixing(settings)
     _check_training(settings)
 
 
@@ -51,6 +52,8 @@ def _check_names(settings: Any) -> None:
         ("--reward", [settings.reward], choices.REWARDS),
         ("--balance", [settings.balance], choices.BALANCES),
         ("--precision", [settings.precision], choices.PRECISIONS),
+        ("--mix", [settings.mix], choices.MIXES),
+        ("--teacher_mix", [settings.teacher_mix], choices.MIXES),
         ("--resize", [settings.resize], choices.RESIZE),
         ("--schedule", [settings.schedule], choices.SCHEDULES),
         ("--teacher_backbone", [settings.teacher_backbone], choices.BACKBONES),
@@ -115,6 +118,24 @@ def _check_augmentation(settings: Any) -> None:
                 f"{flag}: is of operations, and --augmentation names none; name some, as in "
                 f"--augmentation=crop_flip,{choices.ALL_AUGMENTATION_OPS}, or leave it out"
             )
+
+
+def _check_mixing(settings: Any) -> None:
+    probability, mixes = settings.mix_probability, {settings.mix, settings.teacher_mix} != {"none"}
+    if not 0 < probability <= 1:
+        raise errors.UserError(
+            f"--mix_probability: {probability} is not a share of the views above 0 and up to 1; give one, or "
+            "--mix=none to mix none"
+        )
+    if probability != choices.USUAL_MIX_PROBABILITY and not mixes:
+        raise errors.UserError(
+            f"--mix_probability: {probability} given, and nothing is mixed; add --mix=cutmix, or leave it out"
+        )
+    if settings.teacher_mix != "none" and settings.teachers:
+        raise errors.UserError(
+            f"--teacher_mix: {settings.teacher_mix} given, and --teachers are not trained here; leave one "
+            "of the two out"
+        )
 
 
 def _check_training(settings: Any) -> None:

@@ -18,6 +18,8 @@ PRECISIONS = ("float32", "bfloat16", "float16")
 RESIZE = request.RESIZE
 DATASETS = (*sources.KINDS, sources.GIVEN)
 AUGMENTATIONS = ("crop_flip", "crop", "flip", "none")
+MIXES = ("none", "cutmix", "mixup", "both")
+USUAL_MIX_PROBABILITY = 0.5
 AUGMENTATION_OPS = (
     *("identity", "autocontrast", "equalize", "posterize", "solarize"),
     *("color", "contrast", "brightness", "sharpness"),

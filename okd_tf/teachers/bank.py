@@ -11,8 +11,8 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from okd_tf import errors, progress, seeds
-from okd_tf.data import examples, splits
+from okd_tf import errors, progress
+from okd_tf.data import examples, mixing, split_views, splits
 from okd_tf.teachers import ensemble, shards, store
 
 CHUNK = 256  # images in memory at a time
@@ -21,13 +21,14 @@ CHUNK = 256  # images in memory at a time
 TOLERANCE, TOLERANCE_OF_LARGEST = 2e-3, 1e-5
 
 
-def key(data: splits.Splits, view_seed, teacher_hashes):
+def key(data: splits.Splits, view_seed, teacher_hashes, mixing_of_views: mixing.Mixing | None = None):
     """What a bank is of, in parts that a user can tell apart: a dict of JSON values.
 
     Args:
         data: the splits.
         view_seed: of the views.
         teacher_hashes: of the teachers, in order.
+        mixing_of_views: how they are mixed, or None.
     """
     ids, images = hashlib.sha256(), hashlib.sha256(repr(data.image_shape).encode())
     for split in (data.train, data.val):
@@ -39,6 +40,7 @@ def key(data: splits.Splits, view_seed, teacher_hashes):
         "the split's images": images.hexdigest(),
         "the kind of views": repr(data.augmentation),
         "the seed of views": view_seed,
+        **({"the mixing of views": repr(mixing_of_views)} if mixing_of_views else {}),
         **{f"teacher {index + 1}": digest for index, digest in enumerate(teacher_hashes)},
     }
 
@@ -59,7 +61,9 @@ def views(num_views):
     return {"train": num_views, "val": 1}
 
 
-def write(folder, teachers: ensemble.Ensemble, data: splits.Splits, num_views, view_seed, of, seen):
+def write(
+    folder, teachers: ensemble.Ensemble, data: splits.Splits, num_views, view_seed, of, seen, mixed=None
+):
     """Asks all teachers about `num_views` views of each training example and about the validation examples.
 
     What was already written is kept: a killed run goes on with the shard it was at.
@@ -72,12 +76,13 @@ def write(folder, teachers: ensemble.Ensemble, data: splits.Splits, num_views, v
         view_seed: of the views.
         of: the bank's key.
         seen: bool [teachers, train examples], whether a teacher has trained on an example.
+        mixed: how views are mixed, a `Mixing`, or None.
 
     Raises:
         UserError: more views than an image has, too little space on the disk, a logit that is not finite, or
             a folder that holds a bank of something else.
     """
-    check_views(num_views, data)
+    check_views(num_views, data, mixed)
     wanted = plan(data, num_views, len(teachers), of)
     missing = list(shards.unfinished(folder, wanted))
     total = sum(shard.stop - shard.start for shard in missing)
@@ -97,10 +102,12 @@ def write(folder, teachers: ensemble.Ensemble, data: splits.Splits, num_views, v
             f"{progress.duration((total - written) / rate)} left"
         )
 
-    shards.fill(folder, wanted, _asked(teachers, data, view_seed), seen, say)
+    shards.fill(folder, wanted, _asked(teachers, data, view_seed, mixed), seen, say)
 
 
-def check(stored: store.Store, teachers: ensemble.Ensemble, data: splits.Splits, view_seed, count, seed):
+def check(
+    stored: store.Store, teachers: ensemble.Ensemble, data: splits.Splits, view_seed, count, seed, mixed=None
+):
     """Asks the teachers again about some stored rows and compares.
 
     Args:
@@ -110,6 +117,7 @@ def check(stored: store.Store, teachers: ensemble.Ensemble, data: splits.Splits,
         view_seed: of the views.
         count: how many rows, drawn from training views and validation images.
         seed: of the draw.
+        mixed: how views are mixed, a `Mixing`, or None.
 
     Returns:
         The largest difference of a logit.
@@ -118,7 +126,7 @@ def check(stored: store.Store, teachers: ensemble.Ensemble, data: splits.Splits,
         UserError: a stored logit is not what the teacher says; names teacher, split, example and view.
     """
     generator = np.random.default_rng(seed)
-    ask, largest = _asked(teachers, data, view_seed), 0.0
+    ask, largest = _asked(teachers, data, view_seed, mixed), 0.0
     for _ in range(count):
         part = "train" if generator.random() < 0.75 else "val"
         split = getattr(data, part)
@@ -140,9 +148,9 @@ def check(stored: store.Store, teachers: ensemble.Ensemble, data: splits.Splits,
     return largest
 
 
-def check_views(num_views, data):
+def check_views(num_views, data, mixed=None):
     """Raises UserError when more views are asked for than an image of this dataset has."""
-    count = data.augmentation.count
+    count = split_views.count(data.augmentation, mixed)
     if num_views > count:
         has = f"{count:,} views" if count > 1 else "one view, the image itself"
         raise errors.UserError(
@@ -151,23 +159,27 @@ def check_views(num_views, data):
         )
 
 
-def _asked(teachers, data, view_seed):
+def _asked(teachers, data, view_seed, mixed):
     """The teachers' logits of the rows of a shard, as `shards.fill` wants them."""
-    seed = seeds.derive(view_seed, "views")
+    shown = split_views.SplitViews(data.train, data.augmentation, mixed, view_seed)
 
     def logits(part, view, start, stop):
         split: examples.Examples = getattr(data, part)
         chunks = []
         for first in range(start, stop, CHUNK):
-            rows = slice(first, min(first + CHUNK, stop))
-            images, ids = split.images[rows], split.ids[rows]
+            rows = np.arange(first, min(first + CHUNK, stop))
             if part == "train":
-                images = data.augmentation.apply(
-                    tf.constant(images), tf.constant(ids), tf.fill([len(ids)], np.int64(view)), seed
-                ).numpy()
+                numbers = tf.fill([len(rows)], np.int64(view))
+                images = shown.show(tf.constant(rows), numbers, _reading(split)).images.numpy()
+            else:
+                images = split.images[rows]
             said = teachers.logits(images)
-            teachers.refuse_what_is_not_finite(said, ids, f"view {view} of {part} example")
+            teachers.refuse_what_is_not_finite(said, split.ids[rows], f"view {view} of {part} example")
             chunks.append(np.swapaxes(said, 0, 1))
         return np.concatenate(chunks)
 
     return logits
+
+
+def _reading(split):
+    return lambda rows: tf.constant(split.images[rows.numpy()])

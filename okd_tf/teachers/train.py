@@ -43,6 +43,7 @@ def train(
     logs,
     held_out=None,
     balance="none",
+    mixed=None,
     spread=in_turn,
 ):
     """Trains what is still missing of the teachers with the cross-entropy.
@@ -50,7 +51,8 @@ def train(
     `networks` names the backbone of each, and so says how many there are. Each teacher is written to `folder`
     as soon as it is done, and is not trained again. `held_out` says what each is not shown, as
     `folds.assigned` does, None that all see all; it is recorded before the teacher is there. `balance` is one
-    of `imbalance.BALANCES`; classes count as often, or as much, as of what it is shown. `spread` is what has
+    of `imbalance.BALANCES`; classes count as often, or as much, as of what it is shown. `mixed` is how its
+    views are mixed, a `Mixing`, or None. `spread` is what has
     them trained, each on its own, as `in_turn` does; others may share them among processes.
     """
     count = len(networks)
@@ -90,6 +92,7 @@ def train(
                 view_seed=own_seed,
                 balanced=balance == imbalance.SAMPLING,
                 class_weights=imbalance.class_weights(balance, shown.labels),
+                mixing_of_views=mixed,
             ),
             data.val,
             epochs=epochs,
