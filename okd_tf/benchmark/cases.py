@@ -128,6 +128,11 @@ def input_randaugment(given: Workload) -> Case:
     return input_alone(Workload(given.setup, randaugment=True))
 
 
+def input_mixed(given: Workload) -> Case:
+    """As `input_alone`, of views that are all mixed with those of other examples."""
+    return input_alone(Workload(given.setup, mixed=True))
+
+
 def search_step(given: Workload, strategy: str, unrolled: bool = False) -> Case:
     """A step of a search: of reinforce and random, of the shared weights alone.
 
@@ -146,6 +151,7 @@ CASES: dict[str, Callable[[Workload], Case]] = {
     "inference": inference,
     "input": input_alone,
     "input_randaugment": input_randaugment,
+    "input_mixed": input_mixed,
     "bank_read": bank_read,
     **{f"search_{name}": functools.partial(search_step, strategy=name) for name in search.STRATEGIES},
     "search_darts_unrolled": functools.partial(search_step, strategy="darts", unrolled=True),

@@ -8,7 +8,7 @@ import tensorflow as tf
 from okd_tf import backbones
 from okd_tf.benchmark import stored
 from okd_tf.benchmark.setup import Setup
-from okd_tf.data import batches, views
+from okd_tf.data import batches, mixing, views
 from okd_tf.teachers import ensemble, formats, manifest, teacher
 from okd_tf.training import distribution, loop, recipe
 
@@ -18,7 +18,7 @@ EPOCHS = 100_000  # so long that what is timed is the start of a training
 class Workload:
     """A `Setup`, read and built."""
 
-    def __init__(self, setup: Setup, devices="none", streams=False, randaugment=False):
+    def __init__(self, setup: Setup, devices="none", streams=False, randaugment=False, mixed=False):
         """Takes what is measured, and how a case differs from the others.
 
         Args:
@@ -26,10 +26,12 @@ class Workload:
             devices: a name in `DISTRIBUTIONS`.
             streams: whether images stay on the disk.
             randaugment: whether views have RandAugment's operations, as many and as strong as by default.
+            mixed: whether all views are mixed with others, half of them by CutMix and half by mixup.
         """
         self.setup = setup
         self._streams = streams
         self._randaugment = randaugment
+        self._mixing = mixing.Mixing(mixing.BOTH, 1.0) if mixed else None
         self.recipe = recipe.Recipe(
             learning_rate=0.01,
             schedule="cosine",
@@ -75,6 +77,7 @@ class Workload:
             self.data.augmentation,
             num_views=self.setup.views,
             teacher_logits=self.bank.reader("train") if with_logits else None,
+            mixing_of_views=self._mixing,
         )
 
     def validation_batches(self):

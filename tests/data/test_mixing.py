@@ -19,6 +19,10 @@ def _split(count=31, classes=5):
     return examples.Examples(ids, images, (np.arange(count) % classes).astype(np.int32))
 
 
+def _reading(split):
+    return lambda rows: tf.gather(split.images, rows)
+
+
 def _mix(kind, count=4000, probability=1.0, view=0):
     """Images of zeros mixed with images of 255: what is shown, and the shares."""
     own, other = np.zeros((count, *SHAPE), np.uint8), np.full((count, *SHAPE), 255, np.uint8)
@@ -117,12 +121,11 @@ def test_a_batch_shows_the_partner_s_own_view_and_its_label(kind):
         np.testing.assert_array_equal(batch["label"], split.labels[rows])
         np.testing.assert_array_equal(batch["label_b"], split.labels[others])
 
-        def shown(which, batch=batch):
-            return plain.show(
-                tf.constant(which, tf.int64), batch["view"], lambda rows: tf.gather(split.images, rows)
-            ).images.numpy()
-
-        own, other, image = shown(rows), shown(others), batch["image"].numpy()
+        own, other = (
+            plain.show(tf.constant(which, tf.int64), batch["view"], _reading(split)).images.numpy()
+            for which in (rows, others)
+        )
+        image = batch["image"].numpy()
         share = batch["share"].numpy()
         np.testing.assert_array_equal(image[share == 1], own[share == 1])
         np.testing.assert_array_equal(batch["id_b"].numpy()[share == 1], batch["id"].numpy()[share == 1])
@@ -184,9 +187,7 @@ def test_there_are_many_more_mixed_views_than_views():
 def test_plain_views_are_those_of_the_augmentation():
     split, rows = _split(), tf.range(31, dtype=tf.int64)
     views_of = tf.fill([31], tf.constant(2, tf.int64))
-    shown = split_views.SplitViews(split, AUGMENTATION, None, 9).show(
-        rows, views_of, lambda rows: tf.gather(split.images, rows)
-    )
+    shown = split_views.SplitViews(split, AUGMENTATION, None, 9).show(rows, views_of, _reading(split))
     expected = AUGMENTATION.apply(
         tf.constant(split.images), tf.constant(split.ids), views_of, seeds.derive(9, "views")
     )
