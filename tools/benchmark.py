@@ -40,7 +40,7 @@ _SEARCHES = tuple(f"search_{name}" for name in settings.STRATEGIES)
 _DEFAULT = ("gemm", "ce", "bank", "live", "inference", "input", "bank_read", *_SEARCHES)
 _OF_TWO = (
     *(f"{case}_{what}" for what in ("mirrored", "checkpoint") for case in ("ce", "search_darts")),
-    *("ce_streamed", "input_streamed", "input_randaugment"),
+    *("ce_streamed", "input_streamed", "input_randaugment", "input_mixed"),
 )
 _CASES = (*_DEFAULT, "search_darts_unrolled", *_OF_TWO)
 _COUNTED = (*_STORED, "live")  # a number of teachers may follow
