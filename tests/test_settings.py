@@ -117,6 +117,8 @@ def test_other_channels_than_grey_and_rgb_are_refused():
         ({"resize": "pad"}, {"image_size": "64"}),
         ({"augmentation_ops": 1}, {"augmentation": ("none", "rotate")}),
         ({"augmentation_magnitude": 5}, {"augmentation": ("crop", "randaugment")}),
+        ({"mix_probability": 0.7}, {"mix": "cutmix"}),
+        ({"mix_probability": 1.0}, {"teacher_mix": "both"}),
     ],
 )
 def test_a_flag_that_would_do_nothing_is_refused(given, needed):
@@ -124,6 +126,18 @@ def test_a_flag_that_would_do_nothing_is_refused(given, needed):
     assert settings.Settings(workdir="a", **given, **needed)
     with pytest.raises(errors.UserError, match=f"^--{name}: .*leave it out$"):
         settings.Settings(workdir="a", **given)
+
+
+def test_no_more_than_all_views_are_mixed():
+    assert settings.Settings(workdir="a", mix="cutmix", mix_probability=1.0).mix_probability == 1
+    with pytest.raises(errors.UserError, match=r"^--mix_probability: 1.5 is too large; at most 1"):
+        settings.Settings(workdir="a", mix="cutmix", mix_probability=1.5)
+
+
+def test_teachers_of_one_s_own_are_not_trained_on_mixed_images():
+    assert settings.Settings(workdir="a", mix="both", teachers=("a.keras",)).mix == "both"
+    with pytest.raises(errors.UserError, match=r"^--teacher_mix: both given, and --teachers are not trained"):
+        settings.Settings(workdir="a", teacher_mix="both", teachers=("a.keras",))
 
 
 def test_networks_and_schedules_are_those_that_are_registered():

@@ -11,6 +11,7 @@ logits random, which time does not depend on.
     inference   one teacher's forward pass of a batch
     input       augmented batches with stored logits, without a step
     input_randaugment   the same with two of RandAugment's operations in each view
+    input_mixed         the same with all views mixed with others, by CutMix or mixup
     bank_read   the stored logits of a batch alone, from all over the bank
     search_...  a step of a search, with the oracle loss from the bank
     ..._mirrored    of ce and search_darts: the same batch over all GPUs, or over the processor as two devices

@@ -163,8 +163,8 @@ class Settings:
     )
     mix_probability: float = _option(
         USUAL_MIX_PROBABILITY,
-        "Share of the views that --mix and --teacher_mix mix, above 0 and up to 1.",
-        minimum=0,
+        "Share of the views that --mix and --teacher_mix mix, at most 1.",
+        minimum=1e-3,
     )
     teacher_mix: str = _option("none", "Mix the images that teachers are trained on, as --mix does.")
     batch_size: int = _option(128, "examples per step, over all devices together", minimum=1)

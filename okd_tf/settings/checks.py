@@ -122,11 +122,8 @@ def _check_augmentation(settings: Any) -> None:
 
 def _check_mixing(settings: Any) -> None:
     probability, mixes = settings.mix_probability, {settings.mix, settings.teacher_mix} != {"none"}
-    if not 0 < probability <= 1:
-        raise errors.UserError(
-            f"--mix_probability: {probability} is not a share of the views above 0 and up to 1; give one, or "
-            "--mix=none to mix none"
-        )
+    if probability > 1:
+        raise errors.UserError(f"--mix_probability: {probability} is too large; at most 1")
     if probability != choices.USUAL_MIX_PROBABILITY and not mixes:
         raise errors.UserError(
             f"--mix_probability: {probability} given, and nothing is mixed; add --mix=cutmix, or leave it out"

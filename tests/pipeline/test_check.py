@@ -63,9 +63,21 @@ def test_data_that_has_changed_since_stages_ran_is_refused_unless_they_may_run_a
     run(redo=True)
 
 
+@pytest.mark.parametrize("flag", ["mix", "teacher_mix"])
+def test_mixing_images_that_are_one_of_each_class_is_refused(tmp_path, splits, flag):
+    _, first = np.unique(splits.train.labels, return_index=True)
+    few = dataclasses.replace(splits, train=splits.train.take(first))
+    context = Context(settings.Settings(workdir=str(tmp_path), batch_size=5, **{flag: "cutmix"}))
+    context.data = few
+    with pytest.raises(errors.UserError, match=rf"^--{flag}: the 10 training images are one of each class"):
+        check.check(context, ALL)
+
+
 @pytest.mark.parametrize(
     ("flag", "given", "nearest"),
     [
+        ("mix", "cutmx", "cutmix"),
+        ("teacher_mix", "mxup", "mixup"),
         ("dataset", "cifar101", "cifar10"),
         ("backbone", "resnet9", "resnet8"),
         ("teacher_backbone", "resnt14", "resnet14"),

@@ -9,7 +9,7 @@ import tensorflow as tf
 import tiny
 
 from okd_tf import errors
-from okd_tf.data import batches, views
+from okd_tf.data import batches, mixing, views
 from okd_tf.teachers import bank, shards, store
 from okd_tf.training import classifier, objective
 
@@ -21,10 +21,10 @@ def teachers(networks, data):
     return tiny.make_ensemble(networks, data)
 
 
-def _write(folder, teachers, data, num_views=VIEWS):
-    of = bank.key(data, VIEW_SEED, ["a", "b"])
+def _write(folder, teachers, data, num_views=VIEWS, mixed=None):
+    of = bank.key(data, VIEW_SEED, ["a", "b"], mixed)
     seen = np.ones((len(teachers), len(data.train)), bool)
-    bank.write(folder, teachers, data, num_views, VIEW_SEED, of, seen)
+    bank.write(folder, teachers, data, num_views, VIEW_SEED, of, seen, mixed)
     return store.read(folder, of, bank.views(num_views))
 
 
@@ -51,6 +51,28 @@ def test_stored_logits_are_the_live_teachers_on_the_pixels_of_the_batch(written,
         # float16 keeps eleven bits.
         np.testing.assert_allclose(batch["teacher_logits"], live, rtol=2**-10, atol=1e-3)
     assert shown == {0, 1, 2}
+
+
+@pytest.mark.parametrize("kind", [mixing.CUTMIX, mixing.MIXUP, mixing.BOTH])
+def test_stored_logits_of_mixed_views_are_the_live_teachers_on_the_pixels_of_the_batch(
+    tmp_path, teachers, data, kind
+):
+    mixed = mixing.Mixing(kind, probability=0.7)
+    stored = _write(tmp_path, teachers, data, mixed=mixed)
+    stream = batches.Batches(
+        *(data.train, 9, 5, data.augmentation, VIEW_SEED, VIEWS),
+        teacher_logits=stored.reader("train"),
+        mixing_of_views=mixed,
+    )
+    shares = []
+    for batch in stream.dataset(0, 4 * stream.steps_per_epoch):
+        live = shards.relative(teachers.live(batch["image"]).numpy())
+        np.testing.assert_allclose(batch["teacher_logits"], live, rtol=2**-10, atol=1e-3)
+        shares.append(batch["share"].numpy())
+    assert 0.5 < np.mean(np.concatenate(shares) < 1) < 0.9
+    bank.check(stored, teachers, data, VIEW_SEED, 12, 0, mixed)
+    with pytest.raises(errors.UserError, match="does not hold what teacher"):
+        bank.check(stored, teachers, data, VIEW_SEED, 12, 0)
 
 
 def test_a_student_learns_the_same_from_stored_logits_as_from_live_teachers(written, teachers, data):
