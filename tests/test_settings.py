@@ -44,6 +44,8 @@ def test_the_least_value_is_accepted_and_less_is_refused_by_its_flag(name, minim
     room = {"search_warmup_epochs": 0} if name != "search_warmup_epochs" else {}
     if name.startswith("augmentation"):
         room["augmentation"] = ("crop", "randaugment")
+    if name.startswith("mix"):
+        room["mix"] = "cutmix"
     assert getattr(settings.Settings(workdir="a", **{**room, name: minimum}), name) == minimum
     less = minimum - 1 if isinstance(minimum, int) else minimum / 2
     with pytest.raises(errors.UserError, match=f"^--{name}: {less} is too small; at least {minimum}$"):
