@@ -42,6 +42,8 @@ def test_default_names_are_registered():
 def test_the_least_value_is_accepted_and_less_is_refused_by_its_flag(name, minimum):
     # What depends on another setting is given room.
     room = {"search_warmup_epochs": 0} if name != "search_warmup_epochs" else {}
+    if name == "kd_weight":
+        room["ce_weight"] = 0.5
     if name.startswith("augmentation"):
         room["augmentation"] = ("crop", "randaugment")
     if name.startswith("mix"):

@@ -3,16 +3,17 @@
 Each is a function
 
     loss(labels [batch], student_logits [batch, classes], teacher_logits [batch, teachers, classes],
-         temperature, ce_weight, *, heard=None, **settings) -> [batch]
+         temperature, ce_weight, *, heard=None, kd_weight=1.0, **settings) -> [batch]
 
-of the per-example loss, differentiable in the student's logits; one with teachers is `distillation.loss` of
-who teaches and how. A new one is one file and one line in each dictionary below. For a loss in NEEDS_PEERS
+of the per-example loss, differentiable in the student's logits; most with teachers are `distillation.loss`
+of who teaches and how. A new one is one file and one line in each dictionary below. For a loss in NEEDS_PEERS
 `teacher_logits` are those of networks that train at the same time; for one in neither set they may be None.
-`heard`, bool [batch, teachers], says whose logits count; None is all. SETTINGS names the settings of a run
-that a loss takes as keywords.
+`labels` are `mixed_labels.Labels` where images may be mixed of two. `heard`, bool [batch, teachers], says
+whose logits count; None is all. `kd_weight` is a factor of the divergence from teachers or peers. SETTINGS
+names the settings of a run that a loss takes as keywords.
 """
 
-from okd_tf.losses import ce, dkd, mean, mutual, oracle, oracle_dkd, vote
+from okd_tf.losses import ce, confidence, dkd, masked, mean, mutual, oracle, oracle_dkd, vote
 
 KD_LOSSES = {
     "ce": ce.loss,
@@ -21,6 +22,8 @@ KD_LOSSES = {
     "oracle": oracle.loss,
     "dkd": dkd.loss,
     "oracle_dkd": oracle_dkd.loss,
+    "confidence": confidence.loss,
+    "masked": masked.loss,
     "mutual": mutual.loss,
 }
 
@@ -31,8 +34,10 @@ SETTINGS = {
     "ce": (),
     "mean": ("standardize_logits",),
     "vote": ("standardize_logits",),
-    "oracle": ("standardize_logits",),
+    "oracle": ("standardize_logits", "none_right"),
     "dkd": ("standardize_logits", "dkd_alpha", "dkd_beta"),
-    "oracle_dkd": ("standardize_logits", "dkd_alpha", "dkd_beta"),
+    "oracle_dkd": ("standardize_logits", "none_right", "dkd_alpha", "dkd_beta"),
+    "confidence": ("standardize_logits",),
+    "masked": ("standardize_logits",),
     "mutual": (),
 }

@@ -1,14 +1,18 @@
 """What the losses with teachers share: such a loss is who teaches an example, and how it is taught.
 
-`who` says for each example which teachers teach it, from the labels and the teachers' logits as they are;
-`how` is the divergence of the student from those teachers. All else is `loss`, here and nowhere else: the
-temperature's logits, standardised if that is wanted, and the label's cross-entropy.
+`who` says for each example how much each teacher teaches it, from the labels and the teachers' logits as
+they are; `how` is the divergence of the student from those teachers. All else is `loss`: the temperature's
+logits, standardised if that is wanted, the label's cross-entropy, and what teaches where no teacher does.
 """
 
 import tensorflow as tf
 
-from okd_tf.losses import standardization
+from okd_tf import errors
+from okd_tf.losses import mixed_labels, standardization
 from okd_tf.ops import ordered
+
+# What teaches where teachers are heard and `who` takes none: the share of all of them, the rest is the label.
+NONE_RIGHT = {"label": 0.0, "mean": 1.0, "both": 0.5}
 
 
 def weighted_divergence(labels, student_logits, teacher_logits, weights, temperature):
@@ -21,7 +25,7 @@ def weighted_divergence(labels, student_logits, teacher_logits, weights, tempera
     so the gradient in s needs the mean target alone; the entropies only make the value the true divergence.
 
     Args:
-        labels: int [batch], of no effect here.
+        labels: of no effect here.
         student_logits: [batch, classes].
         teacher_logits: [batch, teachers, classes].
         weights: [batch, teachers], rows sum to 1.
@@ -41,19 +45,21 @@ def weighted_divergence(labels, student_logits, teacher_logits, weights, tempera
 
 
 def loss(who, how=weighted_divergence):
-    """The loss L(x, y) = (1 - c) D(x, y) + c CE(y, softmax(s)), with the interface of all losses.
+    """The loss L(x, y) = (1 - c) k D(x, y) + c CE(y, softmax(s)), with the interface of all losses.
 
-    D is the divergence from the teachers that teach x, all with one weight; c is `ce_weight`, and 1 where no
-    teacher does.
+    D is the divergence from the teachers that teach x, by their weights; c is `ce_weight`, k is `kd_weight`.
+    Where teachers are heard and none has a weight, M being this loss with D from all that are heard, with one
+    weight, the loss is CE, M or (CE + M) / 2: `none_right` is label, mean or both. Where none is heard at all
+    it is CE.
 
     Args:
-        who: (labels int [batch], teacher_logits [batch, teachers, classes], heard bool [batch, teachers]) ->
-            bool [batch, teachers], those of the heard ones that teach.
+        who: (labels, teacher_logits [batch, teachers, classes], heard bool [batch, teachers]) -> float
+            [batch, teachers], how much each teaches, of any sum; 0 for those that are not heard.
         how: what `weighted_divergence` is; settings of the loss are its keywords.
 
     Returns:
-        The function. Beside its common arguments it takes the keyword `standardize_logits`, whether D is of
-        standardised logits, and the keywords of `how`.
+        The function. Beside its common arguments it takes the keywords `standardize_logits`, whether D is of
+        standardised logits, `none_right`, and those of `how`.
     """
 
     def distilled(
@@ -64,24 +70,30 @@ def loss(who, how=weighted_divergence):
         ce_weight=0.0,
         *,
         heard=None,
+        kd_weight=1.0,
         standardize_logits=False,
+        none_right="label",
         **settings,
     ):
+        if none_right not in NONE_RIGHT:
+            raise errors.unknown("none_right", none_right, NONE_RIGHT)
         if heard is None:
             heard = tf.ones_like(teacher_logits[..., 0], tf.bool)
-        teaches = who(labels, teacher_logits, heard)
-        taught = tf.reduce_any(teaches, axis=1)
-        # Where nobody teaches everybody does, with the weight 0: the divergence need only be finite there.
-        u = tf.cast(teaches | ~taught[:, tf.newaxis], student_logits.dtype)
+        u = who(labels, teacher_logits, heard)
+        taught, anyone = tf.reduce_any(u > 0.0, axis=1), tf.reduce_any(heard, axis=1)
+        # Where nobody is heard everybody is, with a divergence that counts 0 and need only be finite.
+        everyone = tf.cast(heard | ~anyone[:, tf.newaxis], u.dtype)
+        u = tf.where(taught[:, tf.newaxis], u, everyone)
         weights = u / tf.reduce_sum(u, axis=1, keepdims=True)
         # A gradient of its own for each of the two terms, however often each reads the logits.
         hard, soft = ordered.fan_out(student_logits, 2)
         if standardize_logits:
             soft, teacher_logits = map(standardization.standardized, (soft, teacher_logits))
         divergence = how(labels, soft, teacher_logits, weights, temperature, **settings)
-        cross_entropy = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=labels, logits=hard)
+        cross_entropy = mixed_labels.cross_entropy(labels, hard)
         ones = tf.ones_like(cross_entropy)
-        share = tf.where(taught, ce_weight * ones, ones)
-        return (1.0 - share) * divergence + share * cross_entropy
+        of_none_right = 1.0 - NONE_RIGHT[none_right] * (1.0 - ce_weight)
+        share = tf.where(taught, ce_weight * ones, tf.where(anyone, of_none_right * ones, ones))
+        return kd_weight * (1.0 - share) * divergence + share * cross_entropy
 
     return distilled

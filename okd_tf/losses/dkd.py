@@ -9,18 +9,20 @@ mean soft target p = (1 / N) sum_i softmax(t_i / tau), and q = softmax(s / tau):
 
 KL(p || q) = TCKD + (1 - p_y) NCKD: plain distillation is alpha = 1 and beta = 1 - p_y, and hears of the other
 classes the less the surer its teachers are. The paper adds the label's cross-entropy; here `ce_weight` does.
+
+On an image that is mixed of two the divergence is share DKD(first) + (1 - share) DKD(second), of the same p.
 """
 
 import tensorflow as tf
 
-from okd_tf.losses import distillation, mean
+from okd_tf.losses import distillation, mean, mixed_labels
 
 
 def divergence(labels, student_logits, teacher_logits, weights, temperature, *, dkd_alpha=1.0, dkd_beta=8.0):
     """tau^2 (alpha TCKD + beta NCKD) of the weighted mean p = sum_i w_i softmax(t_i / tau).
 
     Args:
-        labels: int [batch].
+        labels: int [batch], or `mixed_labels.Labels`.
         student_logits: [batch, classes].
         teacher_logits: [batch, teachers, classes].
         weights: [batch, teachers], rows sum to 1.
@@ -33,15 +35,19 @@ def divergence(labels, student_logits, teacher_logits, weights, temperature, *, 
     """
     log_p_i = tf.nn.log_softmax(teacher_logits / temperature)
     log_p = tf.reduce_logsumexp(tf.math.log(weights)[..., tf.newaxis] + log_p_i, axis=1)
-    odds_p, others_p = _decoupled(labels, log_p)
-    odds_q, others_q = _decoupled(labels, student_logits / temperature)
-    # softplus(odds) is -log of the label's probability, softplus(-odds) that of all others together.
-    of_label = tf.sigmoid(-odds_p) * (tf.nn.softplus(odds_q) - tf.nn.softplus(odds_p))
-    of_others = tf.sigmoid(odds_p) * (tf.nn.softplus(-odds_q) - tf.nn.softplus(-odds_p))
-    tckd = of_label + of_others
-    # The label's own term is exp(0) (0 - 0).
-    nckd = tf.reduce_sum(tf.exp(others_p) * (others_p - others_q), axis=-1)
-    return temperature**2 * (dkd_alpha * tckd + dkd_beta * nckd)
+
+    def of_plain(label, student):
+        odds_p, others_p = _decoupled(label, log_p)
+        odds_q, others_q = _decoupled(label, student / temperature)
+        # softplus(odds) is -log of the label's probability, softplus(-odds) that of all others together.
+        of_label = tf.sigmoid(-odds_p) * (tf.nn.softplus(odds_q) - tf.nn.softplus(odds_p))
+        of_others = tf.sigmoid(odds_p) * (tf.nn.softplus(-odds_q) - tf.nn.softplus(-odds_p))
+        tckd = of_label + of_others
+        # The label's own term is exp(0) (0 - 0).
+        nckd = tf.reduce_sum(tf.exp(others_p) * (others_p - others_q), axis=-1)
+        return temperature**2 * (dkd_alpha * tckd + dkd_beta * nckd)
+
+    return mixed_labels.linear(of_plain, labels, student_logits)
 
 
 def _decoupled(labels, logits):

@@ -6,13 +6,15 @@ Its gradient is that of the cross-entropy to the teachers' mean soft target (Hin
 "Distilling the Knowledge in a Neural Network", 2015); the oracle loss differs from it by the gate alone.
 """
 
+import tensorflow as tf
+
 from okd_tf.losses import distillation
 
 
 def everyone(labels, teacher_logits, heard):
-    """All that are heard: bool [batch, teachers], `heard` itself."""
-    del labels, teacher_logits
-    return heard
+    """Return 1 for all that are heard, and 0 for others: float [batch, teachers]."""
+    del labels
+    return tf.cast(heard, teacher_logits.dtype)
 
 
 loss = distillation.loss(everyone)

@@ -1,10 +1,10 @@
 """Deep mutual learning: no teachers; students that train together learn from the label and from each other.
 
-    L(x, y) = CE(y, softmax(s)) + (1 - c) (1 / P) sum_j tau^2 KL(softmax(p_j / tau) || softmax(s / tau)),
+    L(x, y) = CE(y, softmax(s)) + (1 - c) k (1 / P) sum_j tau^2 KL(softmax(p_j / tau) || softmax(s / tau)),
 
-of a student with the logits s and its P peers, p_1 to p_P; c is `ce_weight`.
+of a student with the logits s and its P peers, p_1 to p_P; c is `ce_weight` and k `kd_weight`.
 
-Zhang, Xiang, Hospedales, Lu, "Deep Mutual Learning" (CVPR 2018), eq. 5 to 9, at tau = 1 and c = 0. The
+Zhang, Xiang, Hospedales, Lu, "Deep Mutual Learning" (CVPR 2018), eq. 5 to 9, at tau = 1, c = 0 and k = 1. The
 temperature and its square are those of the other losses. `okd_tf.training.mutual` trains with it.
 """
 
@@ -14,7 +14,9 @@ from okd_tf.losses import ce, distillation
 from okd_tf.ops import ordered
 
 
-def loss(labels, student_logits, teacher_logits, temperature=1.0, ce_weight=0.0, *, heard=None):
+def loss(
+    labels, student_logits, teacher_logits, temperature=1.0, ce_weight=0.0, *, heard=None, kd_weight=1.0
+):
     """The common interface, with the peers' logits [batch, peers, classes] as those of teachers -> [batch].
 
     No gradient flows into the peers: each has a loss of its own. At `ce_weight` 1, and where no peer is
@@ -26,4 +28,4 @@ def loss(labels, student_logits, teacher_logits, temperature=1.0, ce_weight=0.0,
     # A gradient of its own for each of the two terms.
     hard, soft = ordered.fan_out(student_logits, 2)
     divergence = distillation.weighted_divergence(labels, soft, peers, weights, temperature)
-    return ce.loss(labels, hard) + (1.0 - ce_weight) * divergence
+    return ce.loss(labels, hard) + kd_weight * (1.0 - ce_weight) * divergence

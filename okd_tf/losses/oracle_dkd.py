@@ -5,6 +5,8 @@
 
     u_i = [argmax t_i = y],    p = (1 / sum_i u_i) sum_i u_i softmax(t_i / tau).
 
+On mixed images the u_i are those of `oracle`, and the divergence that of `dkd`.
+
 Right teachers are sure of the label, and then plain distillation all but ignores what they know of the other
 classes; this is our combination of the two papers.
 """

@@ -42,11 +42,12 @@ def voted(teacher_logits, heard=None):
 def majority(labels, teacher_logits, heard):
     """v_i = [argmax t_i = c]: which of the teachers that are heard agree with their vote.
 
-    labels int [batch], without effect, teacher_logits [batch, teachers, classes], heard bool [batch,
-    teachers] -> the same. Of a teacher's tied largest logits the first counts.
+    labels, without effect, teacher_logits [batch, teachers, classes], heard bool [batch, teachers] -> float
+    [batch, teachers], 1 or 0. Of a teacher's tied largest logits the first counts.
     """
     del labels
-    return heard & (tf.argmax(teacher_logits, axis=-1) == voted(teacher_logits, heard)[:, tf.newaxis])
+    agree = tf.argmax(teacher_logits, axis=-1) == voted(teacher_logits, heard)[:, tf.newaxis]
+    return tf.cast(heard & agree, teacher_logits.dtype)
 
 
 loss = distillation.loss(majority)

@@ -28,6 +28,7 @@ def objective(context, loss, links=0):
         chosen.ce_weight,
         live_teachers=context.teaching.after(links).live if live else None,
         settings={setting: getattr(chosen, setting) for setting in losses.SETTINGS[loss]},
+        kd_weight=chosen.kd_weight,
     )
 
 

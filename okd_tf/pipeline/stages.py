@@ -18,7 +18,7 @@ _RECIPE = (
     *("clip_norm", "precision", "balance"),
 )
 _VIEWS = ("views", "mix", "mix_probability")
-_LOSS = ("temperature", "ce_weight", *_VIEWS)
+_LOSS = ("temperature", "ce_weight", "kd_weight", *_VIEWS)
 _SEARCH = (
     *("backbone", "backbone_width", "attach_after", "ops", "strategy", "search_loss", "search_epochs"),
     *("search_warmup_epochs", "budget_weight", "candidates", "max_params", "max_flops"),

@@ -5,7 +5,8 @@ import abc
 import keras
 import tensorflow as tf
 
-from okd_tf.training import optimizers
+from okd_tf.losses import mixed_labels
+from okd_tf.training import accuracy, optimizers
 
 
 class SearchModel(keras.Model, abc.ABC):
@@ -43,7 +44,7 @@ class SearchModel(keras.Model, abc.ABC):
         self.options = options
         self.weight_optimizer.build(supernet.weights())
         self.loss_metric = keras.metrics.Mean("loss")
-        self.accuracy_metric = keras.metrics.SparseCategoricalAccuracy("accuracy")
+        self.accuracy_metric = accuracy.metric()
         self.supports_jit = False
         self.built = True
 
@@ -92,7 +93,7 @@ class SearchModel(keras.Model, abc.ABC):
             beside=lambda gradients: optimizers.with_l2(gradients, weights, decay, running),
         )
         self.objective.record(self.loss_metric, batch, loss)
-        self.accuracy_metric.update_state(batch["label"], logits)
+        self.accuracy_metric.update_state(mixed_labels.from_batch(batch), logits)
 
     def optimizer_variables(self):
         """State that a checkpoint needs beside the model's own."""

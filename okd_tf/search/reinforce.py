@@ -18,6 +18,7 @@ import numpy as np
 import tensorflow as tf
 
 from okd_tf import seeds
+from okd_tf.losses import mixed_labels
 from okd_tf.search import base, cells, controller, derive, expectation, supernet
 from okd_tf.training import loop
 
@@ -205,9 +206,9 @@ class ReinforceSearch(base.SearchModel):
             def replica(batch):
                 logits = self.network(batch["image"], training=True)
                 loss = self.objective(batch, logits, self.objective.teacher_logits(batch))
-                right = tf.equal(tf.argmax(logits, axis=-1, output_type=tf.int32), batch["label"])
+                right = mixed_labels.agreement(mixed_labels.from_batch(batch), tf.argmax(logits, axis=-1))
                 # Classes count in the reward as in the loss.
-                share = tf.reduce_mean(tf.cast(right, tf.float32) * batch.get("weight", 1.0))
+                share = tf.reduce_mean(right * batch.get("weight", 1.0))
                 return share / tf.distribute.get_strategy().num_replicas_in_sync, loss
 
             def figures(batch):

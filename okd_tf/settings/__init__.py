@@ -11,10 +11,12 @@ from okd_tf.settings import checks
 from okd_tf.settings.choices import (
     ALL_AUGMENTATION_OPS,
     AUGMENTATIONS,
+    GATED_LOSSES,
     LOSSES,
     MIXES,
     MOST_MAGNITUDE,
     NO_SEARCH,
+    NONE_RIGHT,
     OPS,
     PRECISIONS,
     REWARDS,
@@ -276,6 +278,14 @@ class Settings:
         4.0, "of the soft targets, in search and training (mutual in its paper: 1)", minimum=1e-3
     )
     ce_weight: float = _option(0.0, "share of the label's cross-entropy in a distillation loss", minimum=0)
+    kd_weight: float = _option(
+        1.0, "factor of what is learnt from teachers, or peers, in a distillation loss", minimum=0
+    )
+    none_right: str = _option(
+        NONE_RIGHT[0],
+        f"{', '.join(GATED_LOSSES)}: what teaches an example that no teacher gets right: label, mean (of all "
+        "teachers), or both (half of each)",
+    )
     standardize_logits: bool = _option(
         False, "losses with teachers: distil from logits of mean 0 and deviation 1, of teachers and student"
     )

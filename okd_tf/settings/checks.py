@@ -49,6 +49,7 @@ def _check_names(settings: Any) -> None:
         ("--strategy", [settings.strategy], (*choices.STRATEGIES, choices.NO_SEARCH)),
         ("--search_loss", [settings.search_loss], choices.SEARCH_LOSSES),
         ("--train_loss", [settings.train_loss], choices.LOSSES),
+        ("--none_right", [settings.none_right], choices.NONE_RIGHT),
         ("--reward", [settings.reward], choices.REWARDS),
         ("--balance", [settings.balance], choices.BALANCES),
         ("--precision", [settings.precision], choices.PRECISIONS),
@@ -138,6 +139,15 @@ def _check_mixing(settings: Any) -> None:
 def _check_training(settings: Any) -> None:
     if settings.ce_weight > 1:
         raise errors.UserError(f"--ce_weight: {settings.ce_weight} is too large; at most 1")
+    chosen = (settings.search_loss, settings.train_loss)
+    if settings.kd_weight == settings.ce_weight == 0 and set(chosen) & set(choices.TEACHERS_LOSSES):
+        raise errors.UserError("--kd_weight, --ce_weight: both are 0, which teaches nothing; raise one")
+    if settings.none_right != choices.NONE_RIGHT[0] and not set(chosen) & set(choices.GATED_LOSSES):
+        raise errors.UserError(
+            f"--none_right: {settings.none_right} is of losses that choose the right teachers, "
+            f"{', '.join(choices.GATED_LOSSES)}, and --search_loss={chosen[0]}, --train_loss={chosen[1]} do "
+            "not; take one of these, or leave it out"
+        )
     if settings.assistant and settings.train_loss not in choices.TEACHERS_LOSSES:
         raise errors.UserError(
             f"--assistant: passes on what teachers say, and --train_loss={settings.train_loss} hears none; "

@@ -9,7 +9,9 @@ from okd_tf.sources import request
 
 STRATEGIES = ("darts", "gumbel", "reinforce", "random")
 NO_SEARCH = "none"  # in place of a strategy
-TEACHERS_LOSSES = ("mean", "vote", "oracle", "dkd", "oracle_dkd")  # of what teachers say
+TEACHERS_LOSSES = ("mean", "vote", "oracle", "dkd", "oracle_dkd", "confidence", "masked")  # of what they say
+GATED_LOSSES = ("oracle", "oracle_dkd")  # of those, the ones for which no teacher may be right
+NONE_RIGHT = ("label", "mean", "both")
 SEARCH_LOSSES = ("ce", *TEACHERS_LOSSES)
 LOSSES = (*SEARCH_LOSSES, "mutual")
 REWARDS = ("accuracy", "loss")

@@ -3,7 +3,8 @@
 import keras
 import tensorflow as tf
 
-from okd_tf.training import optimizers
+from okd_tf.losses import mixed_labels
+from okd_tf.training import accuracy, optimizers
 
 
 class Classifier(keras.Model):
@@ -31,7 +32,7 @@ class Classifier(keras.Model):
         self.clip_norm = clip_norm
         self.weight_optimizer.build(network.trainable_variables)
         self.loss_metric = keras.metrics.Mean("loss")
-        self.accuracy_metric = keras.metrics.SparseCategoricalAccuracy("accuracy")
+        self.accuracy_metric = accuracy.metric()
         # XLA's depthwise convolution is many times slower than oneDNN's on CPU.
         self.supports_jit = False
         self.built = True
@@ -56,7 +57,7 @@ class Classifier(keras.Model):
             beside=lambda gradients: optimizers.with_l2(gradients, weights, self.weight_decay),
         )
         self.objective.record(self.loss_metric, batch, loss)
-        self.accuracy_metric.update_state(batch["label"], logits)
+        self.accuracy_metric.update_state(mixed_labels.from_batch(batch), logits)
         return self.get_metrics_result()
 
     def optimizer_variables(self):

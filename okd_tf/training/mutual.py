@@ -7,7 +7,8 @@ after its step; at once neither is ahead of the other, and it costs one forward 
 import keras
 import tensorflow as tf
 
-from okd_tf.training import optimizers
+from okd_tf.losses import mixed_labels
+from okd_tf.training import accuracy, optimizers
 
 
 class Pair(keras.Model):
@@ -32,9 +33,7 @@ class Pair(keras.Model):
         self.clip_norm = clip_norm
         self.weight_optimizer.build(self._weights())
         self.loss_metrics = [keras.metrics.Mean(name) for name in ("loss", "peer_loss")]
-        self.accuracy_metrics = [
-            keras.metrics.SparseCategoricalAccuracy(name) for name in ("accuracy", "peer_accuracy")
-        ]
+        self.accuracy_metrics = [accuracy.metric(name) for name in ("accuracy", "peer_accuracy")]
         # XLA's depthwise convolution is many times slower than oneDNN's on CPU.
         self.supports_jit = False
         self.built = True
@@ -48,7 +47,7 @@ class Pair(keras.Model):
 
     def train_step(self, batch):
         """One step of both; returns the metrics so far."""
-        labels, weights = batch["label"], self._weights()
+        labels, weights = mixed_labels.from_batch(batch), self._weights()
         with tf.GradientTape() as tape:
             logits = [network(batch["image"], training=True) for network in (self.network, self.peer)]
             losses = [

@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from okd_tf import errors, losses
+from okd_tf.losses import mixed_labels
 
 
 @dataclasses.dataclass(frozen=True)
@@ -20,6 +21,7 @@ class Objective:
         live_teachers: images [batch, height, width, channels] -> logits [batch, teachers, classes], asked
             when a batch carries no stored logits; None when all batches do, or the loss needs no teachers.
         settings: the loss's own, by their names in `losses.SETTINGS`; what is left out has its default.
+        kd_weight: factor of the divergence from teachers or peers, not negative.
     """
 
     name: str
@@ -27,6 +29,7 @@ class Objective:
     ce_weight: float = 0.0
     live_teachers: Callable[[tf.Tensor], tf.Tensor] | None = None
     settings: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    kd_weight: float = 1.0
 
     def __post_init__(self):
         if self.name not in losses.KD_LOSSES:
@@ -61,7 +64,8 @@ class Objective:
 
         Args:
             batch: has "label" int [batch], "heard" bool [batch, teachers] if not all teachers count, and
-                "weight" float [batch] if examples' losses are to be multiplied by one.
+                "weight" float [batch] if examples' losses are to be multiplied by one; where images may be
+                mixed, "label_b" and "share" too, see `mixed_labels.Labels`.
             student_logits: [batch, classes]; losses are computed in float32, whatever the network was.
             teacher_logits: [batch, teachers, classes], what `teacher_logits` gave.
 
@@ -69,12 +73,13 @@ class Objective:
             [].
         """
         per_example = losses.KD_LOSSES[self.name](
-            batch["label"],
+            mixed_labels.from_batch(batch),
             tf.cast(student_logits, tf.float32),
             None if teacher_logits is None else tf.cast(teacher_logits, tf.float32),
             self.temperature,
             self.ce_weight,
             heard=batch.get("heard"),
+            kd_weight=self.kd_weight,
             **self.settings,
         )
         if "weight" in batch:

@@ -149,9 +149,9 @@ def test_a_student_like_its_only_right_teacher_has_nothing_to_learn():
 def test_of_tied_logits_the_first_is_the_prediction():
     teachers = tf.constant([[[1.0, 1.0, 0.0]]] * 3)
     assert oracle.right(tf.constant([0, 1, 2]), teachers, tf.ones([3, 1], tf.bool)).numpy().tolist() == [
-        [True],
-        [False],
-        [False],
+        [1.0],
+        [0.0],
+        [0.0],
     ]
 
 
@@ -159,8 +159,8 @@ def test_of_tied_logits_the_first_is_the_prediction():
 def test_right_compares_each_teacher_with_the_label(dtype):
     teachers = tf.constant([[[0.0, 1.0], [1.0, 0.0]], [[3.0, 2.0], [2.0, 1.0]]])
     assert oracle.right(tf.constant([0, 0], dtype), teachers, tf.ones([2, 2], tf.bool)).numpy().tolist() == [
-        [False, True],
-        [True, True],
+        [0.0, 1.0],
+        [1.0, 1.0],
     ]
 
 

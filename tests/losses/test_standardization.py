@@ -9,6 +9,8 @@ import tensorflow as tf
 from okd_tf.losses import KD_LOSSES, NEEDS_TEACHERS, ce, standardization
 
 every_loss = pytest.mark.parametrize("name", sorted(NEEDS_TEACHERS))
+# How sure teachers are of the label is read from their logits as they are.
+every_unweighted_loss = pytest.mark.parametrize("name", sorted(NEEDS_TEACHERS - {"confidence"}))
 
 
 def _standardized(logits):
@@ -59,7 +61,7 @@ def test_constant_rows_are_zero_and_their_gradient_is_finite():
     assert np.all(np.isfinite(tape.gradient(picked, given)))
 
 
-@every_loss
+@every_unweighted_loss
 def test_where_a_teacher_teaches_it_is_the_loss_of_the_standardised_logits(name, rng):
     labels, student, teachers = _taught_batch(rng)
     value = _loss(name, labels, student, teachers, 2.0)
@@ -67,7 +69,7 @@ def test_where_a_teacher_teaches_it_is_the_loss_of_the_standardised_logits(name,
     np.testing.assert_allclose(value, expected, rtol=1e-9, atol=1e-12)
 
 
-@every_loss
+@every_unweighted_loss
 def test_the_scale_of_logits_does_not_matter_where_a_teacher_teaches(name, rng):
     labels, student, teachers = _taught_batch(rng)
     value = _loss(name, labels, student, teachers, 2.0)
@@ -98,7 +100,7 @@ def test_what_no_teacher_knows_is_learnt_from_the_label_as_it_is(name, rng):
     np.testing.assert_array_equal(value, ce.loss(tf.constant(labels), tf.constant(student)))
 
 
-@pytest.mark.parametrize("name", ["vote", "oracle", "oracle_dkd"])
+@pytest.mark.parametrize("name", ["vote", "oracle", "oracle_dkd", "masked"])
 def test_who_teaches_is_decided_by_the_logits_as_they_are(name):
     """Standardising rounds: these two best logits would become equal, and the first the prediction."""
     surely = [0.0, 3.0, 0.0, 1.0]

@@ -12,6 +12,7 @@ STUDENT = tf.constant([[1.0, 0.0, -1.0], [0.5, 0.5, 2.0]])
 STORED = tf.constant([[[3.0, 0.0, 0.0]], [[0.0, 0.0, 2.0]]])
 IMAGES = tf.ones([2, 4, 4, 1])
 BATCH = {"image": IMAGES, "label": LABELS}
+OTHERS = {"none_right": "mean"}  # of settings that are no numbers
 
 
 def test_an_unknown_loss_is_refused_with_the_nearest_name_first():
@@ -82,13 +83,18 @@ def test_a_setting_that_the_loss_does_not_take_is_refused():
 
 @pytest.mark.parametrize(
     ("name", "chosen"),
-    [(name, {setting: 2.5}) for name in losses.KD_LOSSES for setting in losses.SETTINGS[name]],
+    [
+        (name, {setting: OTHERS.get(setting, 2.5)})
+        for name in losses.KD_LOSSES
+        for setting in losses.SETTINGS[name]
+    ],
 )
 def test_the_loss_s_own_settings_reach_it(name, chosen):
-    expected = np.mean(losses.KD_LOSSES[name](LABELS, STUDENT, STORED, 3.0, 0.25, **chosen))
-    given = float(objective.Objective(name, 3.0, 0.25, settings=chosen)(BATCH, STUDENT, STORED))
+    stored = STORED * [[[1.0]], [[-1.0]]]  # right of the first, wrong of the second
+    expected = np.mean(losses.KD_LOSSES[name](LABELS, STUDENT, stored, 3.0, 0.25, **chosen))
+    given = float(objective.Objective(name, 3.0, 0.25, settings=chosen)(BATCH, STUDENT, stored))
     assert given == pytest.approx(expected, rel=1e-6)
-    assert given != pytest.approx(float(objective.Objective(name, 3.0, 0.25)(BATCH, STUDENT, STORED)))
+    assert given != pytest.approx(float(objective.Objective(name, 3.0, 0.25)(BATCH, STUDENT, stored)))
 
 
 @pytest.mark.parametrize("name", sorted(set(losses.KD_LOSSES) - losses.NEEDS_PEERS))
