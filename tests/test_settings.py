@@ -162,6 +162,36 @@ def test_a_dataset_is_asked_for_by_default_as_without_settings():
         assert mine == getattr(usual, field.name), field.name
 
 
+@pytest.mark.parametrize(
+    ("search_loss", "train_loss"), [("ce", "mean"), ("masked", "confidence"), ("dkd", "ce")]
+)
+def test_what_teaches_where_none_is_right_is_of_losses_that_choose_the_right(search_loss, train_loss):
+    arguments = {"workdir": "a", "search_loss": search_loss, "train_loss": train_loss}
+    assert settings.Settings(**arguments).none_right == "label"
+    message = (
+        "^--none_right: both is of losses that choose the right teachers, oracle, oracle_dkd, and "
+        f"--search_loss={search_loss}, --train_loss={train_loss} do not; take one of these, or leave it out$"
+    )
+    with pytest.raises(errors.UserError, match=message):
+        settings.Settings(**arguments, none_right="both")
+    for gated in ("oracle", "oracle_dkd"):
+        assert settings.Settings(**{**arguments, "train_loss": gated}, none_right="both").none_right == "both"
+        assert (
+            settings.Settings(**{**arguments, "search_loss": gated}, none_right="mean").none_right == "mean"
+        )
+
+
+@pytest.mark.parametrize("loss", sorted(losses.KD_LOSSES))
+def test_a_distillation_of_no_weight_without_the_label_is_refused(loss):
+    arguments = {"workdir": "a", "search_loss": "ce", "train_loss": loss, "kd_weight": 0.0}
+    assert settings.Settings(**arguments, ce_weight=0.5).kd_weight == 0.0
+    if loss in losses.NEEDS_TEACHERS:
+        with pytest.raises(errors.UserError, match="^--kd_weight, --ce_weight: both are 0"):
+            settings.Settings(**arguments)
+    else:
+        assert settings.Settings(**arguments).kd_weight == 0.0
+
+
 def test_a_decoupled_loss_of_nothing_is_refused():
     settings.Settings(workdir="a", dkd_alpha=0.0)
     settings.Settings(workdir="a", dkd_beta=0.0)
@@ -255,6 +285,7 @@ def test_a_loss_of_peers_trains_students_and_no_search(loss):
         ),
         ({"augmentation_ops": 5}, "^--augmentation_ops: 5 is too large; at most 4"),
         ({"augmentation_magnitude": 31}, "^--augmentation_magnitude: 31 is too large; at most 30"),
+        ({"none_right": "labels"}, "^--none_right: unknown name 'labels'; did you mean label"),
         ({"reward": "los"}, "^--reward: unknown name 'los'; did you mean loss"),
         ({"search_loss": "orcale"}, "^--search_loss: unknown name 'orcale'; did you mean oracle"),
         ({"train_loss": "oracle-dkd"}, "^--train_loss: unknown name 'oracle-dkd'; did you mean oracle_dkd"),

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 from okd_tf import settings
-from okd_tf.losses import KD_LOSSES, NEEDS_PEERS, NEEDS_TEACHERS, SETTINGS, ce
+from okd_tf.losses import KD_LOSSES, NEEDS_PEERS, NEEDS_TEACHERS, SETTINGS, ce, mixed_labels
 
 pytestmark = pytest.mark.parametrize("name", KD_LOSSES)
 
@@ -214,3 +214,79 @@ def test_does_without_teachers_unless_it_says_that_it_needs_them(name, batch):
         np.testing.assert_array_equal(
             KD_LOSSES[name](labels, student, None), KD_LOSSES[name](labels, student, teachers)
         )
+
+
+def _mixed(batch, rng, share=None):
+    """The batch with partners, of which some have the same class."""
+    labels, student, teachers = batch
+    share = rng.uniform(0.05, 1.0, BATCH) if share is None else np.full(BATCH, share)
+    partners = tf.constant(rng.integers(0, CLASSES, BATCH).astype(np.int32))
+    return mixed_labels.Labels(labels, partners, tf.constant(share, tf.float32)), student, teachers
+
+
+def test_an_image_that_is_all_its_own_is_a_plain_one_to_the_bit_whatever_its_partner(name, batch, rng):
+    mixed = _value_and_gradient(name, _mixed(batch, rng, share=1.0))
+    for one, another in zip(mixed, _value_and_gradient(name, batch), strict=True):
+        np.testing.assert_array_equal(one, another)
+
+
+def test_which_of_the_two_images_is_the_first_does_not_matter(name, batch, rng):
+    labels, student, teachers = _mixed(batch, rng)
+    turned = mixed_labels.Labels(labels.second, labels.first, 1.0 - labels.share)
+    mine = _value_and_gradient(name, (labels, student, teachers))
+    theirs = _value_and_gradient(name, (turned, student, teachers))
+    for one, another in zip(mine, theirs, strict=True):
+        np.testing.assert_allclose(one, another, rtol=1e-4, atol=1e-5)
+
+
+def test_images_of_one_class_mix_to_a_plain_image_of_it(name, batch, rng):
+    labels, student, teachers = _mixed(batch, rng)
+    same = labels._replace(second=labels.first)
+    mine = _value_and_gradient(name, (same, student, teachers))
+    for one, another in zip(mine, _value_and_gradient(name, batch), strict=True):
+        np.testing.assert_allclose(one, another, rtol=1e-4, atol=1e-5)
+
+
+def test_unless_the_label_chooses_or_weighs_teachers_the_loss_is_linear_in_the_share(name, batch, rng):
+    labels, student, teachers = _mixed(batch, rng)
+    value, *parts = (
+        KD_LOSSES[name](one, student, teachers, 2.0, 0.3) for one in (labels, labels.first, labels.second)
+    )
+    linear = labels.share * parts[0] + (1.0 - labels.share) * parts[1]
+    if name in ("oracle", "oracle_dkd", "confidence"):
+        assert np.any(np.abs(value - linear) > 0.01)
+    else:
+        np.testing.assert_allclose(value, linear, rtol=1e-4, atol=1e-5)
+
+
+def test_value_and_gradient_of_mixed_images_are_finite_whatever_the_logits(name):
+    labels, student, teachers = map(tf.constant, _extreme_batch())
+    share = tf.constant(np.resize([0.25, 1.0, 0.5], len(student)), tf.float32)
+    mixed = mixed_labels.Labels(labels, (labels + 1) % CLASSES, share)
+    loss, gradient = _value_and_gradient(name, (mixed, student, teachers))
+    assert loss.dtype == gradient.dtype == tf.float32
+    assert np.all(np.isfinite(loss))
+    assert np.all(np.isfinite(gradient))
+
+
+def test_a_graph_gives_of_mixed_images_what_eager_execution_gives(name, batch, rng):
+    mixed = _mixed(batch, rng)
+    compute = tf.function(lambda *arguments: KD_LOSSES[name](*arguments, 2.0, 0.3))
+    expected = KD_LOSSES[name](*mixed, 2.0, 0.3)
+    np.testing.assert_allclose(compute(*mixed), expected, rtol=1e-5, atol=1e-6)
+
+
+def test_the_weight_of_distillation_multiplies_the_divergence_and_never_the_label_s_part(name, batch):
+    def of(weight, share=0.3, **chosen):
+        return KD_LOSSES[name](*batch, 2.0, share, kd_weight=weight, **chosen).numpy()
+
+    np.testing.assert_array_equal(of(1.0), KD_LOSSES[name](*batch, 2.0, 0.3))
+    of_label = of(0.0)
+    np.testing.assert_allclose(of(5.0) - of_label, 5.0 * (of(1.0) - of_label), rtol=1e-3, atol=1e-4)
+    cross_entropy = ce.loss(*batch[:2])
+    # Of the first quarter all teachers are right.
+    expected = (1.0 if name in {"ce"} | NEEDS_PEERS else 0.3) * cross_entropy
+    np.testing.assert_allclose(of_label[: BATCH // 4], expected[: BATCH // 4], rtol=1e-5)
+    np.testing.assert_allclose(of(5.0, share=1.0), cross_entropy, rtol=1e-5)
+    nobody = tf.zeros([BATCH, TEACHERS], tf.bool)
+    np.testing.assert_allclose(of(5.0, heard=nobody), cross_entropy, rtol=1e-5)

@@ -66,6 +66,11 @@ def _batch(seed):
     }
 
 
+def _mixed(batch):
+    """The batch with partners of its images; the last is plain."""
+    return {**batch, "label_b": tf.constant([1, 2, 2, 0]), "share": tf.constant([0.25, 0.5, 0.75, 1.0])}
+
+
 def _rate():
     return optimizers.sgd(0.1, "cosine", 100)
 
@@ -136,18 +141,39 @@ def test_a_classifier_s_step_with_teachers_that_are_not_heard():
     assert not _long(tf.function(lambda: model.train_step(batch)))
 
 
+@pytest.mark.parametrize(
+    ("name", "chosen"),
+    [
+        *((name, {}) for name in losses.KD_LOSSES if name not in losses.NEEDS_PEERS),
+        ("oracle_dkd", {"standardize_logits": True, "none_right": "both"}),
+        ("masked", {"standardize_logits": True}),
+    ],
+)
+def test_a_classifier_s_step_on_mixed_images(name, chosen):
+    model = classifier.Classifier(
+        batch_norm.fused_copy(tiny.make_backbone().model),
+        objective.Objective(name, 2.0, 0.3, settings=chosen, kd_weight=2.0),
+        _rate(),
+        1e-3,
+    )
+    batch = _mixed(_batch(0))
+    assert not _long(tf.function(lambda: model.train_step(batch)))
+
+
+@pytest.mark.parametrize("mixed", [False, True])
 @pytest.mark.parametrize("name", sorted(losses.NEEDS_PEERS))
-def test_a_step_of_two_that_teach_each_other(name):
+def test_a_step_of_two_that_teach_each_other(name, mixed):
     networks = [batch_norm.fused_copy(tiny.make_backbone().model) for _ in range(2)]
     model = mutual.Pair(networks, objective.Objective(name, 2.0, 0.3), _rate(), 1e-3)
-    batch = _batch(0)
+    batch = _mixed(_batch(0)) if mixed else _batch(0)
     assert not _long(tf.function(lambda: model.train_step(batch)))
 
 
 @pytest.mark.parametrize(
-    ("name", "unrolled"), [*((name, False) for name in search.STRATEGIES), ("darts", True)]
+    ("name", "unrolled", "mixed"),
+    [*((name, False, False) for name in search.STRATEGIES), ("darts", True, True), ("random", False, True)],
 )
-def test_a_step_of_a_search(name, unrolled):
+def test_a_step_of_a_search(name, unrolled, mixed):
     backbone = tiny.make_backbone()
     of = tiny.make_space(backbone)
     strategy = search.STRATEGIES[name]
@@ -159,7 +185,7 @@ def test_a_step_of_a_search(name, unrolled):
         _rate(),
         tiny.make_options(alpha_weight_decay=1e-3, unrolled=unrolled),
     )
-    training, validation = _batch(0), _batch(1)
+    training, validation = _mixed(_batch(0)) if mixed else _batch(0), _batch(1)
     data = (training, validation) if model.bilevel else training
     found = _long(tf.function(lambda: model.train_step(data)))
     # The mixture's own sum is one `AddN` that always begins with its first term; see `cells`.

@@ -114,6 +114,27 @@ def test_metrics_are_of_the_weights_before_the_step_and_average_over_steps(pixel
     assert model.scalars() == {"learning_rate": pytest.approx(RATE)}
 
 
+def test_on_mixed_images_the_step_is_of_the_mixed_one_hot_labels_and_accuracy_the_share_that_is_named(pixels):
+    model, batch = _linear(0.0), _batch(pixels)
+    partners, share = np.array([1, 1, 0, 2, 2], np.int32), np.array([0.75, 1.0, 0.5, 0.25, 0.6], np.float32)
+    target = (
+        share[:, np.newaxis] * np.eye(3)[batch["label"]] + (1 - share)[:, np.newaxis] * np.eye(3)[partners]
+    )
+    kernel, bias = (weight.astype(np.float64) for weight in model.network.get_weights())
+    probabilities = _softmax(pixels @ kernel + bias)
+    results = model.train_step({**batch, "label_b": tf.constant(partners), "share": tf.constant(share)})
+    slope = pixels.T @ (probabilities - target) / 5
+    np.testing.assert_allclose(
+        model.network.get_weights()[0], kernel - RATE * (1 + MOMENTUM) * slope, rtol=1e-5, atol=1e-6
+    )
+    assert float(results["loss"]) == pytest.approx(
+        -np.mean(np.sum(target * np.log(probabilities), 1)), rel=1e-5
+    )
+    named = target[np.arange(5), probabilities.argmax(axis=1)]
+    assert 0.0 < np.mean(named) < 1.0
+    assert float(results["accuracy"]) == pytest.approx(np.mean(named), rel=1e-6)
+
+
 def test_a_distilled_student_learns_from_the_batch_s_teachers(pixels):
     batch = _batch(pixels)
     teachers = np.zeros((5, 1, 3), np.float32)

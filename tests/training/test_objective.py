@@ -5,6 +5,7 @@ import pytest
 import tensorflow as tf
 
 from okd_tf import errors, losses
+from okd_tf.losses import mixed_labels
 from okd_tf.training import objective
 
 LABELS = tf.constant([0, 2])
@@ -63,6 +64,19 @@ def test_with_weights_the_mean_is_of_each_example_s_loss_times_its_own(name):
     weighted = of([0, 1], weight=tf.constant([0.25, 3.0]))
     assert weighted == pytest.approx((0.25 * of([0]) + 3.0 * of([1])) / 2)
     assert of([0, 1], weight=tf.ones([2])) == of([0, 1])
+
+
+@pytest.mark.parametrize("name", sorted(losses.KD_LOSSES))
+def test_the_labels_of_a_mixed_batch_and_the_weight_of_distillation_reach_the_loss(name):
+    mixed = {**BATCH, "label_b": tf.constant([1, 2]), "share": tf.constant([0.75, 1.0])}
+    labels = mixed_labels.Labels(LABELS, mixed["label_b"], mixed["share"])
+    expected = np.mean(losses.KD_LOSSES[name](labels, STUDENT, STORED, 3.0, 0.25, kd_weight=2.0))
+    chosen = objective.Objective(name, 3.0, 0.25, kd_weight=2.0)
+    value = float(chosen(mixed, STUDENT, STORED))
+    assert value == pytest.approx(expected, rel=1e-6)
+    assert value != pytest.approx(float(chosen(BATCH, STUDENT, STORED)))
+    if name != "ce":
+        assert value != pytest.approx(float(objective.Objective(name, 3.0, 0.25)(mixed, STUDENT, STORED)))
 
 
 def test_a_loss_whose_teachers_are_nowhere_says_so():
