@@ -186,7 +186,7 @@ def test_a_distillation_of_no_weight_without_the_label_is_refused(loss):
     arguments = {"workdir": "a", "search_loss": "ce", "train_loss": loss, "kd_weight": 0.0}
     assert settings.Settings(**arguments, ce_weight=0.5).kd_weight == 0.0
     if loss in losses.NEEDS_TEACHERS:
-        with pytest.raises(errors.UserError, match="^--kd_weight, --ce_weight: both are 0"):
+        with pytest.raises(errors.UserError, match=r"^--kd_weight, --ce_weight: both are 0"):
             settings.Settings(**arguments)
     else:
         assert settings.Settings(**arguments).kd_weight == 0.0

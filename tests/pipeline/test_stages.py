@@ -217,7 +217,6 @@ def test_whatever_decides_a_result_is_in_the_key_of_a_stage_that_has_it():
         ({"search_loss": "dkd"}, {"dkd_beta": 2.0}, SEARCH),
         ({"train_loss": "ce"}, {"standardize_logits": True}, SEARCH),
         ({"search_loss": "ce"}, {"standardize_logits": True}, STUDENT),
-        ({"search_loss": "confidence"}, {"none_right": "mean"}, STUDENT),
         ({"train_loss": "masked"}, {"none_right": "both"}, SEARCH),
         ({"search_loss": "ce", "train_loss": "ce"}, {"standardize_logits": True}, set()),
         ({"mix": "mixup"}, {"mix_probability": 0.75}, BANK),
