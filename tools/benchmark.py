@@ -43,6 +43,7 @@ _OF_TWO = (
     *(f"{case}_{what}" for what in ("mirrored", "checkpoint") for case in ("ce", "search_darts")),
     *("ce_streamed", "input_streamed", "input_randaugment", "input_mixed"),
 )
+_DEFAULTS = {"batch_size": 128, "views": 8}  # of flags that a run may leave to the data
 _CASES = (*_DEFAULT, "search_darts_unrolled", *_OF_TWO)
 _COUNTED = (*_STORED, "live")  # a number of teachers may follow
 
@@ -145,9 +146,15 @@ def _banks(chosen):
 
 
 def _check(chosen):
-    """Refuses flags that do not go together."""
+    """Refuses flags that do not go together, or that leave open what is to be measured."""
+    if chosen.batch_size < 1:
+        raise errors.UserError(
+            "--batch_size: 0 leaves it to the data, and no data is trained on here; give one"
+        )
     if chosen.views < 1:
-        raise errors.UserError("--views: 0 leaves nothing to store; at least 1 (the case live asks teachers)")
+        raise errors.UserError(
+            f"--views: {chosen.views} leaves nothing to store; at least 1 (the case live asks teachers)"
+        )
     if len(set(_WHAT.value)) < len(_WHAT.value):
         raise errors.UserError(f"--what: {','.join(_WHAT.value)} names one twice; name each once")
     for flag in (_IMAGE_SIZE, _CLASSES):
@@ -172,5 +179,5 @@ def _folder():
 
 
 if __name__ == "__main__":
-    cli.define(_SHARED)
+    cli.define(_SHARED, _DEFAULTS)
     cli.start(main, stopped="nothing was written")

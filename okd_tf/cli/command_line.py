@@ -14,8 +14,8 @@ EXIT_USER_ERROR = 2
 _PLACES = {"workdir", "data_dir", "cache_dir", "tiny_imagenet_zip"}  # other paths
 
 
-def define(names):
-    """Defines the flags of these settings."""
+def define(names, defaults=None):
+    """Defines the flags of these settings; `defaults` by name, where they are others than the settings'."""
     parsers = {
         int: (flags.IntegerParser, flags.ArgumentSerializer),
         float: (flags.FloatParser, flags.ArgumentSerializer),
@@ -24,7 +24,7 @@ def define(names):
     }
     for name in names:
         field = settings.FIELDS[name]
-        default = settings.default(field)
+        default = (defaults or {}).get(name, settings.default(field))
         if isinstance(default, bool):
             flag = flags.BooleanFlag(name, default, field.metadata["meaning"])
         else:

@@ -119,8 +119,14 @@ def _take_over(path, decisive):
                     f"{path}: --{name}={there} is not a value of this flag; mend it"
                 ) from None
         elif there != here and name in decisive:
-            differences.append(f"--{name} is {there or 'empty'} there, {here or 'empty'} here")
+            differences.append(f"--{name} is {_said(name, there)} there, {_said(name, here)} here")
     return differences
+
+
+def _said(name, text):
+    """What a flag says, in a message."""
+    is_open = name in settings.OPEN and text == settings.text(settings.OPEN[name])
+    return f"{text} (left to the data)" if is_open else text or "empty"
 
 
 def _used(path):
@@ -130,6 +136,8 @@ def _used(path):
     inputs = {"teachers"} & set(stored)
     if {"search", "student", "baseline"} & set(stored):
         inputs.add("arch")
+    if names & set(settings.OPEN):
+        inputs.add("effort")
     return names | settings.SPLIT | inputs if stored else set()
 
 

@@ -15,11 +15,11 @@ def check(context, names):
     Raises:
         UserError: one line naming the flag or file.
     """
-    chosen = context.settings
     if not context.source:
-        sources.check(chosen.request)
-    # In this order: workers are to meet before TensorFlow does anything.
-    _ = context.recipe, context.data
+        sources.check(context.requested.request)
+    # In this order: workers are to meet before TensorFlow does anything, and the rest follows the data.
+    _ = context.strategy, context.data
+    chosen = context.settings
     _check_image_size(context, names)
     _check_same_data(context)
     # Of a stage that is complete, what it was made of may be gone.
@@ -75,11 +75,17 @@ def check_workers(context):
     Raises:
         UserError: another split of the data.
     """
-    own = record.description(context)["split"]
-    if context.crew.agree(lambda: own) != own:
+    own = record.description(context)
+    there = context.crew.agree(lambda: [own["split"], own["plan"]])
+    if there[0] != own["split"]:
         raise errors.UserError(
             f"--data_dir: '{context.data.name}' is not the same here as at worker 0: the split of "
             "the examples differs; give all workers the same data"
+        )
+    if there[1] != own["plan"]:
+        raise errors.UserError(
+            f"--workdir: {context.workdir} does not show here what it shows at worker 0, so that what is "
+            "left to the data comes out otherwise; use a folder that all see, or start again"
         )
 
 

@@ -20,7 +20,7 @@ from scipy import stats
 
 from okd_tf import claims, errors, fields, files, json_file, progress, search, seeds, settings
 from okd_tf.arch import spec, uniform
-from okd_tf.pipeline import check, joining, record, sharing, stages
+from okd_tf.pipeline import check, forecast, joining, record, sharing, stages
 from okd_tf.pipeline.context import Context
 from okd_tf.report import comparison as page
 from okd_tf.search import candidates
@@ -98,11 +98,13 @@ def run(chosen, strategies, trials, sample):
             "--strategies names; leave it out"
         )
     context = Context(chosen)
-    check.check(context, ("teachers", "bank", "assistant", "search", "student"))
+    names = ("teachers", "bank", "assistant", "search", "student")
+    check.check(context, names)
     plan = {"strategies": list(strategies), "trials": trials, "sample": sample, **_decisive(context)}
     of_sample, compared = _parts(context, plan)
     _check_searches(context, compared)
     record.describe(context)
+    forecast.say(context, names, timed=False)
     with sharing.announced(context.workdir):
         for name in ("teachers", "bank", "assistant"):
             stages.complete(context, name)

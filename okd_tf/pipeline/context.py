@@ -3,6 +3,7 @@
 Who teaches in it is `teaching`, what its networks learn from `lessons`.
 """
 
+import contextlib
 import dataclasses
 import functools
 import json
@@ -14,7 +15,9 @@ from okd_tf import backbones, data, errors, progress, seeds, settings
 from okd_tf.arch import build, cost, space, spec
 from okd_tf.backbones import attach, keras_file, prepare, stored
 from okd_tf.data import imbalance, mixing, splits, views
-from okd_tf.pipeline import teaching
+from okd_tf.pipeline import record, teaching
+from okd_tf.settings import plan
+from okd_tf.teachers import ensemble, shards
 from okd_tf.training import distribution, inference, recipe
 
 _OF_A_HOST = (  # may differ from host to host
@@ -37,13 +40,13 @@ class Context:
         """Takes the settings.
 
         Args:
-            chosen: the settings.
+            chosen: the settings, which may leave some to the data.
             names: of the stages that are to run; if none trains, nothing is spread over devices or hosts.
             origin: a run of the same dataset, views and seed, whose data and `teaching` are this one's too.
             also_score: architectures that the search gives figures of beside its own.
             source: the dataset, in place of the one that the settings name.
         """
-        self.settings = chosen
+        self.requested = chosen
         self.workdir = pathlib.Path(chosen.workdir)
         self.names = tuple(names)
         self.origin = origin
@@ -51,11 +54,55 @@ class Context:
         self.source = source
 
     @functools.cached_property
+    def settings(self):
+        """The settings, with what `requested` leaves to the data resolved; reads the data if it leaves any.
+
+        Raises:
+            UserError: what is given leaves no room for the rest.
+        """
+        return self._planned[0]
+
+    @functools.cached_property
+    def _planned(self):
+        """(the resolved settings, over how many devices the plan splits a batch).
+
+        A run that goes on with other devices keeps the plan that it began with, if that splits over them.
+        """
+        here = self.strategy.num_replicas_in_sync
+        if not plan.is_open(self.requested):
+            return self.requested, here
+        facts, began = self._facts(), record.replicas(self.workdir)
+        for replicas in [began, here] if began else [here]:
+            found = plan.resolve(self.requested, dataclasses.replace(facts, replicas=replicas))
+            if found.batch_size % here == 0:
+                break
+        return found, replicas
+
+    def _facts(self):
+        """What the plan follows, but for the devices."""
+        chosen = self.requested
+        teachers = chosen.num_teachers
+        if chosen.teachers:
+            try:
+                teachers = len(ensemble.paths(chosen.teachers))
+            except errors.UserError:
+                # They are gone; what was taken over of them counts.
+                teachers = len(self.teaching.teacher_paths())
+        there = None
+        if chosen.bank:
+            with contextlib.suppress(errors.UserError):  # the check says what is wrong with it
+                there = shards.read_plan(pathlib.Path(chosen.bank)).views["train"]
+        data = self.data
+        return plan.Facts(
+            len(data.train), data.classes, data.augmentation.count, max(1, teachers), bank_views=there
+        )
+
+    @functools.cached_property
     def data(self):
         """The dataset, split: `Splits`."""
         if self.origin:
             return self.origin.data
-        chosen = self.settings
+        chosen = self.requested
         source = data.given(self.source, chosen.request) if self.source else data.read(chosen.request)
         found = splits.carve(
             source,
@@ -97,6 +144,15 @@ class Context:
         """Sizes and hash of the splits."""
         return self.data.record()
 
+    @property
+    def plan_record(self):
+        """What the settings that can be left to the data are, and what they follow: JSON values by name."""
+        return {
+            **{name: getattr(self.settings, name) for name in settings.OPEN},
+            "train_examples": len(self.data.train),
+            "replicas": self._planned[1],
+        }
+
     @functools.cached_property
     def recipe(self):
         """How networks are trained here: `Recipe`."""
@@ -108,16 +164,18 @@ class Context:
             steps_per_execution=chosen.steps_per_execution,
             checkpoint_seconds=chosen.checkpoint_seconds,
             checkpoint_steps=chosen.checkpoint_steps,
-            strategy=self._strategy(),
+            strategy=self.strategy,
             clip_norm=chosen.clip_norm,
             compute=chosen.precision,
             drops=chosen.drops,
         )
 
-    def _strategy(self):
-        chosen = self.settings
+    @functools.cached_property
+    def strategy(self):
+        """Over which devices trainings are spread: a tf.distribute.Strategy. Making it reads no data."""
+        chosen = self.requested
         if self.origin:
-            return self.origin.recipe.strategy
+            return self.origin.strategy
         if not set(self.names) & set(settings.choices.TRAINING):
             return distribution.make("none", chosen.batch_size)
         told = {
@@ -188,23 +246,23 @@ class Context:
     @property
     def trial_seed(self):
         """The seed of search and student."""
-        chosen = self.settings
+        chosen = self.requested
         return seeds.derive(chosen.seed, "trial", chosen.trial) if chosen.trial else chosen.seed
 
     @property
     def budget(self):
         """What a student may cost: `Budget`."""
-        return spec.Budget(self.settings.max_params, self.settings.max_flops)
+        return spec.Budget(self.requested.max_params, self.requested.max_flops)
 
     @property
     def arch_path(self):
         """The arch.json to train."""
-        return pathlib.Path(self.settings.arch or self.workdir / "search" / "arch.json")
+        return pathlib.Path(self.requested.arch or self.workdir / "search" / "arch.json")
 
     @property
     def student_path(self):
         """The student to evaluate and export."""
-        return pathlib.Path(self.settings.student or self.workdir / "student" / "student.keras")
+        return pathlib.Path(self.requested.student or self.workdir / "student" / "student.keras")
 
     def architecture(self):
         """The spec to train, checked against the dataset.

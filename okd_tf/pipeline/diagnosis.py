@@ -9,6 +9,7 @@ import tensorflow as tf
 from okd_tf import errors, files, json_file, kept, progress, seeds
 from okd_tf.data import splits
 from okd_tf.report import diagnosis as page
+from okd_tf.settings import plan
 from okd_tf.teachers import diagnosis, doubts, folds, regime, teacher
 from okd_tf.training import scalars
 
@@ -94,7 +95,7 @@ def _measured(context, said):
     return {
         **found,
         "examples": examples,
-        "regime": dataclasses.asdict(regime.of(found["train_views"])),
+        "regime": dataclasses.asdict(regime.of(found["train_views"], _steps(context))),
         "warnings": warnings,
     }
 
@@ -103,6 +104,12 @@ def _backbone(context, index):
     """Which network a teacher is of, where it was trained here."""
     chosen = context.settings
     return {} if chosen.teachers else {"backbone": chosen.teacher_network(index)}
+
+
+def _steps(context):
+    """How many steps each teacher was trained, where they were trained here; else 0."""
+    chosen = context.settings
+    return 0 if chosen.teachers else plan.training(chosen, len(context.data.train), "teachers").steps
 
 
 def _logits(context, said, part, images):

@@ -143,9 +143,12 @@ def _holds(context, stage):
 
 
 def describe(context):
-    """Writes flags.cfg, and run.json: versions, seeds, splits, teachers, and each command with its host."""
+    """Writes flags.cfg, which leaves open what was left open, and run.json.
+
+    The latter has versions, seeds, splits, the plan, teachers, and each command with its host.
+    """
     commands = _commands(context)
-    files.write_text(context.workdir / all_settings.FLAGFILE, all_settings.flagfile(context.settings))
+    files.write_text(context.workdir / all_settings.FLAGFILE, all_settings.flagfile(context.requested))
     command = {
         "arguments": sys.argv,
         "host": socket.gethostname(),
@@ -158,6 +161,14 @@ def describe(context):
 def describe_teachers(context):
     """Brings the teachers' hashes in run.json up to date."""
     _write_description(context, _commands(context))
+
+
+def replicas(workdir):
+    """Over how many devices batches were split when a workdir's run was last described; None if unknown."""
+    try:
+        return fields.read(workdir / "run.json")["plan"]["replicas"].whole(1)
+    except errors.UserError:
+        return None  # not there, not whole, or of a version without a plan
 
 
 def _commands(context):
@@ -178,13 +189,14 @@ def _write_description(context, commands):
 
 
 def description(context):
-    """What run.json says of a run that is no file's: versions, seed, splits; as JSON gives it back."""
+    """What run.json says of a run that is no file's: versions, seed, splits, plan; as JSON gives it back."""
     described = {
         "okd_tf": version.VERSION,
         "python": platform.python_version(),
         "packages": {name: metadata.version(name) for name in _PACKAGES},
         "seed": context.settings.seed,
         "split": context.split_record,
+        "plan": context.plan_record,
     }
     return json.loads(json.dumps(described))
 

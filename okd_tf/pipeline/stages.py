@@ -72,12 +72,22 @@ def _work_report(context):
     text = page.markdown(
         context.workdir,
         context.split_record,
-        (context.workdir / settings.FLAGFILE).read_text(encoding="utf-8"),
+        (context.workdir / settings.FLAGFILE).read_text(encoding="utf-8") + _left_open(context),
         arch_path=context.arch_path,
         current=record.current(context, STAGES.values())
         | ({"search"} if STAGES["search"].needless(context) else set()),
     )
     files.write_text(context.workdir / "report.md", text)
+
+
+def _left_open(context):
+    """What became of the flags that leave something to the data, as comment lines below them."""
+    told, found = context.requested, context.settings
+    return "".join(
+        f"# from the data: --{name}={settings.text(getattr(found, name))}\n"
+        for name in settings.OPEN
+        if getattr(found, name) != getattr(told, name)
+    )
 
 
 def _there(*names):

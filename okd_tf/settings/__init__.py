@@ -12,11 +12,14 @@ from okd_tf.settings.choices import (
     ALL_AUGMENTATION_OPS,
     AUGMENTATIONS,
     GATED_LOSSES,
+    EFFORT,
+    EFFORTS,
     LOSSES,
     MIXES,
     MOST_MAGNITUDE,
     NO_SEARCH,
     NONE_RIGHT,
+    OPEN,
     OPS,
     PRECISIONS,
     REWARDS,
@@ -169,7 +172,15 @@ class Settings:
         minimum=1e-3,
     )
     teacher_mix: str = _option("none", "Mix the images that teachers are trained on, as --mix does.")
-    batch_size: int = _option(128, "examples per step, over all devices together", minimum=1)
+    effort: str = _option(
+        EFFORT,
+        f"how long networks are trained where their epochs are left to the data: {', '.join(EFFORTS)}",
+    )
+    batch_size: int = _option(
+        OPEN["batch_size"],
+        "examples per step, over all devices together; 0: from the data, so that an epoch has steps enough",
+        minimum=0,
+    )
 
     teachers: tuple[str, ...] = _option(
         (),
@@ -186,7 +197,11 @@ class Settings:
         "the first is of the first name, and so on, and after the last name again from the first",
     )
     teacher_width: int = _option(16, "width of their networks, as --backbone_width", minimum=1)
-    teacher_epochs: int = _option(20, "epochs each teacher is trained", minimum=1)
+    teacher_epochs: int = _option(
+        OPEN["teacher_epochs"],
+        "epochs each teacher is trained; 0: from the data and --effort",
+        minimum=0,
+    )
     teacher_folds: int = _option(
         0,
         "if teachers are trained: of so many parts of the training examples, each teacher leaves one out, in "
@@ -195,9 +210,10 @@ class Settings:
     )
 
     views: int = _option(
-        8,
-        "augmented views of each example whose teacher logits are stored; 0: ask teachers live, of new views",
-        minimum=0,
+        OPEN["views"],
+        "augmented views of each example whose teacher logits are stored; 0: ask teachers live, of new "
+        "views; -1: from the data and the student's epochs",
+        minimum=-1,
     )
     bank: str = _option(
         "",
@@ -230,8 +246,14 @@ class Settings:
         "darts", f"how to search: {', '.join(STRATEGIES)}; or {NO_SEARCH}: the student is the bare backbone"
     )
     search_loss: str = _option("oracle", f"loss of the search: {', '.join(SEARCH_LOSSES)}")
-    search_epochs: int = _option(10, "epochs of the search", minimum=1)
-    search_warmup_epochs: int = _option(1, "epochs in which only the weights learn", minimum=0)
+    search_epochs: int = _option(
+        OPEN["search_epochs"], "epochs of the search; 0: from the data and --effort", minimum=0
+    )
+    search_warmup_epochs: int = _option(
+        OPEN["search_warmup_epochs"],
+        "epochs in which only the weights learn; -1: a fifth of the search",
+        minimum=-1,
+    )
     search_sharpness: float = _option(
         5.0, "darts: alphas are multiplied by up to this at the end of the search; 1: not", minimum=1
     )
@@ -269,7 +291,11 @@ class Settings:
         "--train_loss, each the next, and the last the student",
     )
     assistant_width: int = _option(16, "width of their networks, as --backbone_width", minimum=1)
-    assistant_epochs: int = _option(30, "epochs each assistant is trained", minimum=1)
+    assistant_epochs: int = _option(
+        OPEN["assistant_epochs"],
+        "epochs each assistant is trained; 0: from the data and --effort",
+        minimum=0,
+    )
 
     arch: str = _option("", "train this arch.json in place of the workdir's own")
     student: str = _option("", "evaluate or export this .keras file in place of the workdir's own", kind=ONCE)
@@ -294,7 +320,11 @@ class Settings:
     )
     dkd_alpha: float = _option(1.0, "dkd, oracle_dkd: factor of what is said of the label", minimum=0)
     dkd_beta: float = _option(8.0, "dkd, oracle_dkd: factor of what is said of other classes", minimum=0)
-    student_epochs: int = _option(30, "epochs of the student and of the baseline", minimum=1)
+    student_epochs: int = _option(
+        OPEN["student_epochs"],
+        "epochs of the student and of the baseline; 0: from the data and --effort",
+        minimum=0,
+    )
     baseline: bool = _option(True, "also train the bare backbone with the cross-entropy")
 
     balance: str = _option(
@@ -304,9 +334,9 @@ class Settings:
         "often",
     )
     learning_rate: float = _option(
-        0.1,
+        OPEN["learning_rate"],
         "highest rate of SGD with momentum, for all weights; of the whole batch, and not scaled by how many "
-        "devices share that",
+        "devices share that; 0: in proportion to the batch, 0.1 at 128",
         minimum=0,
     )
     schedule: str = _option("cosine", "of the rate: cosine, or step")

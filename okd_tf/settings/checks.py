@@ -16,6 +16,7 @@ def check(settings: Any) -> None:
     _check_augmentation(settings)
     _check_mixing(settings)
     _check_training(settings)
+    _check_effort(settings)
 
 
 def _check_fields(settings: Any) -> None:
@@ -57,6 +58,7 @@ def _check_names(settings: Any) -> None:
         ("--teacher_mix", [settings.teacher_mix], choices.MIXES),
         ("--resize", [settings.resize], choices.RESIZE),
         ("--schedule", [settings.schedule], choices.SCHEDULES),
+        ("--effort", [settings.effort], choices.EFFORTS),
         ("--teacher_backbone", [settings.teacher_backbone], choices.BACKBONES),
         ("--teacher_backbones", settings.teacher_backbones, choices.BACKBONES),
         ("--assistant", settings.assistant, choices.BACKBONES),
@@ -187,10 +189,27 @@ def _check_training(settings: Any) -> None:
             f"--schedule_steps: is of --schedule=step, not of {settings.schedule}; leave one of the two out"
         )
     learns = settings.strategy not in ("random", choices.NO_SEARCH)
-    if learns and settings.search_warmup_epochs >= settings.search_epochs:
+    told = settings.search_epochs != choices.OPEN["search_epochs"]
+    if learns and told and settings.search_warmup_epochs >= settings.search_epochs:
         raise errors.UserError(
             f"--search_warmup_epochs: {settings.search_warmup_epochs} leaves nothing of --search_epochs="
             f"{settings.search_epochs} to learn an architecture in; use fewer"
+        )
+
+
+def _check_effort(settings: Any) -> None:
+    """Raises UserError when an effort other than the usual one has nothing to decide."""
+    decided = [
+        *([] if settings.teachers else ["teacher_epochs"]),
+        *(["search_epochs"] if settings.searches else []),
+        *(["assistant_epochs"] if settings.assistant else []),
+        "student_epochs",
+    ]
+    given = [f"--{name}" for name in decided if getattr(settings, name) != choices.OPEN[name]]
+    if settings.effort != choices.EFFORT and len(given) == len(decided):
+        raise errors.UserError(
+            f"--effort: {settings.effort} decides how many epochs networks are trained, and "
+            f"{', '.join(given)} say so already; leave --effort out, or one of these"
         )
 
 

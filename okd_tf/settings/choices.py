@@ -51,6 +51,19 @@ STAGES = (
 )
 TRAINING = ("teachers", "search", "assistant", "student", "baseline")  # of these, those that may train
 
+EFFORTS = ("quick", "normal", "thorough")
+EFFORT = "normal"
+OPEN = {  # settings that can be left to the data, and the value that does so, which is their default
+    "batch_size": 0,
+    "learning_rate": 0.0,
+    "teacher_epochs": 0,
+    "search_epochs": 0,
+    "search_warmup_epochs": -1,
+    "assistant_epochs": 0,
+    "student_epochs": 0,
+    "views": -1,
+}
+
 DROPS = (0.5, 0.75)  # of the rate, where nobody says otherwise
 MOST = 2**63 - 1  # of any whole number: int64
 LARGEST_IMAGE = 4096  # height or width in pixels

@@ -9,6 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from okd_tf.settings import plan
+
 # Distillation cost accuracy where the teachers had 51 % of their training images and none was right on 32 %,
 # and gained where they had 76 %; nothing was measured between.
 UNDERFIT_ACCURACY = 0.6
@@ -28,11 +30,12 @@ class Regime:
     says: str
 
 
-def of(part: dict[str, Any]) -> Regime:
+def of(part: dict[str, Any], steps: int = 0) -> Regime:
     """The regime of an ensemble.
 
     Args:
         part: what `diagnosis.diagnose` gives of augmented training examples.
+        steps: how many training steps each teacher had; 0 if that is not known.
 
     Returns:
         underfit: the teachers do not know what they are to teach; whatever else is so.
@@ -44,7 +47,7 @@ def of(part: dict[str, Any]) -> Regime:
     none, all_right = part["k_of_n"][0], part["k_of_n"][-1]
     single = len(part["per_teacher"]) == 1
     if accuracy < UNDERFIT_ACCURACY or none >= UNDERFIT_NONE_RIGHT:
-        return Regime("underfit", _underfit(accuracy, none, single))
+        return Regime("underfit", _underfit(accuracy, none, single, steps))
     if all_right >= SATURATED_ALL_RIGHT:
         return Regime("saturated", _saturated(all_right, single))
     if single:
@@ -68,13 +71,19 @@ def _disagreeing(none: float, all_right: float) -> str:
     )
 
 
-def _underfit(accuracy: float, none: float, single: bool) -> str:
+def _underfit(accuracy: float, none: float, single: bool, steps: int) -> str:
     who = (
         f"The teacher underfits: it is right on {_percent(accuracy)} of the augmented training images."
         if single
         else f"The teachers underfit: on augmented training images they are right on {_percent(accuracy)} in "
         f"the mean, and on {_percent(none)} none is, so that the label teaches."
     )
+    if 0 < steps < plan.FEW_STEPS:
+        # What is wrong is not the ensemble, and no loss mends it.
+        return (
+            f"{who} {'It was' if single else 'Each was'} trained {steps:,} steps: train longer "
+            "(--teacher_epochs) or lower --batch_size."
+        )
     return (
         f"{who} Distillation at temperature 4 cost 2 to 4 points against the cross-entropy where teachers "
         f"had 51 % of the training images and none was right on 32 % ({SEEN}); train them longer or take "

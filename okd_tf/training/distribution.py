@@ -20,7 +20,7 @@ def make(name, batch_size, told=None, wait_seconds=600.0):
 
     Args:
         name: one of DISTRIBUTIONS.
-        batch_size: examples in a step, over all devices together.
+        batch_size: examples in a step, over all devices together; 0 if that is to follow their number.
         told: what all workers must be told alike: text by flag.
         wait_seconds: how long to wait for all of them.
 

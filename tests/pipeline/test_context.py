@@ -23,7 +23,7 @@ def test_views_are_what_the_settings_ask_for_and_part_of_what_stages_depend_on(d
     def of(**changes):
         return Context(settings.Settings(workdir="a", **changes), source=digits)
 
-    usual, turned = of(), of(augmentation=("crop_flip", "rotate"), augmentation_ops=1)
+    usual, turned = of(), of(augmentation=("crop_flip", "rotate"), augmentation_ops=1, batch_size=128)
     assert usual.data.augmentation == digits.augmentation
     assert turned.data.augmentation == views.Operated(views.CropFlip(1, True), ("rotate",), 1, 9)
     assert of(crop_padding=2).data.augmentation == views.CropFlip(2, False)

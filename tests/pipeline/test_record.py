@@ -18,7 +18,8 @@ class _Context:
 
     def __init__(self, workdir, **changes):
         self.workdir = workdir
-        self.settings = settings.Settings(workdir=str(workdir), **changes)
+        self.requested = self.settings = settings.Settings(workdir=str(workdir), **changes)
+        self.plan_record = {"views": 15, "replicas": 2}
         self.crew = crew.Alone()
         self.split_record = {"dataset": "digits", "train": 10, "sha256": "ab"}
         self.teaching = types.SimpleNamespace(teacher_paths=self._teacher_paths)

@@ -1,0 +1,180 @@
+"""What a run says before it trains: its plan in one line, about how long it takes, what is too short.
+
+The time is that of the arithmetic: FLOPs of the networks, over the measured speed of a matrix product times
+the share of that which trainings reach; and a fixed time for each step and each network. It is rough.
+"""
+
+import functools
+import random
+import threading
+import time
+
+import numpy as np
+import tensorflow as tf
+
+from okd_tf import backbones, losses, progress
+from okd_tf.arch import cost, spec
+from okd_tf.pipeline import check
+from okd_tf.settings import choices, plan
+
+_EFFICIENCY = {
+    "float32": 0.65,
+    "bfloat16": 0.25,
+    "float16": 0.25,
+}  # share of the product's speed that steps have
+_BACKWARD = 3  # FLOPs of a training step over those of its forward pass
+_SEARCH = {
+    "darts": 5.3,
+    "gumbel": 2.3,
+    "reinforce": 1.4,
+    "random": 1.4,
+}  # of a search step over a plain one's
+_UNROLLED = 2.5  # times the first order
+_GROWN = 1.5  # FLOPs of a student that is not found yet, over those of its backbone
+_STEP_SECONDS, _NETWORK_SECONDS = 0.008, 5.0  # what a step and a network cost beside arithmetic
+_ROWS, _PRODUCT_SECONDS = 1024, 0.1  # of the matrices, and at least so long they are multiplied
+
+_KINDS = {"teachers": "teachers", "search": "search", "assistant": "assistants", "student": "student"}
+
+
+def say(context, names, timed=True):
+    """Says the plan of a run, if any of these stages is to train, and warns of trainings that are too short.
+
+    Args:
+        context: the run, checked.
+        names: of the stages.
+        timed: whether the stages are all that the run does, so that their time is worth saying.
+    """
+    chosen, images = context.settings, len(context.data.train)
+    stages = [
+        name for name in choices.TRAINING if check.will_run(context, name, names) and _trains(chosen, name)
+    ]
+    kinds = tuple(dict.fromkeys("student" if name == "baseline" else _KINDS[name] for name in stages))
+    if not kinds:
+        return
+    text = plan.in_words(chosen, images, kinds)
+    if timed:
+        text += f"; {_about(seconds(context, names, stages))} in all"
+    progress.say(f"plan: {text}")
+    for kind in kinds:
+        warning = plan.training(chosen, images, kind).warning()
+        if warning:
+            progress.say(warning)
+
+
+def _trains(chosen, stage):
+    """Whether a stage that has work to do trains, and does not only take over what is there."""
+    return {"teachers": not chosen.teachers, "search": chosen.searches}.get(stage, True)
+
+
+def seconds(context, names, stages):
+    """Return about how many seconds these training stages take, and the bank if it is among `names`.
+
+    What is there already of a training that was killed is not taken off.
+    """
+    chosen, images = context.settings, len(context.data.train)
+    flops, steps, networks = 0.0, 0, 0
+    teachers = [chosen.teacher_network(index) for index in range(chosen.num_teachers)]
+    # Of teachers that are given, their files would have to be read: they count as those trained here do.
+    asked = sum(_flops(context, name, chosen.teacher_width) for name in teachers)
+    backbone, student = _of_the_student(context, names)
+
+    def add(kind, forward, beside=0.0, count=1):
+        nonlocal flops, steps, networks
+        length = plan.training(chosen, images, kind).steps
+        flops += count * length * chosen.batch_size * (_BACKWARD * forward + beside)
+        steps += count * length
+        networks += count
+
+    live = {
+        loss: asked if loss in losses.NEEDS_TEACHERS and not chosen.views else 0.0 for loss in choices.LOSSES
+    }
+    if "teachers" in stages:
+        add("teachers", asked / len(teachers), count=len(teachers))
+    if "search" in stages:
+        factor = _SEARCH[chosen.strategy] * (_UNROLLED if chosen.unrolled else 1)
+        add("search", factor * backbone, live[chosen.search_loss])
+    if "assistant" in stages:
+        for name in chosen.assistant:
+            add("assistants", _flops(context, name, chosen.assistant_width), live[chosen.train_loss])
+    if "student" in stages:
+        add(
+            "student",
+            student,
+            live[chosen.train_loss],
+            count=2 if chosen.train_loss in losses.NEEDS_PEERS else 1,
+        )
+    if "baseline" in stages:
+        add("student", backbone)
+    if check.will_run(context, "bank", names):
+        flops += asked * images * chosen.views
+    devices = _devices(context.strategy)
+    per_second = _EFFICIENCY[chosen.precision] * _product_speed(chosen.precision) * devices
+    return flops / per_second + _STEP_SECONDS * steps + _NETWORK_SECONDS * networks
+
+
+def _of_the_student(context, names):
+    """FLOPs of an image of the bare backbone and of the student, as far as that is known."""
+    if "search" in names and not context.settings.arch:
+        # Both were made, and are held against the budget, before anything is said.
+        base, room = context.template.cost.flops, context.settings.max_flops
+        grown = _GROWN * base if context.settings.searches else base
+        return base, min(grown, room) if room else grown
+    found = spec.read(context.arch_path)
+    return found.cost.flops, found.cost.flops
+
+
+def _flops(context, name, width):
+    data = context.data
+    return _flops_of(name, width, data.image_shape, data.classes)
+
+
+@functools.cache
+def _flops_of(name, width, image_shape, classes):
+    """FLOPs of an image of a network, which is built where that leaves no trace in those that are trained.
+
+    Keras numbers layers and draws seeds by thread; the seeds come from Python's generator.
+    """
+    found = []
+    statistics = (0.0,) * image_shape[-1], (1.0,) * image_shape[-1]
+
+    def build():
+        model = backbones.build(name, width, image_shape, classes, *statistics).model
+        found.append(cost.of_model(model).flops)
+
+    state = random.getstate()
+    builder = threading.Thread(target=build)
+    builder.start()
+    builder.join()
+    random.setstate(state)
+    return found[0]
+
+
+def _devices(strategy):
+    """How many devices share the work; those that a processor is split into are one."""
+    replicas = strategy.num_replicas_in_sync
+    several_hosts = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+    return replicas if several_hosts or tf.config.list_physical_devices("GPU") else 1
+
+
+@functools.cache
+def _product_speed(precision):
+    """FLOPs in a second of a product of two square matrices, measured."""
+    a, b = (tf.constant(np.full((_ROWS, _ROWS), value), precision) for value in (0.5, 0.25))
+    _ = tf.matmul(a[:64, :64], b[:64, :64]).numpy()  # the first one sets things up
+    best, began = float("inf"), time.perf_counter()
+    while time.perf_counter() - began < _PRODUCT_SECONDS:
+        started = time.perf_counter()
+        _ = tf.matmul(a, b)[0, 0].numpy()  # waits until it is done, on any device
+        best = min(best, time.perf_counter() - started)
+    return 2.0 * _ROWS**3 / best
+
+
+def _about(seconds):
+    """Seconds in words, as roughly as they are known."""
+    unit, size = next(
+        ((unit, size) for unit, size in (("day", 86400), ("hour", 3600)) if seconds >= 1.5 * size),
+        ("minute", 60),
+    )
+    number = max(1, round(seconds / size))
+    return f"about {number} {unit}{'s' * (number > 1)}"

@@ -1,0 +1,215 @@
+"""The plan of a run: what its settings leave open, resolved from how much data there is.
+
+A setting is left open by the value in `choices.OPEN`. Each is resolved on its own, so that one that is given
+wins and the others follow it. The plan is a pure function of settings and `Facts`: the same data gives the
+same plan. Every number of it is in the table below.
+"""
+
+import dataclasses
+from typing import Any
+
+from okd_tf.settings import choices
+
+STEPS_PER_EPOCH = 30  # the batch is the largest that gives an epoch as many
+BATCHES = (8, 128)  # the smallest and the largest batch; a power of two between them
+
+RATE, RATE_BATCH = (
+    0.1,
+    128,
+)  # the learning rate at that batch; in proportion to the batch (Goyal et al., 2017)
+RATES = (0.00625, 0.4)  # the lowest and the highest rate
+
+WARMUP_PART = 5  # one of so many epochs of a search
+
+VIEW_REPEATS = 4  # how often a student sees each stored view
+VIEWS = (4, 64)  # the fewest and the most of them; where the disk holds fewer, teachers are asked live
+BANK_BYTES = 2 * 2**30  # the most that stored logits may take
+
+
+@dataclasses.dataclass(frozen=True)
+class Effort:
+    """How long networks are trained.
+
+    Attributes:
+        teachers, search, assistants, student: epochs of each where the data is neither small nor large.
+        least_steps: small data is trained on for more epochs, until a network has had so many steps.
+        most_steps: large data for fewer, since its networks have had as many.
+    """
+
+    teachers: int
+    search: int
+    assistants: int
+    student: int
+    least_steps: int
+    most_steps: int
+
+
+EFFORTS = {
+    "quick": Effort(20, 8, 20, 20, least_steps=500, most_steps=50_000),
+    "normal": Effort(60, 20, 60, 60, least_steps=1_500, most_steps=200_000),
+    "thorough": Effort(200, 60, 200, 200, least_steps=5_000, most_steps=1_000_000),
+}
+
+SHORT_STEPS = 150  # a training of fewer is warned of
+FEW_STEPS = EFFORTS["normal"].least_steps  # teachers trained for fewer that underfit were trained too briefly
+
+_FLAGS = {  # what says how long each kind of network is trained
+    "teachers": "teacher_epochs",
+    "search": "search_epochs",
+    "assistants": "assistant_epochs",
+    "student": "student_epochs",
+}
+
+
+@dataclasses.dataclass(frozen=True)
+class Facts:
+    """What the plan follows.
+
+    Attributes:
+        images: training examples.
+        classes: of the dataset.
+        views: how many views an image has.
+        teachers: how many teachers there are, or are to be trained.
+        replicas: devices that each batch is split over.
+        bank_views: how many views the bank that is to be read holds; None if there is none yet.
+    """
+
+    images: int
+    classes: int
+    views: int
+    teachers: int
+    replicas: int = 1
+    bank_views: int | None = None
+
+
+def is_open(settings: Any) -> bool:
+    """Return whether `Settings` leave anything to the data."""
+    return any(getattr(settings, name) == value for name, value in choices.OPEN.items())
+
+
+def resolve(settings: Any, facts: Facts) -> Any:
+    """Return the `Settings` with all that they leave open resolved.
+
+    The effort is part of what was resolved, and is the default one in what is returned.
+
+    Raises:
+        UserError: what is given leaves no room for the rest, such as a warm-up longer than the search.
+    """
+    found = dataclasses.replace(settings, effort=choices.EFFORT)
+    effort = EFFORTS[settings.effort]
+
+    def fill(name: str, value: Any) -> None:
+        nonlocal found
+        if getattr(found, name) == choices.OPEN[name]:
+            found = dataclasses.replace(found, **{name: value})
+
+    fill("batch_size", _batch_size(facts, settings.teacher_folds))
+    fill("learning_rate", _learning_rate(found.batch_size))
+    for kind, flag in _FLAGS.items():
+        steps = _steps_per_epoch(found, facts.images, kind)
+        fill(flag, _epochs(getattr(effort, kind), effort, steps))
+    fill("search_warmup_epochs", _warmup_epochs(found.search_epochs))
+    fill("views", _views(found.student_epochs, facts))
+    return found
+
+
+@dataclasses.dataclass(frozen=True)
+class Training:
+    """How long one kind of network is trained.
+
+    Attributes:
+        kind: "teachers", "search", "assistants" or "student".
+        flag: the setting that says how many epochs.
+        epochs: how many.
+        steps_per_epoch: training steps in each.
+    """
+
+    kind: str
+    flag: str
+    epochs: int
+    steps_per_epoch: int
+
+    @property
+    def steps(self) -> int:
+        """Training steps in all."""
+        return self.epochs * self.steps_per_epoch
+
+    def warning(self) -> str:
+        """Return one line about a training that is too short to work, or ""."""
+        if self.steps >= SHORT_STEPS:
+            return ""
+        who = f"the {self.kind} {'train' if self.kind.endswith('s') else 'trains'}"
+        each = " each" if self.kind.endswith("s") else ""
+        return (
+            f"warning: {who} {self.steps:,} steps{each} (--{self.flag}={self.epochs}, "
+            f"{self.steps_per_epoch:,} steps an epoch): train longer or lower --batch_size"
+        )
+
+
+def training(settings: Any, images: int, kind: str) -> Training:
+    """Return how long a kind of network is trained on so many images, of resolved settings."""
+    flag = _FLAGS[kind]
+    return Training(kind, flag, getattr(settings, flag), _steps_per_epoch(settings, images, kind))
+
+
+def in_words(settings: Any, images: int, kinds: tuple[str, ...]) -> str:
+    """Return what resolved settings come to, for the kinds of networks that are to be trained."""
+    found = [training(settings, images, kind) for kind in kinds]
+    # What most networks have in common is said once; a search is no network that is kept.
+    usual = next((one for one in reversed(found) if one.kind != "search"), found[-1])
+    others = [one for one in found if (one.epochs, one.steps) != (usual.epochs, usual.steps)]
+    text = f"{images:,} images: batch {settings.batch_size}, {_length(usual)}"
+    text += " a network" if usual.kind != "search" else " of search"
+    if others:
+        text += f" ({', '.join(f'{one.kind} {_length(one)}' for one in others)})"
+    return text + f", {settings.views} views" * (settings.views > 0)
+
+
+def _length(one: Training) -> str:
+    return f"{one.epochs:,} epochs, {one.steps:,} steps"
+
+
+def _batch_size(facts: Facts, folds: int) -> int:
+    """A power of two that gives enough steps, no more than a teacher has images; a multiple of devices."""
+    smallest, largest = BATCHES
+    size = min(largest, max(smallest, _power_of_two(facts.images // STEPS_PER_EPOCH)))
+    size = min(size, _power_of_two(_shown(facts.images, folds)))
+    return max(1, size // facts.replicas) * facts.replicas
+
+
+def _learning_rate(batch_size: int) -> float:
+    lowest, highest = RATES
+    return min(highest, max(lowest, RATE * batch_size / RATE_BATCH))
+
+
+def _epochs(usual: int, effort: Effort, steps_per_epoch: int) -> int:
+    most = max(1, effort.most_steps // steps_per_epoch)
+    return max(min(usual, most), -(-effort.least_steps // steps_per_epoch))
+
+
+def _warmup_epochs(search_epochs: int) -> int:
+    return min(search_epochs - 1, max(1, search_epochs // WARMUP_PART))
+
+
+def _views(student_epochs: int, facts: Facts) -> int:
+    fewest, most = VIEWS
+    wanted = min(facts.views, most, max(fewest, -(-student_epochs // VIEW_REPEATS)))
+    if facts.bank_views is not None:
+        return min(facts.bank_views, facts.views)
+    room = BANK_BYTES // max(1, 2 * facts.images * facts.teachers * facts.classes)
+    return min(wanted, room) if room >= min(fewest, wanted) else 0
+
+
+def _shown(images: int, folds: int) -> int:
+    """How many images the teacher is shown that holds the largest part out."""
+    return max(1, images - -(-images // folds)) if folds else images
+
+
+def _steps_per_epoch(settings: Any, images: int, kind: str) -> int:
+    folds = settings.teacher_folds if kind == "teachers" and not settings.teachers else 0
+    return max(1, _shown(images, folds) // settings.batch_size)
+
+
+def _power_of_two(number: int) -> int:
+    """The largest power of two that is not more than a number, and at least 1."""
+    return 1 << max(1, number).bit_length() - 1
