@@ -212,7 +212,7 @@ class Settings:
     views: int = _option(
         OPEN["views"],
         "augmented views of each example whose teacher logits are stored; 0: ask teachers live, of new "
-        "views; -1: from the data and the student's epochs",
+        "views; -1: from the data and --effort",
         minimum=-1,
     )
     bank: str = _option(

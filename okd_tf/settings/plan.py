@@ -21,7 +21,7 @@ RATES = (0.00625, 0.4)  # the lowest and the highest rate
 
 WARMUP_PART = 5  # one of so many epochs of a search
 
-VIEW_REPEATS = 4  # how often a student sees each stored view
+VIEW_REPEATS = 4  # how often a student of the planned length sees each stored view
 VIEWS = (4, 64)  # the fewest and the most of them; where the disk holds fewer, teachers are asked live
 BANK_BYTES = 2 * 2**30  # the most that stored logits may take
 
@@ -95,22 +95,24 @@ def resolve(settings: Any, facts: Facts) -> Any:
     Raises:
         UserError: what is given leaves no room for the rest, such as a warm-up longer than the search.
     """
-    found = dataclasses.replace(settings, effort=choices.EFFORT)
-    effort = EFFORTS[settings.effort]
+    effort, found = EFFORTS[settings.effort], {}
 
-    def fill(name: str, value: Any) -> None:
-        nonlocal found
-        if getattr(found, name) == choices.OPEN[name]:
-            found = dataclasses.replace(found, **{name: value})
+    def fill(name: str, value: Any) -> Any:
+        given = getattr(settings, name)
+        found[name] = value if given == choices.OPEN[name] else given
+        return found[name]
 
-    fill("batch_size", _batch_size(facts, settings.teacher_folds))
-    fill("learning_rate", _learning_rate(found.batch_size))
+    batch_size = fill("batch_size", _batch_size(facts, _folds(settings)))
+    fill("learning_rate", _learning_rate(batch_size))
+    epochs = {}
     for kind, flag in _FLAGS.items():
-        steps = _steps_per_epoch(found, facts.images, kind)
-        fill(flag, _epochs(getattr(effort, kind), effort, steps))
-    fill("search_warmup_epochs", _warmup_epochs(found.search_epochs))
-    fill("views", _views(found.student_epochs, facts))
-    return found
+        shown = _shown(facts.images, _folds(settings, kind))
+        epochs[kind] = _epochs(getattr(effort, kind), effort, max(1, shown // batch_size))
+        fill(flag, epochs[kind])
+    fill("search_warmup_epochs", _warmup_epochs(found["search_epochs"]))
+    # Not of the epochs that are given: who trains a student longer need not fill another bank.
+    fill("views", _views(epochs["student"], facts))
+    return dataclasses.replace(settings, effort=choices.EFFORT, **found)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -148,8 +150,8 @@ class Training:
 
 def training(settings: Any, images: int, kind: str) -> Training:
     """Return how long a kind of network is trained on so many images, of resolved settings."""
-    flag = _FLAGS[kind]
-    return Training(kind, flag, getattr(settings, flag), _steps_per_epoch(settings, images, kind))
+    flag, shown = _FLAGS[kind], _shown(images, _folds(settings, kind))
+    return Training(kind, flag, getattr(settings, flag), max(1, shown // settings.batch_size))
 
 
 def in_words(settings: Any, images: int, kinds: tuple[str, ...]) -> str:
@@ -161,7 +163,7 @@ def in_words(settings: Any, images: int, kinds: tuple[str, ...]) -> str:
     text = f"{images:,} images: batch {settings.batch_size}, {_length(usual)}"
     text += " a network" if usual.kind != "search" else " of search"
     if others:
-        text += f" ({', '.join(f'{one.kind} {_length(one)}' for one in others)})"
+        text += f" ({'; '.join(f'{one.kind}: {_length(one)}' for one in others)})"
     return text + f", {settings.views} views" * (settings.views > 0)
 
 
@@ -205,9 +207,9 @@ def _shown(images: int, folds: int) -> int:
     return max(1, images - -(-images // folds)) if folds else images
 
 
-def _steps_per_epoch(settings: Any, images: int, kind: str) -> int:
-    folds = settings.teacher_folds if kind == "teachers" and not settings.teachers else 0
-    return max(1, _shown(images, folds) // settings.batch_size)
+def _folds(settings: Any, kind: str = "teachers") -> int:
+    """Of how many parts of the training images a network of this kind leaves one out; 0 if it does not."""
+    return settings.teacher_folds if kind == "teachers" and not settings.teachers else 0
 
 
 def _power_of_two(number: int) -> int:

@@ -79,3 +79,17 @@ def test_words_are_sentences_on_one_line_and_of_values_that_flags_take():
         assert found.says.endswith(".")
         for loss in re.findall(r"--train_loss=(\w+)", found.says):
             assert loss in settings.LOSSES
+
+
+def test_teachers_that_underfit_after_few_steps_are_said_to_have_had_few():
+    found = regime.of(_shares(40, 10, 50), steps=60)
+    assert found.name == "underfit"
+    assert found.says.endswith(
+        "Each was trained 60 steps: train longer (--teacher_epochs) or lower --batch_size."
+    )
+    assert "temperature" not in found.says
+    # After enough of them, or where nobody knows, it is something else; and those that fit had enough.
+    for shares, steps in (((40, 10, 50), 1500), ((40, 10, 50), 0), ((10, 15, 75), 60)):
+        assert "trained" not in regime.of(_shares(*shares), steps).says
+    single = regime.of(_part([[1] * 40 + [0] * 60]), steps=60).says
+    assert single.endswith("It was trained 60 steps: train longer (--teacher_epochs) or lower --batch_size.")
