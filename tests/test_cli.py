@@ -415,6 +415,14 @@ def test_who_joins_takes_the_run_s_flags_beside_its_lock_and_may_go_about_it_in_
     assert joined == dataclasses.replace(first, join=True, data_dir="/here")
 
 
+def test_another_effort_is_asked_about_once_a_stage_rests_on_what_it_decides(run, refused, workdir):
+    run(f"--workdir={workdir}", work=lambda chosen: _keep(chosen, used=("seed",)))
+    assert run(f"--workdir={workdir}", "--effort=quick")[0].effort == "quick"
+    run(f"--workdir={workdir}", work=lambda chosen: _keep(chosen, used=("seed", "teacher_epochs")))
+    assert "--effort is normal there, quick here" in refused(f"--workdir={workdir}", "--effort=quick")
+    assert run(f"--workdir={workdir}", "--effort=quick", "--redo")[0].effort == "quick"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -40,6 +40,13 @@ def test_its_flags_are_those_of_a_run(chosen):
 
 
 @by_name
+def test_it_leaves_nothing_to_the_data_that_its_stages_depend_on(chosen):
+    # What was measured with it, or is said of it, must not move with the plan.
+    left = {name for name, value in settings.OPEN.items() if getattr(chosen, name) == value}
+    assert left == (set() if chosen.assistant else {"assistant_epochs"})
+
+
+@by_name
 def test_its_networks_take_the_images_and_its_budget_leaves_room_for_the_backbone(chosen):
     height, width, channels = IMAGES[chosen.dataset]
     shape = (*(chosen.size or (height, width)), channels)

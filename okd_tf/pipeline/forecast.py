@@ -77,7 +77,8 @@ def seconds(context, names, stages):
     teachers = [chosen.teacher_network(index) for index in range(chosen.num_teachers)]
     # Of teachers that are given, their files would have to be read: they count as those trained here do.
     asked = sum(_flops(context, name, chosen.teacher_width) for name in teachers)
-    backbone, student = _of_the_student(context, names)
+    needed = {"search", "student", "baseline"} & set(stages)
+    backbone, student = _of_the_student(context, names) if needed else (0, 0)
 
     def add(kind, forward, beside=0.0, count=1):
         nonlocal flops, steps, networks

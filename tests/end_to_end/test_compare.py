@@ -138,7 +138,7 @@ def test_what_was_compared_is_not_replaced_unasked(finished):
         ("--arch=some.json", "--arch"),
         ("--trial=1", "--trials"),
         ("--strategies=darts,darts", "twice"),
-        ("--search_epochs=1", "--search_warmup_epochs"),
+        ("--search_warmup_epochs=2", "--search_epochs=2"),
     ],
 )
 def test_what_cannot_be_used_is_one_line(flag, expected, tmp_path):

@@ -595,11 +595,12 @@ def test_examples_that_no_teacher_holds_out_are_said_in_one_line(run, tmp_path, 
 
 
 def test_a_worker_of_other_data_than_the_lead_s_is_refused(tmp_path, splits, monkeypatch):
-    def checked(of_lead):
+    def checked(of_lead, batch_size=32):
         context = Context(settings.Settings(workdir=str(tmp_path / "run")))
         context.data = splits
         # As a lead's words come to another worker.
-        said = json.loads(json.dumps(of_lead.record()))
+        plan = {**context.plan_record, "batch_size": batch_size}
+        said = json.loads(json.dumps([of_lead.record(), plan]))
         crew = types.SimpleNamespace(agree=lambda decide: said)
         monkeypatch.setattr(Context, "crew", crew)
         check.check_workers(context)
@@ -607,3 +608,8 @@ def test_a_worker_of_other_data_than_the_lead_s_is_refused(tmp_path, splits, mon
     checked(splits)
     with pytest.raises(errors.UserError, match=r"^--data_dir: 'digits' is not the same here as at worker"):
         checked(dataclasses.replace(splits, train=splits.train.take(np.arange(100))))
+    # One that does not see how the run began may come to another plan.
+    with pytest.raises(
+        errors.UserError, match=r"^--workdir: .*run does not show here what it shows at worker"
+    ):
+        checked(splits, batch_size=30)

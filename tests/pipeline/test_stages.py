@@ -205,7 +205,8 @@ def test_whatever_decides_a_result_is_in_the_key_of_a_stage_that_has_it():
         context = Context(chosen)
         keyed = keyed.union(*(stage.settings(context) for stage in stages.STAGES.values()))
     decide = {name for name, field in settings.FIELDS.items() if field.metadata["kind"] == settings.RESULT}
-    assert decide - keyed == {"baseline"}  # whether there is one
+    # Whether there is one; and what it makes of other settings is in the keys.
+    assert decide - keyed == {"baseline", "effort"}
     assert keyed <= decide
 
 
