@@ -14,7 +14,7 @@ import keras
 from okd_tf import backbones, data, errors, progress, seeds, settings
 from okd_tf.arch import build, cost, space, spec
 from okd_tf.backbones import attach, keras_file, prepare, stored
-from okd_tf.data import imbalance, mixing, splits, views
+from okd_tf.data import imbalance, mixing, split_views, splits, views
 from okd_tf.pipeline import record, teaching
 from okd_tf.settings import plan
 from okd_tf.teachers import ensemble, shards
@@ -92,10 +92,8 @@ class Context:
         if chosen.bank:
             with contextlib.suppress(errors.UserError):  # the check says what is wrong with it
                 there = shards.read_plan(pathlib.Path(chosen.bank)).views["train"]
-        data = self.data
-        return plan.Facts(
-            len(data.train), data.classes, data.augmentation.count, max(1, teachers), bank_views=there
-        )
+        shown = split_views.count(self.data.augmentation, self.mixing)
+        return plan.Facts(len(self.data.train), self.data.classes, shown, max(1, teachers), bank_views=there)
 
     @functools.cached_property
     def data(self):
@@ -126,18 +124,18 @@ class Context:
     @property
     def mixing(self):
         """How the views that students and the search learn from are mixed: `Mixing`, or None."""
-        return self._mixing(self.settings.mix)
+        return self._mixing(self.requested.mix)
 
     @property
     def teacher_mixing(self):
         """How the views that teachers are trained on are mixed: `Mixing`, or None."""
-        return self._mixing(self.settings.teacher_mix)
+        return self._mixing(self.requested.teacher_mix)
 
     def _mixing(self, kind):
         if kind == mixing.NONE:
             return None
-        balanced = self.settings.balance == imbalance.SAMPLING
-        return mixing.Mixing(kind, self.settings.mix_probability, balanced)
+        balanced = self.requested.balance == imbalance.SAMPLING
+        return mixing.Mixing(kind, self.requested.mix_probability, balanced)
 
     @functools.cached_property
     def split_record(self):
