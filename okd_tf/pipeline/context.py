@@ -3,7 +3,6 @@
 Who teaches in it is `teaching`, what its networks learn from `lessons`.
 """
 
-import contextlib
 import dataclasses
 import functools
 import json
@@ -14,10 +13,8 @@ import keras
 from okd_tf import backbones, data, errors, progress, seeds, settings
 from okd_tf.arch import build, cost, space, spec
 from okd_tf.backbones import attach, keras_file, prepare, stored
-from okd_tf.data import imbalance, mixing, split_views, splits, views
-from okd_tf.pipeline import record, teaching
-from okd_tf.settings import plan
-from okd_tf.teachers import ensemble, shards
+from okd_tf.data import imbalance, mixing, splits, views
+from okd_tf.pipeline import planning, teaching
 from okd_tf.training import distribution, inference, recipe
 
 _OF_A_HOST = (  # may differ from host to host
@@ -60,40 +57,11 @@ class Context:
         Raises:
             UserError: what is given leaves no room for the rest.
         """
-        return self._planned[0]
+        return self._planned.settings
 
     @functools.cached_property
     def _planned(self):
-        """(the resolved settings, over how many devices the plan splits a batch).
-
-        A run that goes on with other devices keeps the plan that it began with, if that splits over them.
-        """
-        here = self.strategy.num_replicas_in_sync
-        if not plan.is_open(self.requested):
-            return self.requested, here
-        facts, began = self._facts(), record.replicas(self.workdir)
-        for replicas in [began, here] if began else [here]:
-            found = plan.resolve(self.requested, dataclasses.replace(facts, replicas=replicas))
-            if found.batch_size % here == 0:
-                break
-        return found, replicas
-
-    def _facts(self):
-        """What the plan follows, but for the devices."""
-        chosen = self.requested
-        teachers = chosen.num_teachers
-        if chosen.teachers:
-            try:
-                teachers = len(ensemble.paths(chosen.teachers))
-            except errors.UserError:
-                # They are gone; what was taken over of them counts.
-                teachers = len(self.teaching.teacher_paths())
-        there = None
-        if chosen.bank:
-            with contextlib.suppress(errors.UserError):  # the check says what is wrong with it
-                there = shards.read_plan(pathlib.Path(chosen.bank)).views["train"]
-        shown = split_views.count(self.data.augmentation, self.mixing)
-        return plan.Facts(len(self.data.train), self.data.classes, shown, max(1, teachers), bank_views=there)
+        return planning.resolve(self)
 
     @functools.cached_property
     def data(self):
@@ -148,7 +116,7 @@ class Context:
         return {
             **{name: getattr(self.settings, name) for name in settings.OPEN},
             "train_examples": len(self.data.train),
-            "replicas": self._planned[1],
+            "replicas": self._planned.replicas,
         }
 
     @functools.cached_property

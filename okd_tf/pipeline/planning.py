@@ -1,0 +1,74 @@
+"""What a run's settings become once its data is read: the plan, of the facts that it follows.
+
+A run that goes on with other devices than it began with keeps its plan where it can, so that nothing that is
+trained is outdated by them.
+"""
+
+import contextlib
+import dataclasses
+import pathlib
+from typing import NamedTuple
+
+from okd_tf import errors
+from okd_tf import settings as all_settings
+from okd_tf.data import split_views
+from okd_tf.pipeline import record
+from okd_tf.settings import plan
+from okd_tf.teachers import ensemble, shards
+
+
+class Planned(NamedTuple):
+    """Resolved `settings`, and the number of `replicas` that the plan splits a batch over."""
+
+    settings: all_settings.Settings
+    replicas: int
+
+
+def resolve(context):
+    """Return the settings of a `Context`, with nothing left open: `Planned`.
+
+    Its data is read if anything is.
+
+    Raises:
+        UserError: what is given leaves no room for the rest.
+    """
+    requested, here = context.requested, context.strategy.num_replicas_in_sync
+    if not plan.is_open(requested):
+        return Planned(requested, here)
+    facts, began = _facts(context), record.replicas(context.workdir)
+    if began:
+        kept = plan.resolve(requested, dataclasses.replace(facts, replicas=began))
+        if kept.batch_size % here == 0:
+            return Planned(kept, began)
+    return Planned(plan.resolve(requested, dataclasses.replace(facts, replicas=here)), here)
+
+
+def _facts(context):
+    """What the plan follows, but for the devices."""
+    data = context.data
+    return plan.Facts(
+        images=len(data.train),
+        classes=data.classes,
+        views=split_views.count(data.augmentation, context.mixing),
+        teachers=max(1, _number_of_teachers(context)),
+        bank_views=_stored_views(context.requested.bank),
+    )
+
+
+def _number_of_teachers(context):
+    given = context.requested.teachers
+    if not given:
+        return context.requested.num_teachers
+    try:
+        return len(ensemble.paths(given))
+    except errors.UserError:
+        # They are gone; what was taken over of them counts.
+        return len(context.teaching.teacher_paths())
+
+
+def _stored_views(bank):
+    """How many views of an example the bank that is named holds; None without one that can be read."""
+    if bank:
+        with contextlib.suppress(errors.UserError):  # the check says what is wrong with it
+            return shards.read_plan(pathlib.Path(bank)).views["train"]
+    return None
