@@ -11,9 +11,9 @@ from okd_tf.settings import checks
 from okd_tf.settings.choices import (
     ALL_AUGMENTATION_OPS,
     AUGMENTATIONS,
-    GATED_LOSSES,
     EFFORT,
     EFFORTS,
+    GATED_LOSSES,
     LOSSES,
     MIXES,
     MOST_MAGNITUDE,
