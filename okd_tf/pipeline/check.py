@@ -19,7 +19,7 @@ def check(context, names):
     if not context.source:
         sources.check(chosen.request)
     # In this order: workers are to meet before TensorFlow does anything.
-    _ = context.recipe, context.data
+    _ = context.strategy, context.data
     _check_image_size(context, names)
     _check_same_data(context)
     # Of a stage that is complete, what it was made of may be gone.

@@ -15,7 +15,7 @@ from okd_tf.arch import build, cost, space, spec
 from okd_tf.backbones import attach, keras_file, prepare, stored
 from okd_tf.data import imbalance, mixing, splits, views
 from okd_tf.pipeline import teaching
-from okd_tf.training import distribution, inference, recipe
+from okd_tf.training import crew, distribution, inference, recipe
 
 _OF_A_HOST = (  # may differ from host to host
     *("data_dir", "download", "tiny_imagenet_zip", "cache_dir", "cache_bytes"),
@@ -97,27 +97,32 @@ class Context:
         """Sizes and hash of the splits."""
         return self.data.record()
 
-    @functools.cached_property
-    def recipe(self):
-        """How networks are trained here: `Recipe`."""
+    def recipe_of(self, stage):
+        """How the networks of a stage are trained: `Recipe`; "search" is of the shared weights."""
         chosen = self.settings
         return recipe.Recipe(
-            learning_rate=chosen.learning_rate,
+            learning_rate=getattr(chosen, chosen.deciding("learning_rate", stage)),
             schedule=chosen.schedule,
-            weight_decay=chosen.weight_decay,
+            weight_decay=getattr(chosen, chosen.deciding("weight_decay", stage)),
             steps_per_execution=chosen.steps_per_execution,
             checkpoint_seconds=chosen.checkpoint_seconds,
             checkpoint_steps=chosen.checkpoint_steps,
-            strategy=self._strategy(),
+            strategy=self.strategy,
             clip_norm=chosen.clip_norm,
             compute=chosen.precision,
             drops=chosen.drops,
+            momentum=chosen.momentum,
+            nesterov=chosen.nesterov,
+            keep=chosen.keep,
+            average_decay=chosen.average_decay,
         )
 
-    def _strategy(self):
+    @functools.cached_property
+    def strategy(self):
+        """Over which devices trainings are spread: a tf.distribute.Strategy."""
         chosen = self.settings
         if self.origin:
-            return self.origin.recipe.strategy
+            return self.origin.strategy
         if not set(self.names) & set(settings.choices.TRAINING):
             return distribution.make("none", chosen.batch_size)
         told = {
@@ -134,7 +139,7 @@ class Context:
     @property
     def crew(self):
         """The workers that run this together."""
-        return self.recipe.crew
+        return crew.of(self.strategy)
 
     @functools.cached_property
     def backbone(self):

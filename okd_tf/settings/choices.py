@@ -45,11 +45,19 @@ BACKBONES = (
 )
 NETWORK_SUFFIX = ".keras"  # of a file in the place of a name
 SCHEDULES = ("cosine", "step")
+KEEP = ("last", "best", "average")  # of the weights in a training
 STAGES = (
     *("teachers", "bank", "search", "assistant", "student"),
     *("baseline", "evaluate", "export", "report"),
 )
 TRAINING = ("teachers", "search", "assistant", "student", "baseline")  # of these, those that may train
+
+ROLES = {  # by stage, whose own settings, such as ROLE_learning_rate, go before the general ones
+    "teachers": "teacher",
+    "assistant": "student",
+    "student": "student",
+    "baseline": "student",
+}
 
 DROPS = (0.5, 0.75)  # of the rate, where nobody says otherwise
 MOST = 2**63 - 1  # of any whole number: int64
