@@ -65,11 +65,13 @@ def _part_of(path: files.PathLike, part: str) -> fields.Field:
 def _checked(field: fields.Field) -> dict[str, Any]:
     field["params"].whole()
     if val := field.get("val"):
-        _check_val(val, field["epochs"].whole(1))
+        field["epochs"].whole(1)
+        _check_epoch(val["best"])
+        _check_val(val, field)
     if test := field.get("test"):
         _check_test(test)
     if peer := field.get("peer"):
-        _check_val(peer["val"], field["epochs"].whole(1))
+        _check_val(peer["val"], field)
     return field.value
 
 
@@ -89,13 +91,13 @@ def _check_test(field: fields.Field) -> None:
             row.wholes(count)
 
 
-def _check_val(field: fields.Field, epochs: int) -> None:
-    _check_epoch(field["last"])
-    _check_epoch(field["best"])
-    if kept := field.get("kept"):
+def _check_val(val: fields.Field, whole: fields.Field) -> None:
+    _check_epoch(val["last"])
+    if kept := val.get("kept"):
         kept["how"].text(keeping.HOW)
         _check_epoch(kept)
-        if kept["epoch"].whole(1) > epochs:
+        epochs = whole["epochs"].whole(1)
+        if kept["epoch"].whole() > epochs:
             raise kept["epoch"].refusal(f"later than the last of {epochs}")
 
 

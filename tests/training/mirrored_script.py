@@ -294,7 +294,7 @@ def checkpoints(make, bilevel):
 
 
 def keep(how, strategy):
-    """What a training under a strategy keeps: (weights, its figures if this worker leads)."""
+    """What a training under a strategy keeps: (weights, its figures; {} if others lead)."""
     plain = dataclasses.replace(tiny.make_recipe(strategy), keep=how, average_decay=0.9, learning_rate=RATE)
     with tempfile.TemporaryDirectory() as folder:
         trained = recipe.train(
@@ -310,7 +310,7 @@ def keep(how, strategy):
             title="",
             save_to=pathlib.Path(folder) / "network.keras",
         )
-    return trained.network.get_weights(), trained.metrics()["val"] if trained.history else {}
+    return trained.network.get_weights(), trained.metrics()["val"] if plain.crew.leads else {}
 
 
 def kept(how, strategy):

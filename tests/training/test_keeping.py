@@ -116,7 +116,7 @@ def test_of_the_last_weights_nothing_is_held_or_recorded_beside(last, whole):
         names = [name for name, _ in tf.train.list_variables(str(path))]
         counts.append(sum(name.startswith("state/") for name in names))
     network = trained.network
-    momentum_and_steps = len(network.trainable_variables) + 2
+    momentum_and_steps = len(network.trainable_variables) + 1
     metrics = 4
     assert counts[0] == len(network.weights) + momentum_and_steps + metrics
     beside = {"best": 2, "average": 0}[whole[0]]
