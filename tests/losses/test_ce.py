@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from okd_tf.losses import ce
+from okd_tf.losses import ce, mixed_labels
 
 
 def test_value_is_minus_log_of_the_label_s_probability():
@@ -51,3 +51,11 @@ def test_with_smoothing_the_loss_is_least_where_the_label_has_its_share(rng):
     with tf.GradientTape() as tape:
         loss = ce.loss(labels, logits, label_smoothing=0.3)
     np.testing.assert_allclose(tape.gradient(loss, logits), [[0.0, 0.0, 0.0]], atol=1e-6)
+
+
+def test_a_mixed_image_s_labels_are_smoothed_by_their_shares(rng):
+    logits = tf.constant(rng.normal(size=(2, 4)), tf.float32)
+    first, second, share = tf.constant([1, 3]), tf.constant([2, 3]), tf.constant([0.75, 1.0])
+    one, other = (ce.loss(labels, logits, label_smoothing=0.1) for labels in (first, second))
+    mixed = ce.loss(mixed_labels.Labels(first, second, share), logits, label_smoothing=0.1)
+    np.testing.assert_allclose(mixed, share * one + (1 - share) * other, rtol=1e-6)
