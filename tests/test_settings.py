@@ -144,6 +144,49 @@ def test_teachers_of_one_s_own_are_not_trained_on_mixed_images():
         settings.Settings(workdir="a", teacher_mix="both", teachers=("a.keras",))
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"momentum": 1.0}, "--momentum: 1.0 is too large; give less than 1"),
+        ({"label_smoothing": 1.0}, "--label_smoothing: 1.0 is too large; give less than 1"),
+        ({"teacher_label_smoothing": 2.0}, "--teacher_label_smoothing: 2.0 is too large; give less than 1"),
+        (
+            {"student_learning_rate": -0.5},
+            "--student_learning_rate: -0.5 is too small; at least 0, or -1 for",
+        ),
+        ({"teacher_weight_decay": -0.5}, "--teacher_weight_decay: -0.5 is too small; at least 0, or -1 for"),
+        ({"keep": "averge"}, "--keep: unknown name 'averge'; did you mean average"),
+        ({"average_decay": 0.9}, "--average_decay: is of --keep=average, not of last; leave one of the two"),
+        ({"keep": "average", "average_decay": 1.0}, "--average_decay: 1.0 is not between 0 and 1"),
+        ({"keep": "average", "average_decay": 0.0}, "--average_decay: 0.0 is not between 0 and 1"),
+        ({"label_smoothing": 0.1, "baseline": False}, "--label_smoothing: is of trainings whose loss is ce"),
+        (
+            {"teacher_label_smoothing": 0.1, "teachers": ("a.keras",)},
+            "--teacher_label_smoothing: is of teachers",
+        ),
+    ],
+)
+def test_a_recipe_that_cannot_be_or_would_do_nothing_is_refused(given, said):
+    with pytest.raises(errors.UserError) as refusal:
+        settings.Settings(workdir="a", **given)
+    assert str(refusal.value).startswith(said)
+
+
+@pytest.mark.parametrize("loss", ["train_loss", "search_loss"])
+def test_labels_can_be_smoothed_wherever_something_learns_from_them_alone(loss):
+    assert settings.Settings(workdir="a", label_smoothing=0.1, baseline=False, **{loss: "ce"})
+
+
+def test_a_role_s_own_setting_decides_where_it_is_given():
+    chosen = settings.Settings(workdir="a", student_weight_decay=0.0, teacher_learning_rate=0.2)
+    decides = {stage: chosen.deciding("weight_decay", stage) for stage in settings.choices.TRAINING}
+    own = dict.fromkeys(("assistant", "student", "baseline"), "student_weight_decay")
+    assert decides == {**own, "teachers": "weight_decay", "search": "weight_decay"}
+    rates = {stage: chosen.deciding("learning_rate", stage) for stage in settings.choices.TRAINING}
+    assert rates.pop("teachers") == "teacher_learning_rate"
+    assert set(rates.values()) == {"learning_rate"}
+
+
 def test_networks_and_schedules_are_those_that_are_registered():
     assert tuple(BACKBONES) == settings.choices.BACKBONES
     assert settings.choices.NETWORK_SUFFIX == keras_file.SUFFIX

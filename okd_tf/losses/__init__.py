@@ -31,7 +31,7 @@ NEEDS_PEERS = frozenset({"mutual"})
 NEEDS_TEACHERS = frozenset(KD_LOSSES) - NEEDS_PEERS - {"ce"}
 
 SETTINGS = {
-    "ce": (),
+    "ce": ("label_smoothing",),
     "mean": ("standardize_logits",),
     "vote": ("standardize_logits",),
     "oracle": ("standardize_logits", "none_right"),

@@ -282,7 +282,7 @@ def _folder(run):
 
 def _row(part):
     """A row of the comparison, as far as it is of the student."""
-    accuracy = metrics.of_last_epoch(part.run.workdir / "student" / "metrics.json")
+    accuracy = metrics.of_validation(part.run.workdir / "student" / "metrics.json")
     found = spec.read(part.run.arch_path)
     return {
         "who": part.who,

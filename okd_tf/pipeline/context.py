@@ -15,7 +15,7 @@ from okd_tf.arch import build, cost, space, spec
 from okd_tf.backbones import attach, keras_file, prepare, stored
 from okd_tf.data import imbalance, mixing, splits, views
 from okd_tf.pipeline import planning, teaching
-from okd_tf.training import distribution, inference, recipe
+from okd_tf.training import crew, distribution, inference, recipe
 
 _OF_A_HOST = (  # may differ from host to host
     *("data_dir", "download", "tiny_imagenet_zip", "cache_dir", "cache_bytes"),
@@ -119,14 +119,13 @@ class Context:
             "replicas": self._planned.replicas,
         }
 
-    @functools.cached_property
-    def recipe(self):
-        """How networks are trained here: `Recipe`."""
+    def recipe_of(self, stage):
+        """How the networks of a stage are trained: `Recipe`; "search" is of the shared weights."""
         chosen = self.settings
         return recipe.Recipe(
-            learning_rate=chosen.learning_rate,
+            learning_rate=getattr(chosen, chosen.deciding("learning_rate", stage)),
             schedule=chosen.schedule,
-            weight_decay=chosen.weight_decay,
+            weight_decay=getattr(chosen, chosen.deciding("weight_decay", stage)),
             steps_per_execution=chosen.steps_per_execution,
             checkpoint_seconds=chosen.checkpoint_seconds,
             checkpoint_steps=chosen.checkpoint_steps,
@@ -134,6 +133,10 @@ class Context:
             clip_norm=chosen.clip_norm,
             compute=chosen.precision,
             drops=chosen.drops,
+            momentum=chosen.momentum,
+            nesterov=chosen.nesterov,
+            keep=chosen.keep,
+            average_decay=chosen.average_decay,
         )
 
     @functools.cached_property
@@ -158,7 +161,7 @@ class Context:
     @property
     def crew(self):
         """The workers that run this together."""
-        return self.recipe.crew
+        return crew.of(self.strategy)
 
     @functools.cached_property
     def backbone(self):

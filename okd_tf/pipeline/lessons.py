@@ -64,7 +64,7 @@ def validation_batches(context, loss, purpose):
     Classes count in them as they do in training batches: what learns from either learns the same task.
     """
     val = context.data.val
-    replicas = context.recipe.strategy.num_replicas_in_sync
+    replicas = context.strategy.num_replicas_in_sync
     return batches.Batches(
         val,
         min(context.settings.batch_size, len(val)) // replicas * replicas,

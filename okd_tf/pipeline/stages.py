@@ -14,7 +14,7 @@ from okd_tf.student import distill
 from okd_tf.teachers import assistant, ensemble, folds, shards, teacher
 
 _RECIPE = (
-    *("seed", "batch_size", "learning_rate", "schedule", "schedule_steps", "weight_decay"),
+    *("seed", "batch_size", "schedule", "schedule_steps", "momentum", "nesterov"),
     *("clip_norm", "precision", "balance"),
 )
 _VIEWS = ("views", "mix", "mix_probability")
@@ -154,6 +154,13 @@ def _balance_of_bank(chosen):
     return ("balance",) if chosen.mix != "none" else ()
 
 
+def _recipe(context, stage):
+    """What decides how the networks of a stage are trained."""
+    chosen = context.settings
+    kept = () if stage == "search" else ("keep", "average_decay") if chosen.keep == "average" else ("keep",)
+    return (*_RECIPE, *(chosen.deciding(name, stage) for name in ("learning_rate", "weight_decay")), *kept)
+
+
 def _hearing(loss):
     return ("held_out_only",) if loss in losses.NEEDS_TEACHERS else ()
 
@@ -175,7 +182,9 @@ STAGES = {
                 ("seed",)  # of the views that they are diagnosed on
                 if context.settings.teachers
                 else (
-                    *(*_RECIPE, "num_teachers", "teacher_width", "teacher_epochs", "teacher_folds"),
+                    *_recipe(context, "teachers"),
+                    *("num_teachers", "teacher_width", "teacher_epochs", "teacher_folds"),
+                    "teacher_label_smoothing",
                     "teacher_backbones" if context.settings.teacher_backbones else "teacher_backbone",
                     *(
                         "teacher_mix",
@@ -206,10 +215,10 @@ STAGES = {
             work.search_architecture,
             folder="search",
             settings=lambda context: (
-                *_RECIPE,
+                *_recipe(context, "search"),
                 "trial",
                 *_LOSS,
-                *losses.SETTINGS[_search_loss(context.settings)],
+                *(losses.SETTINGS[context.settings.search_loss] if context.settings.searches else ()),
                 *_hearing(_search_loss(context.settings)),
                 *_SEARCH,
                 *_STRATEGY[context.settings.strategy],
@@ -232,7 +241,7 @@ STAGES = {
             work.train_assistants,
             folder="assistant",
             settings=lambda context: (
-                *_RECIPE,
+                *_recipe(context, "assistant"),
                 *_LOSS,
                 *losses.SETTINGS[context.settings.train_loss],
                 *_hearing(context.settings.train_loss),
@@ -251,7 +260,7 @@ STAGES = {
             work.train_student,
             folder="student",
             settings=lambda context: (
-                *_RECIPE,
+                *_recipe(context, "student"),
                 "trial",
                 *_LOSS,
                 *losses.SETTINGS[context.settings.train_loss],
@@ -282,7 +291,10 @@ STAGES = {
             "baseline",
             work.train_baseline,
             folder="baseline",
-            settings=lambda context: (*_RECIPE, "trial", *_VIEWS, "student_epochs"),
+            settings=lambda context: (
+                *_recipe(context, "baseline"),
+                *("trial", *_VIEWS, "student_epochs", "label_smoothing"),
+            ),
             # Of the architecture the backbone alone: another search need not train it again.
             reads=lambda context: {"backbone": context.described_backbone() or record.MISSING},
             leaves=_there("baseline/baseline.keras", "baseline/metrics.json"),

@@ -76,12 +76,13 @@ def _train_teachers(context, share):
         epochs=chosen.teacher_epochs,
         batch_size=chosen.batch_size,
         seed=chosen.seed,
-        how=context.recipe,
+        how=context.recipe_of("teachers"),
         folder=folder,
         logs=context.workdir / "logs" / "teachers",
         held_out=context.teaching.to_hold_out(),
         balance=chosen.balance,
         mixed=context.teacher_mixing,
+        label_smoothing=chosen.teacher_label_smoothing,
         spread=spread,
     )
 
@@ -125,6 +126,7 @@ def search_architecture(context):
         return
     if _is_done(context, "search", "arch.json", "candidates.json"):
         return
+    how = context.recipe_of("search")
     training = lessons.training_batches(context, chosen.search_loss, "search training")
     context.crew.lead(lambda: context.keep_backbone(context.workdir / "search"))
     loop.run(
@@ -137,9 +139,9 @@ def search_architecture(context):
         strategy=chosen.strategy,
         objective=lessons.objective(context, chosen.search_loss),
         epochs=chosen.search_epochs,
-        recipe=context.recipe,
+        recipe=how,
         options=options.SearchOptions(
-            weight_decay=chosen.weight_decay,
+            weight_decay=how.weight_decay,
             alpha_learning_rate=chosen.alpha_learning_rate,
             steps=chosen.search_epochs * training.steps_per_epoch,
             warmup_steps=chosen.search_warmup_epochs * training.steps_per_epoch,
@@ -195,7 +197,7 @@ def train_assistants(context):
                 width=chosen.assistant_width,
                 epochs=chosen.assistant_epochs,
                 seed=seed,
-                how=context.recipe,
+                how=context.recipe_of("assistant"),
                 folder=folder,
                 logs=context.workdir / "logs" / "assistant",
             )
@@ -234,7 +236,7 @@ def train_student(context):
         lessons.training_batches(context, chosen.train_loss, "student training", links),
         epochs=chosen.student_epochs,
         seed=seeds.derive(context.trial_seed, "student"),
-        how=context.recipe,
+        how=context.recipe_of("student"),
         folder=context.workdir / "student",
         logs=context.workdir / "logs" / "student",
     )
@@ -252,9 +254,10 @@ def train_baseline(context):
         lessons.training_batches(context, "ce", "student training"),
         epochs=chosen.student_epochs,
         seed=seeds.derive(context.trial_seed, "student"),
-        how=context.recipe,
+        how=context.recipe_of("baseline"),
         folder=context.workdir / "baseline",
         logs=context.workdir / "logs" / "baseline",
+        label_smoothing=chosen.label_smoothing,
     )
 
 

@@ -82,16 +82,16 @@ def markdown(workdir, split, settings_text, arch_path, current):
         lines += [*_architecture(architecture), "", *_rivals(arch_path, architecture.provenance, others)]
     metrics = _read(trained.read, workdir / "student" / "metrics.json") if "student" in current else None
     if metrics and "val" in metrics:
-        last, best = metrics["val"]["last"], metrics["val"]["best"]
+        val, best, peer = metrics["val"], metrics["val"]["best"], metrics.get("peer")
         lines += [
-            f"Student after {_epochs(metrics['epochs'])}: validation accuracy {_percent(last['accuracy'])} "
-            f"at the last epoch, which is the one kept; best {_percent(best['accuracy'])} at epoch "
-            f"{best['epoch']}.",
+            f"Student after {_epochs(metrics['epochs'])}: {_kept(val)}; best {_percent(best['accuracy'])} at "
+            f"epoch {best['epoch']}.",
             "",
         ]
-        if "peer" in metrics:
-            accuracy = _percent(metrics["peer"]["val"]["last"]["accuracy"])
-            lines += [f"It learnt together with a peer, whose validation accuracy ended at {accuracy}.", ""]
+        if peer:
+            ended = f"whose validation accuracy ended at {_percent(peer['val']['last']['accuracy'])}"
+            said = ended if trained.keeps_last(peer["val"]) else f"of which is {_kept(peer['val'])}"
+            lines += [f"It learnt together with a peer, {said}.", ""]
     evaluated = _read(trained.read, workdir / "student" / "metrics.json") if "evaluate" in current else None
     if evaluated and "test" in evaluated:
         lines += _quality(evaluated["test"])
@@ -189,6 +189,14 @@ def _quality(test):
                 f"its most frequent mistake is `{predicted}` for `{true}`, {times:,} of {total:,} images"
             )
     return [f"Student on the test images: {'; '.join(said)}.", ""] if said else []
+
+
+def _kept(val):
+    """Which weights of a network were kept, given its figures on validation."""
+    if trained.keeps_last(val):
+        accuracy = _percent(val["last"]["accuracy"])
+        return f"validation accuracy {accuracy} at the last epoch, which is the one kept"
+    return trained.kept_in_words(val)
 
 
 def _teachers(found):

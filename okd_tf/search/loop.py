@@ -192,7 +192,7 @@ def make_model(
         own = make(options.compute)
         looks_ahead = options.unrolled and options.compute != precision.FLOAT32
         steps = epochs * training.steps_per_epoch
-        rate = optimizers.sgd(recipe.learning_rate, recipe.schedule, steps, recipe.drops)
+        rate = recipe.optimizer(steps)
         return chosen(
             own,
             search_space,

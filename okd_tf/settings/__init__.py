@@ -14,6 +14,7 @@ from okd_tf.settings.choices import (
     EFFORT,
     EFFORTS,
     GATED_LOSSES,
+    KEEP,
     LOSSES,
     MIXES,
     MOST_MAGNITUDE,
@@ -23,6 +24,7 @@ from okd_tf.settings.choices import (
     OPS,
     PRECISIONS,
     REWARDS,
+    ROLES,
     SEARCH_LOSSES,
     STAGES,
     STRATEGIES,
@@ -343,7 +345,35 @@ class Settings:
     schedule_steps: tuple[str, ...] = _option(
         ("0.5", "0.75"), "step: the rate is divided by 10 after each of these shares of a training"
     )
+    momentum: float = _option(0.9, "of SGD; less than 1", minimum=0)
+    nesterov: bool = _option(True, "whether that is Nesterov's")
     weight_decay: float = _option(5e-4, "L2 factor on all weights", minimum=0)
+    student_learning_rate: float = _option(
+        -1.0, "of the student, baseline and assistants; -1: as --learning_rate", minimum=-1
+    )
+    student_weight_decay: float = _option(
+        -1.0, "of the student, baseline and assistants; -1: as --weight_decay", minimum=-1
+    )
+    teacher_learning_rate: float = _option(-1.0, "of trained teachers; -1: as --learning_rate", minimum=-1)
+    teacher_weight_decay: float = _option(-1.0, "of trained teachers; -1: as --weight_decay", minimum=-1)
+    label_smoothing: float = _option(
+        0.0,
+        "share of the label that goes to all classes alike, less than 1, in trainings whose loss is ce: the "
+        "baseline's, and what --train_loss=ce or --search_loss=ce trains",
+        minimum=0,
+    )
+    teacher_label_smoothing: float = _option(0.0, "the same, of trained teachers", minimum=0)
+    keep: str = _option(
+        KEEP[0],
+        "weights that trained networks are left with (not the search's): last; best: of the epoch with the "
+        "highest validation accuracy; or average: an exponential moving average over the training's steps",
+    )
+    average_decay: float = _option(
+        -1.0,
+        "of --keep=average, between 0 and 1; -1: 1 - 20 / steps of the training, a window of a twentieth of "
+        "it",
+        minimum=-1,
+    )
     clip_norm: float = _option(
         0.0,
         "largest norm of the weights' gradients in a step, of the whole batch and before L2; 0: any",
@@ -401,6 +431,14 @@ class Settings:
         told = {field.name for field in dataclasses.fields(request.Request)} & set(FIELDS)
         how = {name: getattr(self, name) for name in told}
         return request.Request(self.dataset, **{**how, "image_size": self.size})
+
+    def deciding(self, name: str, stage: str) -> str:
+        """The name of the setting that decides `name` for the networks of a stage.
+
+        That is `name` itself, or where it is given the one of their role, such as student_learning_rate.
+        """
+        own = f"{ROLES[stage]}_{name}" if stage in ROLES else name
+        return own if getattr(self, own) >= 0 else name
 
     def teacher_network(self, index: int) -> str:
         """The name of the network of teacher `index` (from 0), if teachers are trained."""

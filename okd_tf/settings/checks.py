@@ -17,6 +17,7 @@ def check(settings: Any) -> None:
     _check_mixing(settings)
     _check_training(settings)
     _check_effort(settings)
+    _check_recipe(settings)
 
 
 def _check_fields(settings: Any) -> None:
@@ -59,6 +60,7 @@ def _check_names(settings: Any) -> None:
         ("--resize", [settings.resize], choices.RESIZE),
         ("--schedule", [settings.schedule], choices.SCHEDULES),
         ("--effort", [settings.effort], choices.EFFORTS),
+        ("--keep", [settings.keep], choices.KEEP),
         ("--teacher_backbone", [settings.teacher_backbone], choices.BACKBONES),
         ("--teacher_backbones", settings.teacher_backbones, choices.BACKBONES),
         ("--assistant", settings.assistant, choices.BACKBONES),
@@ -211,6 +213,40 @@ def _check_effort(settings: Any) -> None:
             f"--effort: {settings.effort} decides how many epochs networks are trained, and "
             f"{', '.join(given)} say so already; leave --effort out, or one of these"
         )
+
+
+def _check_recipe(settings: Any) -> None:
+    for name in ("momentum", "label_smoothing", "teacher_label_smoothing"):
+        if getattr(settings, name) >= 1:
+            raise errors.UserError(f"--{name}: {getattr(settings, name)} is too large; give less than 1")
+    for role in sorted(set(choices.ROLES.values())):
+        for name in ("learning_rate", "weight_decay"):
+            value = getattr(settings, f"{role}_{name}")
+            if value < 0 and value != -1:
+                raise errors.UserError(
+                    f"--{role}_{name}: {value} is too small; at least 0, or -1 for that of --{name}"
+                )
+    if settings.teacher_label_smoothing and settings.teachers:
+        raise errors.UserError(
+            "--teacher_label_smoothing: is of teachers that are trained, and --teachers gives them; leave "
+            "one of the two out"
+        )
+    learnt = {settings.train_loss, *([settings.search_loss] if settings.searches else [])}
+    if settings.label_smoothing and not settings.baseline and "ce" not in learnt:
+        raise errors.UserError(
+            "--label_smoothing: is of trainings whose loss is ce, and there is none with --nobaseline; leave "
+            "it out, or train the baseline"
+        )
+    if settings.average_decay != -1:
+        if not 0 < settings.average_decay < 1:
+            raise errors.UserError(
+                f"--average_decay: {settings.average_decay} is not between 0 and 1; give such a number, or "
+                "-1 for one that follows from the length of a training"
+            )
+        if settings.keep != "average":
+            raise errors.UserError(
+                f"--average_decay: is of --keep=average, not of {settings.keep}; leave one of the two out"
+            )
 
 
 def size(image_size: str) -> tuple[int, int] | None:

@@ -45,6 +45,7 @@ BACKBONES = (
 )
 NETWORK_SUFFIX = ".keras"  # of a file in the place of a name
 SCHEDULES = ("cosine", "step")
+KEEP = ("last", "best", "average")  # of the weights in a training
 STAGES = (
     *("teachers", "bank", "search", "assistant", "student"),
     *("baseline", "evaluate", "export", "report"),
@@ -62,6 +63,12 @@ OPEN = {  # settings that can be left to the data, and the value that does so, w
     "assistant_epochs": 0,
     "student_epochs": 0,
     "views": -1,
+}
+ROLES = {  # by stage, whose own settings, such as ROLE_learning_rate, go before the general ones
+    "teachers": "teacher",
+    "assistant": "student",
+    "student": "student",
+    "baseline": "student",
 }
 
 DROPS = (0.5, 0.75)  # of the rate, where nobody says otherwise

@@ -38,13 +38,24 @@ def distill(
     )
 
 
-def train_baseline(architecture: spec.ArchSpec, data, training, *, epochs, seed, how, folder, logs):
+def train_baseline(
+    architecture: spec.ArchSpec,
+    data,
+    training,
+    *,
+    epochs,
+    seed,
+    how,
+    folder,
+    logs,
+    label_smoothing=0.0,
+):
     """Trains the bare backbone of a spec with the cross-entropy; writes baseline.keras, metrics.json."""
 
     def make():
         return build.bare_backbone(architecture).model
 
-    loss = objective.Objective("ce")
+    loss = objective.Objective("ce", settings={"label_smoothing": label_smoothing})
     _train(make, loss, data, training, epochs, seed, how, folder, logs, "baseline")
 
 

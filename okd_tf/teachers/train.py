@@ -44,6 +44,7 @@ def train(
     held_out=None,
     balance="none",
     mixed=None,
+    label_smoothing=0.0,
     spread=in_turn,
 ):
     """Trains what is still missing of the teachers with the cross-entropy.
@@ -52,7 +53,7 @@ def train(
     as soon as it is done, and is not trained again. `held_out` says what each is not shown, as
     `folds.assigned` does, None that all see all; it is recorded before the teacher is there. `balance` is one
     of `imbalance.BALANCES`; classes count as often, or as much, as of what it is shown. `mixed` is how its
-    views are mixed, a `Mixing`, or None. `spread` is what has
+    views are mixed, a `Mixing`, or None. `label_smoothing` is that of the loss `ce`. `spread` is what has
     them trained, each on its own, as `in_turn` does; others may share them among processes.
     """
     count = len(networks)
@@ -83,7 +84,7 @@ def train(
         own_seed = seeds.derive(seed, "teacher", index)
         recipe.train(
             functools.partial(make, networks[index]),
-            objective.Objective("ce"),
+            objective.Objective("ce", settings={"label_smoothing": label_smoothing}),
             batches.Batches(
                 shown,
                 batch_size,

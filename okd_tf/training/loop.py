@@ -25,6 +25,7 @@ def fit(
     title,
     strategy=None,
     at_epoch_end=None,
+    beside=(),
     callbacks=(),
     steps_per_execution=1,
     checkpoint_seconds=60.0,
@@ -42,6 +43,8 @@ def fit(
         title: what to call this training on screen.
         strategy: a tf.distribute.Strategy under which the model was made; None is one device.
         at_epoch_end: () -> further logs of the epoch (a dict of numbers), such as validation accuracy.
+        beside: what else belongs to this training, as `keeping` does: each has `variables`, which are part of
+            its state, and `after_step(step)`, traced, of the number of steps made.
         callbacks: Keras callbacks.
         steps_per_execution: how many steps one traced call runs.
         checkpoint_seconds: how much work a kill may cost.
@@ -59,14 +62,15 @@ def fit(
     strategy = strategy or tf.distribute.get_strategy()
     steps = epochs * batches.steps_per_epoch
     workers = crew.of(strategy)
-    checkpointer = checkpoint.Checkpointer(folder / "checkpoints", state(model), workers)
+    whole = [*state(model), *(variable for one in beside for variable in one.variables)]
+    checkpointer = checkpoint.Checkpointer(folder / "checkpoints", whole, workers)
     step = checkpointer.restore()
     epochs_done = step // batches.steps_per_epoch
     rows = history.finished(folder / "history.csv", epochs_done) if workers.leads else []
     if step >= steps:
         return rows
     watcher = watch.Watch(model)
-    execute = _executor(model, strategy, watcher)
+    execute = _executor(model, strategy, watcher, beside)
     iterator = iter(distribute(batches, step, steps, strategy))
     callback_list = keras.callbacks.CallbackList(list(callbacks), model=model)
     shown = progress.Progress(title, steps, batches.steps_per_epoch, batches.batch_size)
@@ -148,15 +152,18 @@ def _telling(batches):
         raise
 
 
-def _executor(model, strategy, watcher):
+def _executor(model, strategy, watcher, beside):
     # The loop below alone needs AutoGraph; to convert all that a step calls takes longer than to trace it.
     train_step, note = map(tf.autograph.experimental.do_not_convert, (model.train_step, watcher.note))
+    followers = [tf.autograph.experimental.do_not_convert(one.after_step) for one in beside]
 
     @tf.function(jit_compile=False)
     def execute(iterator, step, count):
         for index in tf.range(count):
             logs = strategy.run(train_step, args=(next(iterator),))
             note(step + index + 1, strategy.experimental_local_results(logs))
+            for follow in followers:
+                follow(step + index + 1)
 
     return execute
 

@@ -1,18 +1,20 @@
 """metrics.json: what was measured of a trained network, read back with its types checked.
 
-    {"params": .., "epochs": .., "val": {"last": {"accuracy", "loss", "epoch"}, "best": {..}},
+    {"params": .., "epochs": ..,
+     "val": {"last": {"accuracy", "loss", "epoch"}, "best": {..}, "kept": {"how": "last|best|average", ..}},
      "test": {"accuracy", "loss", "top5_accuracy", "expected_calibration_error",
               "class_names": [classes], "per_class_accuracy": [classes], "confusion": [classes, classes]},
-     "peer": {"val": {"last": {..}}}}
+     "peer": {"val": {..}}}
 
 Only "params" must be there: validation figures are of networks trained here, test figures come last, and of
-these older files have accuracy and loss alone. What they are says `quality`.
+these older files have accuracy and loss alone. What they are says `quality`. "last" and "best" are of the
+weights as they were trained, "kept" of those in the network's file: the last where it is not said.
 """
 
 from typing import Any
 
 from okd_tf import fields, files
-from okd_tf.training import quality
+from okd_tf.training import keeping, quality
 
 
 def read(path: files.PathLike) -> dict[str, Any]:
@@ -31,9 +33,22 @@ def read_chain(path: files.PathLike) -> dict[str, dict[str, Any]]:
     return found
 
 
-def of_last_epoch(path: files.PathLike) -> float:
-    """Validation accuracy of one network after its last epoch; errors as those of `read`."""
-    return _part_of(path, "val")["last"]["accuracy"].share()
+def of_validation(path: files.PathLike) -> float:
+    """Validation accuracy of one network with the weights that were kept; errors as those of `read`."""
+    val = _part_of(path, "val")
+    return (val.get("kept") or val["last"])["accuracy"].share()
+
+
+def keeps_last(val: dict[str, Any]) -> bool:
+    """Whether the weights of the last epoch were kept, given the "val" of a network."""
+    return "kept" not in val or val["kept"]["how"] == "last"
+
+
+def kept_in_words(val: dict[str, Any]) -> str:
+    """Which other weights were kept, given the "val" of a network."""
+    kept, last = val["kept"], f"{100 * val['last']['accuracy']:.2f} %"
+    what = "the average of weights" if kept["how"] == "average" else f"the weights of epoch {kept['epoch']}"
+    return f"kept: {what}, {100 * kept['accuracy']:.2f} % on validation; the last epoch has {last}"
 
 
 def of_test(path: files.PathLike) -> float:
@@ -51,12 +66,12 @@ def _checked(field: fields.Field) -> dict[str, Any]:
     field["params"].whole()
     if val := field.get("val"):
         field["epochs"].whole(1)
-        _check_epoch(val["last"])
         _check_epoch(val["best"])
+        _check_val(val, field)
     if test := field.get("test"):
         _check_test(test)
     if peer := field.get("peer"):
-        _check_epoch(peer["val"]["last"])
+        _check_val(peer["val"], field)
     return field.value
 
 
@@ -74,6 +89,16 @@ def _check_test(field: fields.Field) -> None:
                 share.share()
         for row in field["confusion"].items(count):
             row.wholes(count)
+
+
+def _check_val(val: fields.Field, whole: fields.Field) -> None:
+    _check_epoch(val["last"])
+    if kept := val.get("kept"):
+        kept["how"].text(keeping.HOW)
+        _check_epoch(kept)
+        epochs = whole["epochs"].whole(1)
+        if kept["epoch"].whole() > epochs:
+            raise kept["epoch"].refusal(f"later than the last of {epochs}")
 
 
 def _check_epoch(field: fields.Field) -> None:

@@ -17,8 +17,8 @@ DROPS = (0.5, 0.75)  # of "step", as He et al. (2015) have them
 LEAST_SCALE = 1.0  # of a loss in float16: below it nothing is scaled up any more
 
 
-def sgd(learning_rate, schedule, steps, drops=DROPS):
-    """SGD with Nesterov momentum 0.9 under a schedule over `steps` steps.
+def sgd(learning_rate, schedule, steps, drops=DROPS, momentum=MOMENTUM, nesterov=True):
+    """SGD with momentum under a schedule over `steps` steps.
 
     Args:
         learning_rate: the highest rate. It is of the whole batch, and is what it is on any number of devices.
@@ -26,6 +26,8 @@ def sgd(learning_rate, schedule, steps, drops=DROPS):
             Hutter, 2017); "step": divided by 10 after each of `drops`.
         steps: length of the training.
         drops: shares of it, ascending.
+        momentum: in [0, 1).
+        nesterov: whether it is Nesterov's (Sutskever et al., 2013).
     """
     if schedule == "cosine":
         warmup = steps // 20
@@ -44,7 +46,7 @@ def sgd(learning_rate, schedule, steps, drops=DROPS):
     else:
         raise ValueError(f"schedule must be one of {SCHEDULES}, got {schedule!r}")
     # Named, since Keras would number it in the order in which a process makes them, and a checkpoint has it.
-    return keras.optimizers.SGD(rate, momentum=MOMENTUM, nesterov=True, name="sgd")
+    return keras.optimizers.SGD(rate, momentum=momentum, nesterov=nesterov, name="sgd")
 
 
 def scaling(optimizer, compute):

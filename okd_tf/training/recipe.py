@@ -9,9 +9,9 @@ from okd_tf import files, progress, seeds
 from okd_tf.backbones import keras_file
 from okd_tf.data import batches
 from okd_tf.ops import batch_norm, precision
-from okd_tf.training import classifier, crew, inference, loop, mutual, optimizers, scalars
+from okd_tf.training import classifier, crew, inference, keeping, loop, metrics, mutual, optimizers, scalars
 
-_PEER, _VALIDATION = "peer_", ("val_accuracy", "val_loss")
+_PEER = "peer_"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -19,7 +19,7 @@ class Recipe:
     """How to train, whatever the network and the loss.
 
     Attributes:
-        learning_rate: the highest rate of SGD with momentum.
+        learning_rate: the highest rate of SGD.
         schedule: a name in `optimizers.SCHEDULES`.
         drops: of the schedule "step", after which shares of a training the rate falls.
         weight_decay: L2 factor on all weights.
@@ -30,6 +30,10 @@ class Recipe:
         checkpoint_seconds: how much work a kill may cost.
         checkpoint_steps: the same in steps; 0 is as many as there are in that time.
         strategy: a tf.distribute.Strategy.
+        momentum: of SGD, in [0, 1).
+        nesterov: whether that is Nesterov's.
+        keep: of `keeping.HOW`, which weights are kept at the end; of a search the last are, whatever it says.
+        average_decay: of averaged weights, in (0, 1); negative: that of `keeping.default_decay`.
     """
 
     learning_rate: float
@@ -42,11 +46,21 @@ class Recipe:
     clip_norm: float = 0.0
     compute: str = precision.FLOAT32
     drops: tuple[float, ...] = optimizers.DROPS
+    momentum: float = optimizers.MOMENTUM
+    nesterov: bool = True
+    keep: str = keeping.HOW[0]
+    average_decay: float = -1.0
 
     @property
     def crew(self):
         """The workers that train together."""
         return crew.of(self.strategy)
+
+    def optimizer(self, steps):
+        """SGD with the schedule of so many steps, in float32."""
+        return optimizers.sgd(
+            self.learning_rate, self.schedule, steps, self.drops, self.momentum, self.nesterov
+        )
 
     @property
     def synchronized(self):
@@ -56,21 +70,28 @@ class Recipe:
 
 @dataclasses.dataclass(frozen=True)
 class Trained:
-    """A finished training: the network with stock layers, and its history, one dict per epoch.
+    """A finished training.
 
     Of many workers, the lead knows the history.
+
+    Attributes:
+        network: of stock layers, with the weights that are kept.
+        history: one dict per epoch.
+        keeper: what has chosen the weights, of `keeping`.
     """
 
     network: keras.Model
     history: list
+    keeper: keeping.Last | keeping.Best | keeping.Average
 
     def metrics(self):
-        """The validation part of a metrics.json: last and best epoch (last is what counts)."""
+        """The validation part of a metrics.json: last and best epoch as trained, and what was kept."""
         best = max(self.history, key=lambda row: row["val_accuracy"])
         summary = {
             name: {"accuracy": row["val_accuracy"], "loss": row["val_loss"], "epoch": int(row["epoch"])}
             for name, row in (("last", self.history[-1]), ("best", best))
         }
+        summary["kept"] = {"how": self.keeper.how, **self.keeper.kept(self.history)}
         return {"val": summary, "epochs": len(self.history), "params": self.network.count_params()}
 
 
@@ -96,8 +117,9 @@ def train(make, objective, data: batches.Batches, val, *, epochs, seed, recipe, 
         A `Trained`.
     """
     model = make_classifier(make, objective, data, epochs=epochs, seed=seed, recipe=recipe)
-    history = _fit(model, {"": model.network}, data, val, epochs, recipe, folder, logs, title)
-    return _saved(model.network, history, recipe, save_to, title)
+    keepers = _keepers({"": model.network}, data, epochs, recipe)
+    history = _fit(model, {"": model.network}, keepers, data, val, epochs, recipe, folder, logs, title)
+    return _saved(model.network, history, keepers[""], recipe, save_to, title)
 
 
 def make_classifier(make, objective, data, *, epochs, seed, recipe):
@@ -140,11 +162,13 @@ def train_pair(
         optimizer = _optimizer(recipe, epochs, data)
         model = mutual.Pair(pair, objective, optimizer, recipe.weight_decay, recipe.clip_norm)
     networks = dict(zip(("", _PEER), pair, strict=True))
-    history = _fit(model, networks, data, val, epochs, recipe, folder, logs, title)
-    of_peer = [row | {name: row[f"{_PEER}{name}"] for name in _VALIDATION} for row in history]
+    keepers = _keepers(networks, data, epochs, recipe)
+    history = _fit(model, networks, keepers, data, val, epochs, recipe, folder, logs, title)
+    own = {name.removeprefix(_PEER): name for name in (history or [{}])[0] if name.startswith(_PEER)}
+    of_peer = [row | {name: row[theirs] for name, theirs in own.items()} for row in history]
     return (
-        _saved(pair[0], history, recipe, save_to, title),
-        _saved(pair[1], of_peer, recipe, peer_to, f"{title}, peer"),
+        _saved(pair[0], history, keepers[""], recipe, save_to, title),
+        _saved(pair[1], of_peer, keepers[_PEER], recipe, peer_to, f"{title}, peer"),
     )
 
 
@@ -155,20 +179,27 @@ def _fresh(make, seed, recipe):
 
 
 def _optimizer(recipe, epochs, data):
+    return optimizers.scaling(recipe.optimizer(epochs * data.steps_per_epoch), recipe.compute)
+
+
+def _keepers(networks, data, epochs, recipe):
+    """What keeps the weights of each network, by the same names."""
     steps = epochs * data.steps_per_epoch
-    rate = optimizers.sgd(recipe.learning_rate, recipe.schedule, steps, recipe.drops)
-    return optimizers.scaling(rate, recipe.compute)
+    return {
+        name: keeping.make(recipe.keep, network, steps, recipe.average_decay, recipe.crew)
+        for name, network in networks.items()
+    }
 
 
-def _fit(model, networks, data, val, epochs, recipe, folder, logs, title):
+def _fit(model, networks, keepers, data, val, epochs, recipe, folder, logs, title):
     """The history of a training; its networks, by what their figures begin with, are validated each epoch."""
     validated = {prefix: _Validated(network, recipe.compute) for prefix, network in networks.items()}
 
     def validate():
         return {
-            f"{prefix}val_{name}": value
+            f"{prefix}{name}": value
             for prefix, network in validated.items()
-            for name, value in network.evaluate(val).items()
+            for name, value in keepers[prefix].validate(lambda network=network: network.evaluate(val)).items()
         }
 
     return loop.fit(
@@ -179,6 +210,7 @@ def _fit(model, networks, data, val, epochs, recipe, folder, logs, title):
         title=title,
         strategy=recipe.strategy,
         at_epoch_end=validate,
+        beside=[keeper for keeper in keepers.values() if keeper.variables],
         callbacks=[scalars.ScalarWriter(logs)] if recipe.crew.leads else [],
         steps_per_execution=recipe.steps_per_execution,
         checkpoint_seconds=recipe.checkpoint_seconds,
@@ -202,13 +234,16 @@ class _Validated:
         return self._predictor.evaluate(val)
 
 
-def _saved(network, history, recipe, path, title):
-    """Writes a trained network with stock layers."""
-    trained = Trained(batch_norm.stock_copy(network), history)
+def _saved(network, history, keeper, recipe, path, title):
+    """Writes a trained network with stock layers and the weights that are kept."""
+    keeper.put()
+    trained = Trained(batch_norm.stock_copy(network), history, keeper)
 
     def save():
         keras_file.save(path, trained.network)
         progress.say(f"{title}: done, {path}")
+        if keeper.how != "last":
+            progress.say(f"{title}: {metrics.kept_in_words(trained.metrics()['val'])}")
 
     recipe.crew.lead(save)
     return trained

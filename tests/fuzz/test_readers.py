@@ -81,8 +81,8 @@ METRICS = {
         "per_class_accuracy": [0.75, None],
         "confusion": [[3, 1], [0, 0]],
     },
-    "val": {"last": LAST, "best": {**LAST, "epoch": 17}},
-    "peer": {"val": {"last": LAST, "best": LAST}},
+    "val": {"last": LAST, "best": {**LAST, "epoch": 17}, "kept": {"how": "best", **LAST}},
+    "peer": {"val": {"last": LAST, "best": LAST, "kept": {"how": "average", **LAST}}},
     "epochs": 20,
     "params": 1500,
 }

@@ -45,3 +45,25 @@ def test_a_dataset_that_is_given_comes_to_a_size_as_a_named_one_does_and_takes_n
     np.testing.assert_array_equal(found.test.images, named.test.images)
     with pytest.raises(errors.UserError, match=r"^--label_key: is not of a dataset that is given from Py"):
         of(label_key="coarse")
+
+
+def test_each_role_has_a_recipe_of_its_own_where_its_settings_are_given():
+    chosen = settings.Settings(
+        workdir="a",
+        learning_rate=0.1,
+        weight_decay=1e-3,
+        student_weight_decay=2e-3,
+        teacher_learning_rate=0.3,
+        momentum=0.8,
+        nesterov=False,
+        keep="average",
+        average_decay=0.9,
+    )
+    recipes = {name: Context(chosen).recipe_of(name) for name in settings.choices.TRAINING}
+    assert {name: (one.learning_rate, one.weight_decay) for name, one in recipes.items()} == {
+        "teachers": (0.3, 1e-3),
+        "search": (0.1, 1e-3),
+        **dict.fromkeys(("assistant", "student", "baseline"), (0.1, 2e-3)),
+    }
+    for one in recipes.values():
+        assert (one.momentum, one.nesterov, one.keep, one.average_decay) == (0.8, False, "average", 0.9)

@@ -15,7 +15,13 @@ from okd_tf.teachers import folds
 
 @pytest.mark.parametrize("name", losses.KD_LOSSES)
 def test_an_objective_has_the_settings_that_its_loss_takes(name):
-    said = {"standardize_logits": True, "none_right": "both", "dkd_alpha": 0.5, "dkd_beta": 3.0}
+    said = {
+        "standardize_logits": True,
+        "none_right": "both",
+        "dkd_alpha": 0.5,
+        "dkd_beta": 3.0,
+        "label_smoothing": 0.1,
+    }
     chosen = settings.Settings(workdir="a", temperature=2.0, ce_weight=0.25, kd_weight=3.0, **said)
     made = lessons.objective(Context(chosen), name)
     assert (made.name, made.temperature, made.ce_weight, made.kd_weight) == (name, 2.0, 0.25, 3.0)

@@ -49,7 +49,7 @@ def _keys(context):
 def test_settings_are_resolved_and_what_was_asked_for_stays_open(run):
     context = run(views=3)
     assert {name: getattr(context.settings, name) for name in settings.OPEN} == {**PLAN, "views": 3}
-    assert context.recipe.learning_rate == PLAN["learning_rate"]
+    assert context.recipe_of("student").learning_rate == PLAN["learning_rate"]
     record.describe(context)
     flags = (context.workdir / settings.FLAGFILE).read_text()
     for line in ("--batch_size=0", "--learning_rate=0.0", "--student_epochs=0", "--views=3"):

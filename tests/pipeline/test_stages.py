@@ -183,6 +183,15 @@ TEACHERS = {"teachers"} | BANK
         ({"teacher_folds": 2}, TEACHERS),
         ({"student_epochs": 3}, STUDENT | {"baseline"}),
         ({"baseline": False}, {"baseline", "evaluate"}),
+        ({"keep": "best"}, TEACHERS | {"baseline"}),
+        ({"momentum": 0.8}, TEACHERS | {"baseline"}),
+        ({"nesterov": False}, TEACHERS | {"baseline"}),
+        ({"student_weight_decay": 0.0}, STUDENT | {"baseline"}),
+        ({"student_learning_rate": 0.1}, STUDENT | {"baseline"}),
+        ({"teacher_weight_decay": 0.0}, TEACHERS),
+        ({"teacher_learning_rate": 0.1}, TEACHERS),
+        ({"teacher_label_smoothing": 0.1}, TEACHERS),
+        ({"label_smoothing": 0.1}, {"baseline", "evaluate"}),
         ({"checkpoint_seconds": 5.0, "steps_per_execution": 4, "data_dir": "elsewhere"}, set()),
     ],
 )
@@ -192,8 +201,14 @@ def test_a_setting_outdates_the_stages_whose_result_it_decides(finished, change,
 
 def test_whatever_decides_a_result_is_in_the_key_of_a_stage_that_has_it():
     keyed = settings.SPLIT | settings.INPUTS
-    for strategy, loss, several in itertools.product(
-        (*settings.STRATEGIES, settings.NO_SEARCH), settings.LOSSES, ((), ("vgg8",))
+    own = dict.fromkeys(
+        f"{role}_{name}"
+        for role in settings.choices.ROLES.values()
+        for name in ("learning_rate", "weight_decay")
+    )
+    recipes = ({}, {"keep": "average", **dict.fromkeys(own, 0.125)})
+    for strategy, loss, several, recipe in itertools.product(
+        (*settings.STRATEGIES, settings.NO_SEARCH), settings.LOSSES, ((), ("vgg8",)), recipes
     ):
         chosen = settings.Settings(
             workdir="a",
@@ -201,6 +216,7 @@ def test_whatever_decides_a_result_is_in_the_key_of_a_stage_that_has_it():
             train_loss=loss,
             search_loss=loss if loss in settings.SEARCH_LOSSES else "ce",
             teacher_backbones=several,
+            **recipe,
         )
         context = Context(chosen)
         keyed = keyed.union(*(stage.settings(context) for stage in stages.STAGES.values()))
@@ -221,6 +237,8 @@ def test_whatever_decides_a_result_is_in_the_key_of_a_stage_that_has_it():
         ({"train_loss": "masked"}, {"none_right": "both"}, SEARCH),
         ({"search_loss": "ce", "train_loss": "ce"}, {"standardize_logits": True}, set()),
         ({"mix": "mixup"}, {"mix_probability": 0.75}, BANK),
+        ({"train_loss": "ce"}, {"label_smoothing": 0.1}, STUDENT | {"baseline"}),
+        ({"keep": "average"}, {"average_decay": 0.9}, TEACHERS | {"baseline"}),
         ({"teacher_folds": 2}, {"held_out_only": True}, SEARCH),
         ({"teacher_folds": 2, "train_loss": "ce"}, {"held_out_only": True}, SEARCH),
         ({"teacher_folds": 2, "search_loss": "ce"}, {"held_out_only": True}, STUDENT),

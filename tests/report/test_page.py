@@ -122,6 +122,30 @@ def test_assistants_stand_between_the_teachers_and_what_was_trained(tmp_path):
         assert not any("assistant" in row[0] for row in page.table(tmp_path, ALL - {left_out}))
 
 
+@pytest.mark.parametrize(
+    ("kept", "said"),
+    [
+        (
+            {"how": "last", "accuracy": 0.86, "loss": 0.5, "epoch": 20},
+            "86.00 % at the last epoch, which is the",
+        ),
+        (
+            {"how": "best", "accuracy": 0.89, "loss": 0.45, "epoch": 17},
+            "kept: the weights of epoch 17, 89.00 % on validation; the last epoch has 86.00 %; best 89.00 %",
+        ),
+        (
+            {"how": "average", "accuracy": 0.9, "loss": 0.4, "epoch": 20},
+            "kept: the average of weights, 90.00 % on validation; the last epoch has 86.00 %; best 89.00 %",
+        ),
+    ],
+)
+def test_which_weights_were_kept_is_said_of_the_student_and_of_its_peer(tmp_path, kept, said):
+    val = {**METRICS["val"], "kept": kept}
+    text = _markdown(_write(tmp_path, student={**METRICS, "val": val, "peer": {"val": val}}))
+    assert said in text
+    assert ("with a peer, of which is kept: " in text) == (kept["how"] != "last")
+
+
 def test_a_student_with_a_peer_is_shown_with_it(tmp_path):
     peer = {"val": {"last": {"accuracy": 0.81, "loss": 0.5, "epoch": 20}}}
     text = _markdown(_write(tmp_path, student={**METRICS, "peer": peer}))

@@ -1,6 +1,7 @@
 """Trains the kinds named as arguments on one device and on two logical ones; prints how much they differ.
 
-A kind is a training, after which may come a precision; or "step", "clipping" or "checkpoints of" a training.
+A kind is a training, after which may come a precision; or "step", "clipping", "kept: " and how,
+or "checkpoints of" a training.
 """
 
 import dataclasses
@@ -28,6 +29,7 @@ from okd_tf.training import (
     mutual,
     objective,
     optimizers,
+    recipe,
 )
 
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1]))
@@ -291,6 +293,40 @@ def checkpoints(make, bilevel):
     return found
 
 
+def keep(how, strategy):
+    """What a training under a strategy keeps: (weights, its figures; {} if others lead)."""
+    plain = dataclasses.replace(tiny.make_recipe(strategy), keep=how, average_decay=0.9, learning_rate=RATE)
+    with tempfile.TemporaryDirectory() as folder:
+        trained = recipe.train(
+            lambda: tiny.make_backbone().model,
+            objective.Objective("ce"),
+            make_batches(),
+            DATA.val,
+            epochs=2,
+            seed=0,
+            recipe=plain,
+            folder=folder,
+            logs=pathlib.Path(folder) / "logs",
+            title="",
+            save_to=pathlib.Path(folder) / "network.keras",
+        )
+    return trained.network.get_weights(), trained.metrics()["val"] if plain.crew.leads else {}
+
+
+def kept(how, strategy):
+    """By how much what a strategy keeps differs from what one device does; {} if others lead."""
+    two, others = keep(how, strategy)
+    if not others:
+        return {}
+    one, figures = keep(how, distribution.make("none", BATCH))
+    return {
+        "weights": largest_ratio(one, two),
+        "how": [figures["kept"]["how"], others["kept"]["how"]],
+        "loss": abs(figures["kept"]["loss"] - others["kept"]["loss"]),
+        "apart": abs(figures["kept"]["loss"] - figures["last"]["loss"]),
+    }
+
+
 def variables(model):
     """All that a checkpoint of a training holds, in the order of `tiny.state`."""
     metrics = [variable for metric in model.metrics for variable in metric.variables]
@@ -326,6 +362,8 @@ def difference(kind):
         return clipping()
     if name:
         return differences(*training(name, compute))
+    if kind.startswith("kept: "):
+        return kept(kind.removeprefix("kept: "), distribution.make("mirrored", BATCH))
     if kind.startswith("checkpoints of "):
         return checkpoints(*training(kind.removeprefix("checkpoints of ")))
     if kind == "classifier, stored logits":

@@ -26,6 +26,7 @@ SLOW = (
     *(name for name in search.STRATEGIES if name != "darts"),
     "darts, unrolled",
 )
+KEPT = ("kept: average", "kept: best")
 MIXED = ("classifier in bfloat16", "mutual in float16", "gumbel in bfloat16", "darts, unrolled in float16")
 CHECKPOINTS = ("checkpoints of classifier", "checkpoints of darts")
 
@@ -39,12 +40,12 @@ def _compared(kinds):
 
 @pytest.fixture(scope="module")
 def report():
-    return _compared((*FAST, *STEPS))
+    return _compared((*FAST, *STEPS, KEPT[0]))
 
 
 @pytest.fixture(scope="module")
 def slow_report():
-    return _compared((*SLOW, *CHECKPOINTS, "clipping", "darts"))
+    return _compared((*SLOW, *CHECKPOINTS, KEPT[1], "clipping", "darts"))
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +107,22 @@ def test_two_devices_learn_in_sixteen_bits_what_one_does(mixed_report, kind):
     found = mixed_report[kind]
     assert found["learnt"] > LEARNT
     assert found["ratio"] < MIXED_ROUNDING[kind.rpartition(" ")[2]]
+
+
+def _assert_kept_the_same(found, how):
+    assert found["how"] == [how, how]
+    assert found["weights"] < ROUNDING
+    assert found["loss"] < ROUNDING
+
+
+def test_two_devices_keep_the_average_that_one_does(report):
+    _assert_kept_the_same(report[KEPT[0]], "average")
+    assert report[KEPT[0]]["apart"] > 1e-3
+
+
+@pytest.mark.slow
+def test_two_devices_keep_the_best_weights_that_one_does(slow_report):
+    _assert_kept_the_same(slow_report[KEPT[1]], "best")
 
 
 @pytest.mark.slow

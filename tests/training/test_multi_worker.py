@@ -16,6 +16,7 @@ SCRIPT = pathlib.Path(__file__).with_name("two_workers_script.py")
 ROUNDING = 1e-6  # after six steps at a rate of 0.01; what they learn is 50,000 times as large
 LEARNT = 0.05
 FAST = ("classifier, stored logits",)
+KEPT = ("kept: average", "kept: best")
 SLOW = ("classifier, live teachers", "mutual", *search.STRATEGIES, "darts, unrolled")
 
 
@@ -35,6 +36,16 @@ def report():
 @pytest.fixture(scope="module")
 def slow_report():
     return _compared(SLOW)
+
+
+@pytest.mark.exhaustive
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", KEPT)
+def test_two_workers_keep_the_weights_that_one_device_does(kind):
+    found = _compared([kind])[kind]
+    assert found["how"] == [kind.removeprefix("kept: ")] * 2
+    assert found["weights"] < ROUNDING
+    assert found["loss"] < ROUNDING
 
 
 def _assert_same(found):

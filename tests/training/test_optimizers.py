@@ -132,3 +132,22 @@ def test_a_scale_that_has_sunk_to_one_in_vain_is_refused_and_one_that_is_found_i
     assert float(optimizer.dynamic_scale) == 1.0
     _step(optimizer, weight, [1.0, 0.0])
     optimizers.refuse_what_is_stuck({"alphas": optimizer}, 8)
+
+
+@pytest.mark.parametrize(
+    ("momentum", "nesterov", "expected"),
+    [
+        # Two steps of the gradient 1 at a rate of 0.5: v = m v - 0.5; w += v (Nesterov: m v - 0.5).
+        (0.8, False, -0.5 - 0.9),
+        (0.8, True, (0.8 * -0.5 - 0.5) + (0.8 * -0.9 - 0.5)),
+        (0.0, False, -1.0),
+        (0.0, True, -1.0),
+    ],
+)
+def test_momentum_and_nesterov_s_are_what_they_are_told(momentum, nesterov, expected):
+    optimizer = optimizers.sgd(0.5, "step", 100, momentum=momentum, nesterov=nesterov)
+    weight = keras.Variable([0.0])
+    optimizer.build([weight])
+    for _ in range(2):
+        optimizers.apply(optimizer, [tf.ones([1])], [weight])
+    assert float(weight.numpy()[0]) == pytest.approx(expected, rel=1e-6)

@@ -45,4 +45,10 @@ def differences(kind, strategy):
 
 if __name__ == "__main__":
     over_all = distribution.make("multi_worker", kinds.BATCH)
-    print(json.dumps({kind: differences(kind, over_all) for kind in sys.argv[1:]}))
+    found = {}
+    for one in sys.argv[1:]:
+        if one.startswith("kept: "):
+            found[one] = kinds.kept(one.removeprefix("kept: "), over_all)
+        else:
+            found[one] = differences(one, over_all)
+    print(json.dumps(found))
