@@ -4,6 +4,8 @@
                              width, 2 width and 4 width channels
     resnet8x4, resnet32x4    the same four times as wide, with a stem of 2 width channels, as the codebase of
                              Tian et al., "Contrastive Representation Distillation" (2020), has them
+    resnet8_s2 ... resnet20_s2   the CIFAR networks with stride 2 in their first convolution, for images of 48
+                             pixels and more: a quarter of the arithmetic, and twice the field of view
     resnet18                 four stages of two blocks, with 4, 8, 16 and 32 width channels, for images of 64
                              pixels and near: a 3x3 stem of stride 1 without pooling in place of the 7x7 one
 
@@ -19,7 +21,7 @@ import keras
 from okd_tf.backbones import base, layers
 
 
-def build(depth, width, input_shape, classes, mean, std, times=1) -> base.Backbone:
+def build(depth, width, input_shape, classes, mean, std, times=1, stride=1) -> base.Backbone:
     """Builds a network of three stages.
 
     Args:
@@ -30,14 +32,17 @@ def build(depth, width, input_shape, classes, mean, std, times=1) -> base.Backbo
         mean: per-channel pixel mean, scale 0..255.
         std: per-channel pixel standard deviation.
         times: what the channels of all stages are multiplied by; if more than 1, the stem's are doubled.
+        stride: of the first convolution.
     """
     blocks, remainder = divmod(depth - 2, 6)
     if remainder or blocks < 1:
         raise ValueError(f"depth must be 6n+2 with n >= 1, got {depth}")
     name = f"resnet{depth}" if times == 1 else f"resnet{depth}x{times}"
+    if stride > 1:
+        name += f"_s{stride}"
     stem = width if times == 1 else 2 * width
     stages = [width * times * 2**stage for stage in range(3)]
-    return _network(name, stem, stages, blocks, input_shape, classes, mean, std)
+    return _network(name, stem, stages, blocks, input_shape, classes, mean, std, stride)
 
 
 def build18(width, input_shape, classes, mean, std) -> base.Backbone:
@@ -46,10 +51,10 @@ def build18(width, input_shape, classes, mean, std) -> base.Backbone:
     return _network("resnet18", stages[0], stages, 2, input_shape, classes, mean, std)
 
 
-def _network(name, stem, stages, blocks, input_shape, classes, mean, std):
+def _network(name, stem, stages, blocks, input_shape, classes, mean, std, stride=1):
     pixels = keras.Input(input_shape, name="pixels")
     features = base.normalize(pixels, mean, std)
-    features = layers.conv_bn(features, stem, 3, "stem")
+    features = layers.conv_bn(features, stem, 3, "stem", stride)
     features = keras.layers.ReLU(name="stem_out")(features)
     attach_points = []
     for stage, channels in enumerate(stages):

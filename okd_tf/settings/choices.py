@@ -36,7 +36,7 @@ OPS = (
 )
 BACKBONES = (
     *("resnet8", "resnet14", "resnet20", "resnet32", "resnet44", "resnet56", "resnet62", "resnet110"),
-    *("resnet8x4", "resnet32x4", "resnet18"),
+    *("resnet8x4", "resnet32x4", "resnet8_s2", "resnet14_s2", "resnet20_s2", "resnet18"),
     *("preact_resnet20", "preact_resnet32", "preact_resnet56", "preact_resnet110"),
     *("wrn16_1", "wrn16_2", "wrn16_4", "wrn28_10", "wrn40_1", "wrn40_2", "wrn40_4"),
     *("densenet40_12", "densenet100_12"),

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from okd_tf import backbones, errors
+from okd_tf.arch import cost
 from okd_tf.backbones import base, resnet
 
 
@@ -54,6 +55,16 @@ def test_trainable_parameters_round_to_the_published_ones_for_100_classes(name, 
 )
 def test_trainable_parameters_of_wider_networks_are_the_published_ones(name, classes, params):
     assert _trainable(_build(name, classes=classes).model) == params
+
+
+@pytest.mark.parametrize("depth", [8, 14, 20])
+def test_a_stride_at_the_input_keeps_the_parameters_and_quarters_the_arithmetic(depth):
+    shape = (64, 64, 3)
+    plain, strided = (_build(name, 4, shape).model for name in (f"resnet{depth}", f"resnet{depth}_s2"))
+    assert strided.count_params() == plain.count_params()
+    assert strided.get_layer("stage1_block1_out").output.shape == (None, 32, 32, 4)
+    costs = [cost.of_model(model).flops for model in (strided, plain)]
+    assert abs(4 * costs[0] / costs[1] - 1) < 0.01
 
 
 def test_resnet18_halves_an_image_of_64_pixels_three_times_in_four_stages_of_two_blocks():
