@@ -230,7 +230,8 @@ class Settings:
         "resnet8",
         "network that the student grows from (resnet8/14 are resnet8 and resnet14): resnet8/14/20/32/44/56/"
         "62/110, resnet8x4/32x4, resnet8_s2/14_s2/20_s2, resnet18, preact_resnet20/32/56/110, wrn16_1/16_2/"
-        "16_4/28_10/40_1/40_2/40_4, densenet40_12/100_12, vgg8/13/16, mobilenet_v2, shufflenet_v2, or the path of a .keras file",
+        "16_4/28_10/40_1/40_2/40_4, densenet40_12/100_12, vgg8/13/16, mobilenet_v2, shufflenet_v2, or the "
+        "path of a .keras file",
     )
     backbone_width: int = _option(
         16,
