@@ -122,13 +122,13 @@ class Results:
 
 
 def common_flags(chosen):
-    """Return the settings that decide what arms have in common and are not the usual ones: JSON values."""
+    """Return the dataset and the settings that decide results and are not the usual ones: JSON values."""
     found = {}
     for name, field in settings.FIELDS.items():
-        value = getattr(chosen, name)
-        if field.metadata["kind"] == settings.RESULT and name not in _NOT_COMMON:
-            if value != settings.default(field):
-                found[name] = _shown(value)
+        value, decides = getattr(chosen, name), field.metadata["kind"] == settings.RESULT
+        usual = value == settings.default(field) and name != "dataset"
+        if decides and not usual and name not in _NOT_COMMON:
+            found[name] = _shown(value)
     return found
 
 

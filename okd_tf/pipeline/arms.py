@@ -226,7 +226,7 @@ def _share(maker, name):
 
 def _refuse_to_replace(pair):
     """Refuse to set aside what was trained with other flags or teachers, unless that is asked for."""
-    for name in ("search", "student"):
+    for name in ("student", "search"):
         why = record.outdated(pair.run, stages.STAGES[name])
         if why.startswith(record.OTHER_INPUTS):
             raise errors.UserError(

@@ -1,4 +1,4 @@
-"""Where a published result comes from: commit, command and processor, without what is of this machine alone."""
+"""Where a published result comes from: commit, command and processor, without paths of this machine."""
 
 import os
 import pathlib

@@ -18,9 +18,9 @@ _COLUMNS = (
     *("val loss", "test loss", "difference of loss"),
 )
 _MEANING = """\
-Accuracies in percent, losses in nats, of the weights that a training keeps. Mean ± standard error over trials.
-`difference`: on the test split, to the same trials of `{reference}`; better or worse where it is more than two
-of its standard errors. The test split is read once, at the end of a training.
+Accuracies in percent, losses in nats, of the weights that a training keeps. Mean ± standard error over
+trials. `difference`: on the test split, to the same trials of `{reference}`; better or worse where it is more
+than two of its standard errors. The test split is read once, at the end of a training.
 """
 _MEND = "mend it, or delete it and the same command writes it again"
 

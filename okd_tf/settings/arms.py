@@ -102,9 +102,7 @@ def read(path: str) -> list[tuple[str, list[str]]]:
         else:
             found[-1][1].append(line)
     if not found:
-        raise errors.UserError(
-            f"--arms: {path}: has no arms; write [NAME], and below it the flags that differ"
-        )
+        raise errors.UserError(f"--arms: {path}: has no arms; write [NAME], and below it its flags")
     _refuse_twice([name for name, _ in found], path)
     return found
 
