@@ -111,7 +111,7 @@ class Context:
     @functools.cached_property
     def split_record(self):
         """Sizes and hash of the splits."""
-        return self.data.record()
+        return self.origin.split_record if self.origin else self.data.record()
 
     @property
     def plan_record(self):
