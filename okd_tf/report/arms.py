@@ -39,8 +39,11 @@ def read(path):
             for split in ("val", "test"):
                 row[f"{split}_accuracy"].share(), row[f"{split}_loss"].number()
             row["commit"].text(), row["processor"].text()
-        if arm["trials"].value:
+        params = arm.entries().get("params")
+        if params is None or params.value is not None or arm["trials"].value:
             arm["params"].whole()
+    if not document["arms"].value:
+        raise document["arms"].unexpected("at least one arm")
     document["reference"].text(list(document["arms"].value))
     for pair in document["missing"].items():
         name, trial = pair.items(2)
