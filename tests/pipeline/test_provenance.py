@@ -16,7 +16,7 @@ from okd_tf.pipeline import provenance
         (["--workdir", "/home/me/a/", "--data_dir", "/data"], "--workdir a --data_dir /data"),
         (["--teachers=/x/a.keras,/y/b.keras"], "--teachers=a.keras,b.keras"),
         (
-            ["--only=resnet8*", "--redo", "--noredo", "--trials=3", "--only", "a b", "--x=1"],
+            ["--only=a*", "--redo", "--noredo", "--trials=3", "--only", "a b", "--x=1"],
             "--trials=3 --x=1",
         ),
         (["--reference=a b"], "'--reference=a b'"),
