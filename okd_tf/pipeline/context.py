@@ -33,6 +33,7 @@ class Context:
         origin: "Context | None" = None,
         also_score=(),
         source: data.Source | None = None,
+        owns=(),
     ):
         """Takes the settings.
 
@@ -42,6 +43,7 @@ class Context:
             origin: a run of the same dataset, views and seed, whose data and `teaching` are this one's too.
             also_score: architectures that the search gives figures of beside its own.
             source: the dataset, in place of the one that the settings name.
+            owns: of the stages "bank" and "assistant", those that a run with an `origin` makes itself.
         """
         self.requested = chosen
         self.workdir = pathlib.Path(chosen.workdir)
@@ -49,6 +51,7 @@ class Context:
         self.origin = origin
         self.also_score = also_score
         self.source = source
+        self.owns = frozenset(owns)
 
     @functools.cached_property
     def settings(self):
@@ -108,7 +111,7 @@ class Context:
     @functools.cached_property
     def split_record(self):
         """Sizes and hash of the splits."""
-        return self.data.record()
+        return self.origin.split_record if self.origin else self.data.record()
 
     @property
     def plan_record(self):
@@ -156,7 +159,11 @@ class Context:
     @functools.cached_property
     def teaching(self):
         """Who teaches here: `Teaching`."""
-        return self.origin.teaching if self.origin else teaching.Teaching(self)
+        return self.origin.teaching if self.origin and not self.owns else teaching.Teaching(self)
+
+    def maker_of(self, stage):
+        """Return the run whose workdir holds what a stage leaves: this one, or the origin that makes it."""
+        return self.origin.maker_of(stage) if self.origin and stage not in self.owns else self
 
     @property
     def crew(self):

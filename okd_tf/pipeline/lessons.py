@@ -12,10 +12,15 @@ from okd_tf.training import objective as objectives
 
 def needs_bank(context):
     """Whether stored logits are wanted: some loss needs teachers, and they are not asked live."""
-    used = {context.settings.train_loss}
-    if context.settings.searches:
-        used.add(context.settings.search_loss)
-    return bool(used & losses.NEEDS_TEACHERS) and context.settings.views > 0
+    return needs_teachers(context.settings) and context.settings.views > 0
+
+
+def needs_teachers(chosen):
+    """Return whether, of these settings, the loss of the search or of the student needs teachers."""
+    used = {chosen.train_loss}
+    if chosen.searches:
+        used.add(chosen.search_loss)
+    return bool(used & losses.NEEDS_TEACHERS)
 
 
 def objective(context, loss, links=0):

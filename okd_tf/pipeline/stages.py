@@ -121,8 +121,10 @@ def _last_assistant(context):
     return {"last assistant": context.teaching.assistant_path(links - 1)} if links else {}
 
 
-def _those_of_the_origin(context):
-    return f"those of {context.origin.workdir} are used" if context.origin else ""
+def _those_of_the_origin(context, name):
+    """Why a run with an origin need not make what a stage leaves, or ""."""
+    maker = context.maker_of(name)
+    return "" if maker is context else f"those of {maker.workdir} are used"
 
 
 def _assistants_are_there(context):
@@ -194,7 +196,7 @@ STAGES = {
             ),
             reads=_given_teachers,
             leaves=lambda context: diagnosis.is_there(context) and _recorded(context),
-            needless=_those_of_the_origin,
+            needless=lambda context: _those_of_the_origin(context, "teachers"),
         ),
         Stage(
             "bank",
@@ -205,7 +207,7 @@ STAGES = {
             leaves=lambda context: shards.complete(context.teaching.bank_folder),
             needs=lambda context: [STAGES["teachers"]],
             needless=lambda context: (
-                _those_of_the_origin(context)
+                _those_of_the_origin(context, "bank")
                 or ("" if lessons.needs_bank(context) else "no loss reads stored logits")
                 or (f"--bank={context.settings.bank}" if context.settings.bank else "")
             ),
@@ -252,7 +254,8 @@ STAGES = {
             leaves=_assistants_are_there,
             needs=lambda context: _teacher_stages_for(context, context.settings.train_loss),
             needless=lambda context: (
-                _those_of_the_origin(context) or ("" if context.settings.assistant else "no --assistant")
+                _those_of_the_origin(context, "assistant")
+                or ("" if context.settings.assistant else "no --assistant")
             ),
         ),
         Stage(

@@ -7,19 +7,25 @@ from okd_tf.teachers import assistant, bank, ensemble, folds, formats, store, te
 
 
 class Teaching:
-    """Who teaches in one run, and in the runs that have it as their `origin`. Making it reads nothing."""
+    """Who teaches in one run, and in the runs that have it as their `origin`. Making it reads nothing.
+
+    What the run does not make itself is in the workdir of an origin: `Context.maker_of`.
+    """
 
     def __init__(self, run):
-        """Takes the run: the `Context` in whose workdir teachers and assistants are."""
+        """Takes the run, a `Context`."""
         self._run = run
 
     def teacher_paths(self):
         """The teachers in the workdir, .keras files and SavedModel folders, in order."""
-        return formats.inside(self._run.workdir / "teachers", "teacher_*")
+        return formats.inside(self._run.maker_of("teachers").workdir / "teachers", "teacher_*")
 
     @functools.cached_property
     def ensemble(self):
         """The teachers of the workdir: `Ensemble`."""
+        maker = self._run.maker_of("teachers")
+        if maker is not self._run:
+            return maker.teaching.ensemble  # read once, whoever asks them
         return self._ensemble_of(self.teacher_paths())
 
     def to_hold_out(self):
@@ -38,7 +44,8 @@ class Teaching:
     @property
     def bank_folder(self):
         """Where the teachers' stored logits are written and read."""
-        return pathlib.Path(self._run.settings.bank or self._run.workdir / "bank")
+        maker = self._run.maker_of("bank")
+        return pathlib.Path(maker.settings.bank or maker.workdir / "bank")
 
     def bank_key(self):
         """What the bank of the teachers that are there is of."""
@@ -85,7 +92,7 @@ class Teaching:
 
     @property
     def _assistants(self):
-        return self._run.workdir / "assistant"
+        return self._run.maker_of("assistant").workdir / "assistant"
 
     def _ensemble_of(self, paths):
         return ensemble.Ensemble(teacher.read(path, self._run.data) for path in paths)

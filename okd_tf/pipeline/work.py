@@ -187,7 +187,7 @@ def train_assistants(context):
             # What one that was lost has said is not what the one in its place says.
             said = context.teaching.assistant_bank_folder(index)
             context.crew.lead(functools.partial(files.remove, said))
-            _store_what_is_said(context, index)
+            store_what_is_said(context, index)
             assistant.train(
                 context.data,
                 lessons.training_batches(context, chosen.train_loss, "assistant training", index, seed),
@@ -203,7 +203,7 @@ def train_assistants(context):
             )
 
 
-def _store_what_is_said(context, links):
+def store_what_is_said(context, links):
     """Fills the bank of the last of so many assistants, for one that is to learn from it; once."""
     chosen, teaching = context.settings, context.teaching
     if not links or not chosen.views:
@@ -228,7 +228,7 @@ def train_student(context):
     if _is_done(context, "student", "student.keras", "metrics.json", *peer):
         return
     links = len(chosen.assistant)
-    _store_what_is_said(context, links)
+    store_what_is_said(context, links)
     distill.distill(
         context.architecture(),
         lessons.objective(context, chosen.train_loss, links),

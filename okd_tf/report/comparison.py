@@ -3,6 +3,7 @@
 import numpy as np
 
 from okd_tf import files, progress
+from okd_tf.report import trials
 
 _COLUMNS = ("strategy", "shared", "val", "test", "parameters", "images", "time", "Kendall tau")
 _MEANING = """\
@@ -54,16 +55,7 @@ def markdown(found):
 
 def screen(found):
     """The table as lines of equal width."""
-    rows = [_COLUMNS, *table(found)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if place == 0 else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    ]
-    return "\n".join([*lines, "", _verdict(found)])
+    return "\n".join([*trials.lines([_COLUMNS, *table(found)]), "", _verdict(found)])
 
 
 def plot(found, path):
@@ -113,14 +105,11 @@ def _verdict(found):
     for who, accuracies in by_trial.items():
         if who == "random":
             continue
-        gains = [accuracy - by_trial["random"][trial] for trial, accuracy in accuracies.items()]
-        mean = float(np.mean(gains))
-        if len(gains) < 2:
+        mean, error = trials.mean_and_error(trials.paired(accuracies, by_trial["random"]))
+        if error is None:
             lines.append(f"- {who}: {mean:+.2f}; one trial says nothing of the spread")
             continue
-        error = float(np.std(gains, ddof=1)) / len(gains) ** 0.5
-        verdict = "no clear difference" if abs(mean) <= 2 * error else "better" if mean > 0 else "worse"
-        lines.append(f"- {who}: {mean:+.2f} ± {error:.2f}, {verdict}")
+        lines.append(f"- {who}: {mean:+.2f} ± {error:.2f}, {trials.verdict(mean, error)}")
     return "\n".join(lines)
 
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from okd_tf import errors, json_file, stages_file
 from okd_tf.arch import spec
 from okd_tf.pipeline import record
-from okd_tf.report import page
+from okd_tf.report import arms, page
 from okd_tf.search import candidates
 from okd_tf.teachers import diagnosis, folds, manifest, shards, store
 from okd_tf.training import checkpoint, history, metrics
@@ -127,6 +127,10 @@ def _student(path):
     page.markdown(path.parents[1], split, "", path.parents[1] / "none.json", {"evaluate"})
 
 
+def _arms(path):
+    arms.markdown(arms.read(path))
+
+
 def _search(path):
     page.markdown(path.parents[1], {"dataset": "tiny", "train": 9, "val": 9, "test": 9}, "", path, {"search"})
 
@@ -149,6 +153,47 @@ EXPORT = {
         }
     },
 }
+ARMS = {
+    "arms": {
+        "labels": {
+            "params": 7,
+            "flags": {"train_loss": "ce", "views": 4, "held_out_only": True},
+            "trials": [
+                {
+                    "seed": seed,
+                    "params": 7,
+                    "val_accuracy": 0.5,
+                    "val_loss": 1.5,
+                    "epochs": 2,
+                    "test_accuracy": 0.25,
+                    "test_loss": 2,
+                    "train_accuracy": None,
+                    "seconds": 3.5,
+                    "commit": "ab12",
+                    "processor": "a CPU",
+                }
+                for seed in (0, 1)
+            ],
+        },
+        "mean": {"params": None, "flags": {}, "trials": []},
+    },
+    "missing": [["mean", 0]],
+    "reference": "labels",
+    "teachers": {
+        "per_teacher": [0.5, 0.25],
+        "mean": 0.5,
+        "vote": 0.5,
+        "oracle": 0.75,
+        "params": [7, 7],
+        "val": {"per_teacher": [0.5, 0.25], "mean": 0.5, "vote": 0.5, "oracle": 0.75},
+        "sha256": ["ab", "cd"],
+    },
+    "common": {"dataset": "digits"},
+    "commit": "ab12",
+    "command": "python tools/compare.py",
+    "precision": "float32",
+    "processor": "a CPU",
+}
 RUN = {"okd_tf": "0.1", "seed": 0, "commands": [{"arguments": ["search.py"], "host": "here"}]}
 
 # What reads a file of a name, and a file that it takes.
@@ -168,6 +213,7 @@ READERS = {
     "step_0000000004/manifest.json": (_checkpoint, CHECKPOINT),
     "export/report.json": (_export, EXPORT),
     "search/arch.json": (_search, NAMED),
+    "arms.json": (_arms, ARMS),
     "run.json": (lambda path: record._commands(types.SimpleNamespace(workdir=path.parent)), RUN),
     "history.csv": (lambda path: history.finished(path, 2), HISTORY),
 }

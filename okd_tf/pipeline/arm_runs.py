@@ -1,0 +1,128 @@
+"""The runs of a comparison of arms: one each of arm and trial, and those that make what these share."""
+
+import dataclasses
+import pathlib
+
+from okd_tf import errors, fields, json_file, settings
+from okd_tf.pipeline import lessons, record, stages
+from okd_tf.pipeline.context import Context
+from okd_tf.settings import arms
+from okd_tf.training import history, metrics
+
+STAGES = ("search", "student", "evaluate")  # of one arm and trial
+_ORIGIN = "origin.json"  # with which code and on which processor it was trained
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class Pair:
+    """One training: an arm and a trial of it.
+
+    Attributes:
+        arm: the arm.
+        trial: its number, from 0.
+        run: its run, in a folder of its own.
+    """
+
+    arm: arms.Arm
+    trial: int
+    run: Context
+
+    def __str__(self):
+        """As a user reads it."""
+        return f"{self.arm.name}, trial {self.trial}"
+
+    @property
+    def is_done(self):
+        """Whether it is trained and evaluated, with the inputs there are now."""
+        outdated = any(record.outdated(self.run, stages.STAGES[name]) for name in STAGES)
+        return not outdated and origin(self.run) is not None
+
+
+class Runs:
+    """Makes runs that share a workdir's data, teachers, and as far as their settings allow its banks."""
+
+    def __init__(self, chosen):
+        """Takes the `Settings` that arms have in common; reads nothing."""
+        self.common = dataclasses.replace(chosen, baseline=False, trial=0)
+        self.main = Context(self.common)
+        self._banks, self._chains = {}, {}
+
+    def pair(self, arm, trial):
+        """Return the `Pair` of an arm and a trial; may read the data, on which settings can depend."""
+        folder = self.main.workdir / "arms" / arm.folder
+        changed = arm.of(self.common, workdir=str(folder / f"trial_{trial}"), trial=trial)
+        origin = self._bank_of(Context(changed, origin=self.main))
+        if changed.assistant:
+            # All trials of an arm have the same assistants.
+            chain = arm.of(self.common, workdir=str(folder))
+            made = Context(chain, origin=origin, owns=["assistant"])
+            origin = self._chains.setdefault(arm.name, made)
+        return Pair(arm, trial, Context(changed, origin=origin))
+
+    def _bank_of(self, run):
+        """Return the run that makes the stored logits which a run needs; the main one if it needs none."""
+        if not lessons.needs_bank(run):
+            return self.main
+        chosen = run.settings
+        key = {name: settings.text(getattr(chosen, name)) for name in stages.STAGES["bank"].settings(run)}
+        del key["seed"]  # is that of all
+        if chosen.mix == "none":
+            del key["mix_probability"]
+        views = key.pop("views")
+        name = "_".join([f"views_{views}", *(text for _, text in sorted(key.items()) if text != "none")])
+        if name not in self._banks:
+            folder = self.main.workdir / "banks" / name
+            own = dataclasses.replace(chosen, workdir=str(folder), trial=0)
+            self._banks[name] = Context(own, origin=self.main, owns=["bank"])
+        return self._banks[name]
+
+
+def write_origin(run, made_by):
+    """Write with which code and on which processor a pair's run was trained: {"commit", "processor"}."""
+    json_file.write(_origin_path(run), made_by)
+
+
+def origin(run):
+    """Return what `write_origin` has written; None if it has not, or the file is damaged."""
+    try:
+        found = fields.read(_origin_path(run)).only(("commit", "processor"))
+        return {name: field.text() for name, field in found.items()}
+    except errors.UserError:
+        return None
+
+
+def _origin_path(run):
+    return pathlib.Path(run.workdir) / _ORIGIN
+
+
+def seconds(pair):
+    """Return how long the epochs of a finished pair took, of search and student."""
+    return sum(_seconds(pair.run, name) for name in ("search", "student"))
+
+
+def _seconds(run, name):
+    return sum(row["seconds"] for row in history.read(run.workdir / name / "history.csv"))
+
+
+def figures(pair):
+    """Return the figures of a finished pair as the results have them: JSON values."""
+    folder = pair.run.workdir / "student"
+    found = metrics.read(folder / "metrics.json")
+    val = found["val"].get("kept", found["val"]["last"])
+    last = history.finished(folder / "history.csv", found["epochs"])[-1]
+    searched = (
+        {"search_seconds": round(_seconds(pair.run, "search"), 1)} if pair.run.settings.searches else {}
+    )
+    return {
+        "seed": pair.trial,
+        "params": found["params"],
+        "val_accuracy": val["accuracy"],
+        "val_loss": val["loss"],
+        "test_accuracy": found["test"]["accuracy"],
+        "test_loss": found["test"]["loss"],
+        "epochs": found["epochs"],
+        "train_accuracy": last.get("accuracy"),
+        "seconds": round(_seconds(pair.run, "student"), 1),
+        **searched,
+        **origin(pair.run),
+    }

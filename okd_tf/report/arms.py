@@ -1,0 +1,189 @@
+"""The results of arms over trials: read from their JSON file, as a page, and as lines on screen.
+
+{"arms": {ARM: {"params": n, "flags": {FLAG: value}, "trials": [
+{"seed": trial, "params": n, "val_accuracy", "val_loss", "test_accuracy", "test_loss",
+"epochs": n, "train_accuracy": of the last epoch or null, "seconds": of the student's epochs,
+"search_seconds": where it searches, "commit", "processor"}]}},
+"missing": [[ARM, trial]], "reference": ARM,
+"teachers": {"per_teacher", "mean", "vote", "oracle", "loss": {"per_teacher", "mean"}: of the test split,
+"val": {the same}, "params": [n], "sha256": [..]} or null,
+"common": {FLAG: value}, "commit", "command", "precision", "processor"}
+"""
+
+from okd_tf import errors, fields, progress
+from okd_tf.report import trials
+
+_COLUMNS = (
+    *("arm", "parameters", "trials", "val, %", "test, %", "difference, points"),
+    *("val loss", "test loss", "difference of loss"),
+)
+_MEANING = """\
+Accuracies in percent, losses in nats, of the weights that a training keeps. Mean ± standard error over
+trials. `difference`: on the test split, to the same trials of `{reference}`; better or worse where it is more
+than two of its standard errors. The test split is read once, at the end of a training.
+"""
+_MEND = "mend it, or delete it and the same command writes it again"
+
+
+def read(path):
+    """Return what a JSON file of results holds.
+
+    Raises:
+        UserError: not there, damaged, or of another form; names the file and the field.
+    """
+    document = fields.read(path, mend=_MEND)
+    for arm in document["arms"].entries().values():
+        arm["flags"].entries()
+        for row in arm["trials"].items():
+            row["seed"].whole(), row["params"].whole(), row["epochs"].whole(1), row["seconds"].number(0)
+            for split in ("val", "test"):
+                row[f"{split}_accuracy"].share(), row[f"{split}_loss"].number()
+            row["commit"].text(), row["processor"].text()
+        params = arm.entries().get("params")
+        if params is None or params.value is not None or arm["trials"].value:
+            arm["params"].whole()
+    if not document["arms"].value:
+        raise document["arms"].unexpected("at least one arm")
+    document["reference"].text(list(document["arms"].value))
+    for pair in document["missing"].items():
+        name, trial = pair.items(2)
+        name.text(), trial.whole()
+    document["common"].entries()
+    for name in ("commit", "command", "precision", "processor"):
+        document[name].text()
+    teachers = document.entries().get("teachers")
+    if teachers is None:
+        raise document.refusal("missing field teachers")
+    if teachers.value is not None:
+        count = len(teachers["sha256"].items())
+        teachers["params"].wholes(count)
+        for part in (teachers, teachers["val"]):
+            part["per_teacher"].shares(count)
+            for name in ("mean", "vote", "oracle"):
+                part[name].share()
+    return document.value
+
+
+def with_reference(found, name):
+    """Return results whose arms are compared with another of them.
+
+    Raises:
+        UserError: it is none of them.
+    """
+    if name not in found["arms"]:
+        raise errors.unknown("--reference", name, found["arms"])
+    return {**found, "reference": name}
+
+
+def table(found):
+    """Return rows of text, one an arm.
+
+    Args:
+        found: what `read` gives.
+    """
+    reference = found["arms"][found["reference"]]
+    rows = []
+    for name, arm in found["arms"].items():
+        rows.append(
+            (
+                name,
+                "-" if arm["params"] is None else f"{arm['params']:,}",
+                str(len(arm["trials"])),
+                spread(arm, "val_accuracy", 100, 2),
+                spread(arm, "test_accuracy", 100, 2),
+                _difference(arm, reference, "test_accuracy", 100, 2),
+                spread(arm, "val_loss", 1, 4),
+                spread(arm, "test_loss", 1, 4),
+                _difference(arm, reference, "test_loss", -1, 4),
+            )
+        )
+    return rows
+
+
+def markdown(found):
+    """Return the page."""
+    lines = ["# Arms compared", "", f"`{found['command']}`", ""]
+    lines += _of(_COLUMNS, table(found))
+    lines += ["", _MEANING.format(reference=found["reference"])]
+    if missing := found["missing"]:
+        lines += [f"Not trained yet: {_missing(missing)}.", ""]
+    if found["teachers"]:
+        lines += ["## Teachers", "", *_of(("", "parameters", "val, %", "test, %"), _teachers(found)), ""]
+    lines += ["## Flags", ""]
+    lines += [f"- all: {_flags(found['common'])}"]
+    lines += [f"- {name}: {_flags(arm['flags'])}" for name, arm in found["arms"].items()]
+    rows = [row for arm in found["arms"].values() for row in arm["trials"]]
+    if rows:
+        took = progress.duration(sum(row["seconds"] for row in rows) / len(rows))
+        lines += ["", f"Commit {found['commit'] or 'unknown'}; {found['processor']}, {took} a student."]
+    return "\n".join(lines) + "\n"
+
+
+def screen(found):
+    """Return the table as lines of equal width."""
+    lines = trials.lines([_COLUMNS, *table(found)])
+    if missing := found["missing"]:
+        lines += ["", f"not trained yet: {_missing(missing)}"]
+    return "\n".join(lines)
+
+
+def by_trial(arm, figure, factor=1):
+    """Return a figure of an arm by trial."""
+    return {row["seed"]: factor * row[figure] for row in arm["trials"]}
+
+
+def spread(arm, figure, factor, digits):
+    """Return mean ± standard error of a figure as text; "-" where there is none."""
+    values = list(by_trial(arm, figure, factor).values())
+    if not values:
+        return "-"
+    mean, error = trials.mean_and_error(values)
+    return f"{mean:.{digits}f}" + ("" if error is None else f" ± {error:.{digits}f}")
+
+
+def _difference(arm, reference, figure, factor, digits):
+    """Return the paired difference of a figure, which is better the larger `factor` makes it, as text."""
+    gains = trials.paired(by_trial(arm, figure, factor), by_trial(reference, figure, factor))
+    if arm is reference or not gains:
+        return "-"
+    mean, error = trials.mean_and_error(gains)
+    sign = -1 if factor < 0 else 1
+    if error is None:
+        return f"{sign * mean:+.{digits}f} (one trial)"
+    of = "" if len(gains) == len(arm["trials"]) else f" ({len(gains)} trials)"
+    return f"{sign * mean:+.{digits}f} ± {error:.{digits}f}{of}, {trials.verdict(mean, error)}"
+
+
+def _teachers(found):
+    teachers = found["teachers"]
+    rows = [
+        (f"teacher {index}", f"{params:,}", f"{100 * val:.2f}", f"{100 * test:.2f}")
+        for index, (params, val, test) in enumerate(
+            zip(teachers["params"], teachers["val"]["per_teacher"], teachers["per_teacher"], strict=True), 1
+        )
+    ]
+    together = f"{sum(teachers['params']):,}"
+    for name in ("mean", "vote", "oracle"):
+        rows.append((name, together, f"{100 * teachers['val'][name]:.2f}", f"{100 * teachers[name]:.2f}"))
+    return rows
+
+
+def _of(columns, rows):
+    """Return a table in Markdown as lines."""
+    return [f"| {' | '.join(row)} |" for row in (columns, ["---"] * len(columns), *rows)]
+
+
+def _flags(flags):
+    """Return flags as a command line has them."""
+    words = {True: "true", False: "false"}
+    shown = [
+        f"--{name}={words[value] if isinstance(value, bool) else value}" for name, value in flags.items()
+    ]
+    return f"`{' '.join(shown)}`" if shown else "as all"
+
+
+def _missing(pairs):
+    return "; ".join(
+        f"{name}, trial {', '.join(str(trial) for other, trial in pairs if other == name)}"
+        for name in dict.fromkeys(name for name, _ in pairs)
+    )

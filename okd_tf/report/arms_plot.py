@@ -1,0 +1,41 @@
+"""The plot of arms over trials: test accuracies with their standard errors, and what teachers reach."""
+
+from okd_tf import files
+from okd_tf.report import arms, trials
+
+
+def plot(found, path):
+    """Draw results into a .png file.
+
+    Args:
+        found: what `arms.read` gives.
+        path: of the file.
+    """
+    # Imported here: it takes a second, and only plots need it. Figures, not pyplot: no display, no state.
+    from matplotlib import figure
+
+    drawing = figure.Figure(figsize=(9, 1.6 + 0.32 * len(found["arms"])), layout="constrained")
+    axes = drawing.subplots()
+    for place, arm in enumerate(found["arms"].values()):
+        values = list(arms.by_trial(arm, "test_accuracy", 100).values())
+        if not values:
+            continue
+        mean, error = trials.mean_and_error(values)
+        color = f"C{place % 10}"
+        axes.plot(values, [place] * len(values), ".", alpha=0.4, color=color)
+        axes.errorbar([mean], [place], xerr=error or 0.0, fmt="o", capsize=4, color=color)
+    if teachers := found["teachers"]:
+        each = teachers["per_teacher"]
+        for value, style, label in (
+            (sum(each) / len(each), ":", "teachers, mean of their accuracies"),
+            (max(each), "--", "best teacher"),
+            (teachers["mean"], "-", "ensemble of the teachers"),
+        ):
+            axes.axvline(100 * value, color="grey", linestyle=style, linewidth=1, label=label)
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, fontsize="small", frameon=False)
+    axes.set_yticks(range(len(found["arms"])), list(found["arms"]))
+    axes.invert_yaxis()  # as the table: the first arm above
+    axes.grid(axis="x", alpha=0.3)
+    axes.set_xlabel("test accuracy, % (points: trials; with bars: mean and standard error)")
+    with files.replacing(path, "--json") as temporary:
+        drawing.savefig(temporary, format="png", dpi=120)
