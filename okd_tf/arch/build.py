@@ -13,7 +13,7 @@ from okd_tf.ops import OPS
 def insert(
     backbone: backbones.Backbone, make: Callable, clone_function: Callable = graph.fresh
 ) -> keras.Model:
-    """Rebuilds a backbone, freshly initialised, with something after each attach point.
+    """Rebuilds a backbone with something after each attach point, freshly initialised but for what it keeps.
 
     A layer that has nothing to learn but keeps state is shared with the backbone.
 
@@ -31,7 +31,11 @@ def insert(
         outputs = layer(*args, **kwargs)
         return make(layer.name, outputs) if layer.name in backbone.attach_points else outputs
 
-    return keras.models.clone_model(backbone.model, clone_function=clone, call_function=call)
+    model = keras.models.clone_model(backbone.model, clone_function=clone, call_function=call)
+    for name in backbone.kept:
+        # Twins for training, such as fused batch norms, have their weights in the same order.
+        model.get_layer(name).set_weights(backbone.model.get_layer(name).get_weights())
+    return model
 
 
 def prefix(backbone: backbones.Backbone) -> str:
@@ -44,7 +48,7 @@ def prefix(backbone: backbones.Backbone) -> str:
 
 
 def bare_backbone(architecture: spec.ArchSpec) -> backbones.Backbone:
-    """The backbone of a spec without its add-on layers, freshly initialised.
+    """The backbone of a spec without its add-on layers, freshly initialised but for weights that are kept.
 
     Raises:
         UserError: there is no such backbone, its file is missing or another one, or it lacks attach points.
@@ -54,7 +58,16 @@ def bare_backbone(architecture: spec.ArchSpec) -> backbones.Backbone:
         return backbone
     # The weights in a file are not those of the run's seed.
     model = insert(backbone, lambda name, stream: stream)
-    return backbones.Backbone(model, backbone.attach_points)
+    return backbones.Backbone(model, backbone.attach_points, backbone.kept)
+
+
+def kept(architecture: spec.ArchSpec) -> tuple[str, ...]:
+    """Names of the layers of a student, or of its bare backbone, that begin with the weights of a file.
+
+    Raises:
+        UserError: as `bare_backbone`.
+    """
+    return _backbone(architecture).kept if architecture.keep_weights else ()
 
 
 def _backbone(architecture: spec.ArchSpec) -> backbones.Backbone:
@@ -69,7 +82,9 @@ def _backbone(architecture: spec.ArchSpec) -> backbones.Backbone:
             architecture.std,
         )
     else:
-        backbone = backbones.Backbone(stored.read(path, architecture.backbone_sha256), ())
+        new = architecture.new_layers if architecture.keep_weights else None
+        model = stored.read(path, architecture.backbone_sha256, new)
+        backbone = backbones.Backbone(model, (), stored.kept(model, new))
     if not architecture.attach_points:
         return backbone
     possible = list(attach.shapes(backbone.model))
@@ -84,11 +99,14 @@ def _backbone(architecture: spec.ArchSpec) -> backbones.Backbone:
         raise errors.UserError(
             f"attach_points: the order in {architecture.backbone} is {', '.join(ordered)}; mend it"
         )
-    return backbones.Backbone(backbone.model, architecture.attach_points)
+    return backbones.Backbone(backbone.model, architecture.attach_points, backbone.kept)
 
 
 def student(architecture: spec.ArchSpec) -> keras.Model:
-    """Builds the network of a spec from stock Keras layers, freshly initialised: pixels 0..255 -> logits.
+    """Builds the network of a spec from stock Keras layers: pixels 0..255 -> logits.
+
+    It is freshly initialised; or, if the spec keeps the backbone's weights, the function that the backbone's
+    file is, since add-on layers then begin at zero.
 
     Raises:
         UserError: the spec names an operation, backbone or attach point that there is not, chains layers
@@ -121,7 +139,9 @@ def student(architecture: spec.ArchSpec) -> keras.Model:
                     f"{stream.shape[1:]}, and there is none; set chain to false"
                 )
             outputs = keras.layers.Add(name=f"{name}_chain")([stream, chained])
-        for layer in OPS[add_on.op].stock_layers(stream.shape[-1], f"{name}_{add_on.op}"):
+        operation = OPS[add_on.op]
+        at_zero = architecture.keep_weights
+        for layer in operation.all_layers(stream.shape[-1], f"{name}_{add_on.op}", at_zero):
             outputs = layer(outputs)
         previous = outputs
         if not add_on.feed_back:

@@ -33,10 +33,12 @@ def of_model(model: keras.Model) -> spec.Cost:
     return spec.Cost(params=model.count_params(), flops=_flops(graph.calls(model)))
 
 
-def of_operation(operation: type[base.Operation], shape: tuple[int, int, int]) -> spec.Cost:
+def of_operation(
+    operation: type[base.Operation], shape: tuple[int, int, int], begins_at_zero: bool = False
+) -> spec.Cost:
     """The cost of a candidate operation on features of this (height, width, channels)."""
     inputs = outputs = keras.Input(shape)
-    for layer in operation.stock_layers(shape[-1], "cost"):
+    for layer in operation.all_layers(shape[-1], "cost", begins_at_zero):
         outputs = layer(outputs)
     return of_model(keras.Model(inputs, outputs))
 

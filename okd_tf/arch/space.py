@@ -31,6 +31,7 @@ class SearchSpace:
         chainable: per layer, whether it can read the previous add-on layer (there is one, of equal shape).
         base: the cost of the bare backbone.
         op_costs: [layers][ops] costs of putting an operation there.
+        begins_at_zero: whether operations do, as around a backbone with kept weights; see `ops.base`.
     """
 
     attach_points: tuple[str, ...]
@@ -38,14 +39,17 @@ class SearchSpace:
     chainable: tuple[bool, ...]
     base: spec.Cost
     op_costs: tuple[tuple[spec.Cost, ...], ...]
+    begins_at_zero: bool = False
 
     @classmethod
     def around(cls, backbone: backbones.Backbone, ops: Sequence[str] = tuple(OPS)) -> "SearchSpace":
         """The space of add-on layers after a backbone's attach points."""
         shape_after = attach.shapes(backbone.model)
         shapes = [shape_after[name] for name in backbone.attach_points]
+        at_zero = bool(backbone.kept)
         by_shape = {
-            shape: tuple(cost.of_operation(OPS[name], shape) for name in ops) for shape in set(shapes)
+            shape: tuple(cost.of_operation(OPS[name], shape, at_zero) for name in ops)
+            for shape in set(shapes)
         }
         return cls(
             attach_points=backbone.attach_points,
@@ -53,6 +57,7 @@ class SearchSpace:
             chainable=tuple(index > 0 and shapes[index - 1] == shape for index, shape in enumerate(shapes)),
             base=cost.of_model(backbone.model),
             op_costs=tuple(by_shape[shape] for shape in shapes),
+            begins_at_zero=at_zero,
         )
 
     @property

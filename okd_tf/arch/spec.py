@@ -16,6 +16,7 @@ FORMAT_VERSION = 2
 LARGEST_SIDE = 2**20  # of images, channels and classes: beyond it a number is a mistake
 SMALLEST_STD = 1e-30  # its reciprocal is finite in float32
 _MEND = "mend it, or search again"
+_OF_KEPT_WEIGHTS = {"keep_weights", "new_layers"}  # may be left out, and are where no weights are kept
 
 
 @dataclasses.dataclass(frozen=True)
@@ -70,6 +71,8 @@ class ArchSpec:
         attach_points: after which layers of the backbone add-on layers could come, in order; empty stands
             for a registered backbone's own.
         backbone_sha256: what `stored.fingerprint` says of the file; empty for a registered name.
+        keep_weights: whether trainings begin from the weights in the file, and add-on layers at zero.
+        new_layers: names of the file's layers that are initialised anew all the same, such as its head.
         provenance: strategy, seed and scores of the search that found it; free-form.
         folder: where the backbone's file lies; not part of the record, set by reading one.
     """
@@ -85,6 +88,8 @@ class ArchSpec:
     budget: Budget = Budget()
     attach_points: tuple[str, ...] = ()
     backbone_sha256: str = ""
+    keep_weights: bool = False
+    new_layers: tuple[str, ...] = ()
     provenance: dict[str, Any] = dataclasses.field(default_factory=dict, compare=False)
     folder: str = dataclasses.field(default="", compare=False)
 
@@ -98,7 +103,7 @@ class ArchSpec:
         record = {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in dataclasses.asdict(self).items()
-            if name != "folder"
+            if name != "folder" and (self.keep_weights or name not in _OF_KEPT_WEIGHTS)
         }
         return {"format_version": FORMAT_VERSION, **record}
 
@@ -119,7 +124,7 @@ class ArchSpec:
         if version is None or version.value != FORMAT_VERSION:
             found = str(version and version.value)[:40]
             raise document.refusal(f"format_version {found}, this version reads {FORMAT_VERSION}")
-        record = document.only({*names, "format_version"})
+        record = document.only({*names, "format_version"} - _OF_KEPT_WEIGHTS, _OF_KEPT_WEIGHTS)
         add_ons: list[AddOn] = []
         for field in record["add_ons"].items():
             entry = field.only(("after", "op", "chain", "feed_back"))
@@ -135,6 +140,9 @@ class ArchSpec:
         if file and pathlib.PurePath(backbone).name != backbone:
             raise record["backbone"].unexpected("the name of a file in the same folder")
         numbers = 0 if file else channels  # a file normalises by itself
+        keeps, new = (record.get(name) for name in ("keep_weights", "new_layers"))
+        if keeps and keeps.flag() and not file:
+            raise keeps.unexpected("false: only a file has weights")
         return cls(
             backbone=backbone,
             width=record["width"].whole(0 if file else 1, LARGEST_SIDE),
@@ -147,6 +155,8 @@ class ArchSpec:
             budget=Budget(**_counts(record["budget"], ("max_params", "max_flops"))),
             attach_points=tuple(point.text() for point in record["attach_points"].items()),
             backbone_sha256=record["backbone_sha256"].text(),
+            keep_weights=keeps.flag() if keeps else False,
+            new_layers=tuple(layer.text() for layer in new.items()) if new else (),
             provenance={key: one.value for key, one in record["provenance"].entries().items()},
             folder=str(pathlib.Path(path).parent),
         )

@@ -11,10 +11,18 @@ PUBLISHED = 16  # the width of the networks that were published
 
 @dataclasses.dataclass(frozen=True)
 class Backbone:
-    """A Functional model and the names of the layers after which an add-on layer may be put, in order."""
+    """A network that students grow from.
+
+    Attributes:
+        model: a Functional model.
+        attach_points: names of the layers after which an add-on layer may be put, in order.
+        kept: names of the layers whose weights in `model` are where trainings begin; all others are
+            initialised anew. Empty, unless weights are kept.
+    """
 
     model: keras.Model
     attach_points: tuple[str, ...]
+    kept: tuple[str, ...] = ()
 
 
 @dataclasses.dataclass(frozen=True)

@@ -1,8 +1,8 @@
 """A user's model as a backbone: one flat Functional model, pixels 0..255 -> logits, all of it to be learnt.
 
-Trainings here start from nothing, so of the user's model its layers are taken and not what they have
-learnt: each is freshly initialised, and none stays frozen, by `trainable` or by a call with `training=False`.
-What a layer holds that no training changes, such as the statistics of an adapted `Normalization`, it keeps.
+Of the user's model its layers are taken and not what they have learnt: each is freshly initialised, and none
+stays frozen, by `trainable` or by a call with `training=False`. What a layer holds that no training changes,
+such as the statistics of an adapted `Normalization`, it keeps. `pretrained` keeps what was learnt as well.
 """
 
 import keras
@@ -32,18 +32,54 @@ def read(path, image_shape, classes, mean, std) -> keras.Model:
     Raises:
         UserError: unreadable, subclassed, for other images or classes, or it gives no logits; names the file.
     """
+    network = functional(path)
+    keras_file.check_fits(path, network, image_shape, classes)
+    network = opened(network)
+
+    def normalize(pixels, name):
+        return base.normalize(pixels, mean, std, name)
+
+    return prepared(path, network, image_shape, None if scales(network) else normalize)
+
+
+def functional(path) -> keras.Model:
+    """The model of a .keras file, whose layers can be seen.
+
+    Raises:
+        UserError: unreadable, or subclassed; names the file.
+    """
     network = keras_file.load(path)
     if not graph.is_functional(network):
         raise errors.UserError(
             f"{path}: is a {type(network).__name__}, a subclassed model, which does not show how its layers "
             "are connected; save it as a Functional or Sequential model"
         )
-    keras_file.check_fits(path, network, image_shape, classes)
+    return network
+
+
+def opened(network) -> keras.Model:
+    """The same network as one flat Functional model of one input and one output, with nothing frozen."""
     network = _opened(keras.Model(network.inputs[0], network.outputs[0], name=network.name))
     for layer in network.layers:
         layer.trainable = True
+    return network
+
+
+def prepared(path, network, image_shape, front, units=None):
+    """The network anew, checked: fresh layers, pixels of this shape in, no softmax at the end.
+
+    Args:
+        path: its file, or what else it is called in errors.
+        network: `opened`.
+        image_shape: (height, width, channels) of the pixels.
+        front: (pixels, free name) -> what the network is given; None is the pixels.
+        units: how many units dense layers get, by name; others have what they had.
+
+    Raises:
+        UserError: it takes other images, or gives no logits.
+    """
     try:
-        model = _rebuilt(network, image_shape, mean, std)
+        model = _rebuilt(network, image_shape, front, units or {})
     except Exception as error:  # each layer has its own way to say that an input is too small for it
         if memory.line(error):
             raise
@@ -73,18 +109,20 @@ def _open(layer, *args, **kwargs):
     return layer.call(*args) if graph.is_functional(layer) else layer(*args, **kwargs)
 
 
-def _rebuilt(network, image_shape, mean, std):
-    """The network anew: fresh layers, pixels of this shape in, no softmax at the end."""
+def _rebuilt(network, image_shape, front, units):
     pixels = keras.Input(image_shape, name=network.inputs[0].name)
     features = pixels
-    if not _scales(network):
+    if front:
         used = {operation.name for operation in network.operations}
-        features = base.normalize(pixels, mean, std, _free("normalize", used))
+        features = front(pixels, _free("normalize", used))
     last = network.output_names[0]
 
     def clone(layer):
+        changed = {"units": units[layer.name]} if layer.name in units else {}
         if graph.renewable(layer) and layer.name == last and _activation(layer) == "softmax":
-            return layer.__class__.from_config({**layer.get_config(), "activation": "linear"})
+            changed["activation"] = "linear"
+        if changed:
+            return layer.__class__.from_config({**layer.get_config(), **changed})
         if type(layer) is keras.layers.BatchNormalization:
             # A model of long trainings may have a momentum whose averages shorter ones never catch up with.
             momentum = min(layer.momentum, batch_norm.MOMENTUM)
@@ -96,7 +134,7 @@ def _rebuilt(network, image_shape, mean, std):
         args, kwargs = keras.tree.map_structure(
             lambda value: features if value is pixels else value, (args, kwargs)
         )
-        if layer.name == last and type(layer).__name__ in ("Softmax", "Activation") and _is_softmax(layer):
+        if layer.name == last and type(layer).__name__ in ("Softmax", "Activation") and is_softmax(layer):
             return args[0]
         outputs = layer(*args, **kwargs)
         # Left where a model within the model was opened.
@@ -107,7 +145,7 @@ def _rebuilt(network, image_shape, mean, std):
     return keras.models.clone_model(network, input_tensors=pixels, clone_function=clone, call_function=call)
 
 
-def _scales(network):
+def scales(network) -> bool:
     """Whether pixels are scaled before the first layer that learns."""
     for call in graph.calls(network):
         if getattr(call.layer, "trainable_weights", None):
@@ -136,7 +174,8 @@ def _activation(layer):
     return "" if name == "linear" else name
 
 
-def _is_softmax(layer):
+def is_softmax(layer) -> bool:
+    """Whether a layer without weights is a softmax."""
     return type(layer).__name__ == "Softmax" or _activation(layer) == "softmax"
 
 

@@ -1,8 +1,10 @@
 """A prepared backbone as a file beside the arch.json that grows from it.
 
-Its fingerprint is of what decides the network: the model's configuration and the state that no training
-changes. Initial weights, which the file holds as well, are not in it; so preparing the same model again gives
-the same fingerprint, whatever the seed.
+Its fingerprint is of what decides the network: the model's configuration, the state that no training
+changes, and the weights that are kept. Other initial weights, which the file holds as well, are not in it; so
+preparing the same model again gives the same fingerprint, whatever the seed.
+
+Which layers are kept is said by naming those that are new: `new` below is None where no weights are kept.
 """
 
 import hashlib
@@ -17,11 +19,19 @@ from okd_tf.backbones import graph, keras_file
 NAME = "backbone.keras"
 
 
-def fingerprint(model) -> str:
-    """SHA-256 of a model's configuration and of the state that its layers keep."""
+def kept(model, new) -> tuple[str, ...]:
+    """Names of the layers whose weights are kept: all that have some, but those named in `new`."""
+    if new is None:
+        return ()
+    return tuple(layer.name for layer in model.layers if layer.weights and layer.name not in new)
+
+
+def fingerprint(model, new=None) -> str:
+    """SHA-256 of a model's configuration and of the state and the weights that its layers keep."""
+    with_weights = kept(model, new)
     digest = hashlib.sha256(json.dumps(json.loads(model.to_json()), sort_keys=True).encode())
     for layer in model.layers:
-        if graph.keeps_state(layer):
+        if graph.keeps_state(layer) or layer.name in with_weights:
             for weight in layer.get_weights():
                 digest.update(f"{layer.name} {weight.dtype} {weight.shape}".encode() + weight.tobytes())
     return digest.hexdigest()
@@ -32,8 +42,8 @@ def write(path, model):
     keras_file.save(path, model)
 
 
-def read(path, expected) -> keras.Model:
-    """Reads a prepared backbone; its weights are of no meaning.
+def read(path, expected, new=None) -> keras.Model:
+    """Reads a prepared backbone; weights that are not kept are of no meaning.
 
     Raises:
         UserError: missing, unreadable, or of another fingerprint than expected.
@@ -44,7 +54,7 @@ def read(path, expected) -> keras.Model:
             f"{path}: no such file; it belongs to the architecture: copy it from where that was found"
         )
     model = keras_file.load(path)
-    if not graph.is_functional(model) or fingerprint(model) != expected:
+    if not graph.is_functional(model) or fingerprint(model, new) != expected:
         raise errors.UserError(
             f"{path}: is another backbone than the architecture was found on; copy both files of one search"
         )

@@ -22,7 +22,13 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
     [batch, height, width, channels] -> the same shape, with or without `scale` and `center`. With
     `synchronized=True`, statistics are taken over all replicas of a distribution strategy. On one replica, an
     input of another rank is Keras's own unfused computation.
+
+    Attributes:
+        frozen: () -> bool [], whether in training, too, it computes with the moving statistics and leaves
+            them as they are; None is never. It is no part of the configuration.
     """
+
+    frozen = None
 
     def add_weight(self, *args, **kwargs):
         """Makes weights that are float32 to whoever reads them, as the kernel wants them in any precision."""
@@ -31,21 +37,46 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
     def call(self, inputs, training=None, mask=None):
         """Normalises by the batch's statistics in training, by the moving ones otherwise."""
         together = self.synchronized and training and self.trainable and mask is None and _replicas() > 1
-        if len(inputs.shape) != 4 and not together:
+        can_freeze = self.frozen is not None and training and self.trainable and mask is None
+        if len(inputs.shape) != 4 and not together and not can_freeze:
             return super().call(inputs, training=training, mask=mask)
         gamma = tf.convert_to_tensor(self.gamma) if self.scale else tf.ones_like(self.moving_mean.value)
         beta = tf.convert_to_tensor(self.beta) if self.center else tf.zeros_like(self.moving_mean.value)
         if not (training and self.trainable):
             statistics = map(tf.convert_to_tensor, (self.moving_mean, self.moving_variance))
             return _affine(inputs, gamma, beta, *statistics, self.epsilon)
-        if together:
+        keep = self.momentum
+        if can_freeze:
+            frozen = self.frozen()
+            outputs, mean, variance = self._unless(frozen, inputs, gamma, beta, together)
+            keep = tf.where(frozen, 1.0, keep)
+        elif together:
             outputs, mean, variance = _over_replicas(inputs, gamma, beta, self.epsilon)
         else:
             outputs, mean, variance = _fused(inputs, gamma, beta, self.epsilon)
-        keep = self.momentum
         self.moving_mean.assign(self.moving_mean * keep + mean * (1.0 - keep))
         self.moving_variance.assign(self.moving_variance * keep + variance * (1.0 - keep))
         return outputs
+
+    def _unless(self, frozen, inputs, gamma, beta, together):
+        """(outputs, mean, variance) by the batch's statistics, or if it is frozen by the moving ones."""
+        moving = [tf.convert_to_tensor(value) for value in (self.moving_mean, self.moving_variance)]
+        flat = tf.reshape(inputs, [-1, 1, 1, inputs.shape[-1]]) if len(inputs.shape) != 4 else inputs
+
+        def by_moving():
+            return _affine(flat, gamma, beta, *moving, self.epsilon), *moving
+
+        def by_batch():
+            found = _over_replicas if together else _fused
+            return found(flat, gamma, beta, self.epsilon)
+
+        if together:
+            # Replicas cannot exchange their statistics from within a branch.
+            pairs = zip(by_moving(), by_batch(), strict=True)
+            outputs, *statistics = [tf.where(frozen, one, other) for one, other in pairs]
+        else:
+            outputs, *statistics = tf.cond(frozen, by_moving, by_batch)
+        return tf.ensure_shape(tf.reshape(outputs, tf.shape(inputs)), inputs.shape), *statistics
 
 
 def _replicas():
@@ -127,9 +158,11 @@ def _over_replicas(inputs, gamma, beta, epsilon):
     return tf.ensure_shape(tf.reshape(outputs, shape), inputs.shape), mean, variance
 
 
-def stock(name):
-    """The batch norm that every network here is written with."""
-    return keras.layers.BatchNormalization(momentum=MOMENTUM, epsilon=EPSILON, name=name)
+def stock(name, gamma="ones"):
+    """The batch norm that every network here is written with; `gamma` names the scale's initializer."""
+    return keras.layers.BatchNormalization(
+        momentum=MOMENTUM, epsilon=EPSILON, gamma_initializer=gamma, name=name
+    )
 
 
 def fuse(layer, synchronized=False):

@@ -53,7 +53,12 @@ def in_float32(model):
 
 def with_layers(model, twin):
     """A model whose layers are `twin(layer)`; a twin that is another layer gets the layer's weights."""
-    copy = keras.models.clone_model(model, clone_function=twin)
+
+    def clone(operation):
+        # Operations such as `x + y` are no layers: they have neither weights nor a precision.
+        return twin(operation) if isinstance(operation, keras.layers.Layer) else operation
+
+    copy = keras.models.clone_model(model, clone_function=clone)
     for old, new in zip(model.layers, copy.layers, strict=True):
         if new is not old:
             new.set_weights(old.get_weights())

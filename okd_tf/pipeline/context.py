@@ -8,13 +8,11 @@ import functools
 import json
 import pathlib
 
-import keras
-
 from okd_tf import backbones, data, errors, progress, seeds, settings
 from okd_tf.arch import build, cost, space, spec
-from okd_tf.backbones import attach, keras_file, prepare, stored
+from okd_tf.backbones import keras_file, stored
 from okd_tf.data import imbalance, mixing, splits, views
-from okd_tf.pipeline import planning, teaching
+from okd_tf.pipeline import backbone, planning, teaching
 from okd_tf.training import crew, distribution, inference, recipe
 
 _OF_A_HOST = (  # may differ from host to host
@@ -140,6 +138,8 @@ class Context:
             nesterov=chosen.nesterov,
             keep=chosen.keep,
             average_decay=chosen.average_decay,
+            warm_rate=chosen.warm_rate,
+            frozen_epochs=chosen.frozen_epochs,
         )
 
     @functools.cached_property
@@ -173,21 +173,16 @@ class Context:
     @functools.cached_property
     def backbone(self):
         """The bare backbone of the search, with the attach points that are asked for: `Backbone`."""
-        chosen = self.settings
-        arguments = (self.data.image_shape, self.data.classes, self.data.mean, self.data.std)
-        if backbones.is_file(chosen.backbone):
-            # Its initial weights mean nothing, but its file has them: the same bytes whenever it is read.
-            keras.utils.set_random_seed(seeds.derive(chosen.seed, "backbone"))
-            model = prepare.read(chosen.backbone, *arguments)
-            if not chosen.searches and not chosen.attach_after:
-                return backbones.Backbone(model, ())
-            points = attach.select(model, chosen.attach_after, chosen.backbone)
-            return backbones.Backbone(model, points)
-        built = backbones.build(chosen.backbone, chosen.backbone_width, *arguments)
-        if not chosen.attach_after:
-            return built
-        points = attach.select(built.model, chosen.attach_after, chosen.backbone)
-        return backbones.Backbone(built.model, points)
+        return self._backbone[0]
+
+    @property
+    def _new_layers(self):
+        """Names of the backbone's layers that are initialised anew; None where no weights are kept."""
+        return self._backbone[1]
+
+    @functools.cached_property
+    def _backbone(self):
+        return backbone.of(self.settings, self.data)
 
     def keep_backbone(self, folder):
         """Writes a user's own backbone, prepared, into the folder where arch.json will be; else nothing."""
@@ -215,7 +210,9 @@ class Context:
             cost=cost.of_model(self.backbone.model),
             budget=self.budget,
             attach_points=self.backbone.attach_points,
-            backbone_sha256=stored.fingerprint(self.backbone.model) if file else "",
+            backbone_sha256=stored.fingerprint(self.backbone.model, self._new_layers) if file else "",
+            keep_weights=self._new_layers is not None,
+            new_layers=self._new_layers or (),
             folder=str(self.workdir / "search"),
         )
 

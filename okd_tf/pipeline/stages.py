@@ -11,7 +11,7 @@ from okd_tf.pipeline import diagnosis, lessons, record, work
 from okd_tf.pipeline.context import Context
 from okd_tf.report import page
 from okd_tf.student import distill
-from okd_tf.teachers import assistant, ensemble, folds, shards, teacher
+from okd_tf.teachers import assistant, ensemble, folds, manifest, shards, teacher
 
 _RECIPE = (
     *("seed", "batch_size", "schedule", "schedule_steps", "momentum", "nesterov"),
@@ -23,6 +23,7 @@ _SEARCH = (
     *("backbone", "backbone_width", "attach_after", "ops", "strategy", "search_loss", "search_epochs"),
     *("search_warmup_epochs", "budget_weight", "candidates", "max_params", "max_flops"),
 )
+_WARM = ("warm_rate", "frozen_epochs")  # how weights that are kept move
 _ALPHAS = ("alpha_learning_rate", "alpha_weight_decay")
 _STRATEGY = {  # what else decides the result, by strategy
     "darts": (*_ALPHAS, "search_sharpness", "unrolled"),
@@ -134,9 +135,25 @@ def _assistants_are_there(context):
 
 
 def _own_backbone(context):
-    """The file that --backbone names, if it names one."""
+    """The file that --backbone names, if it names one, and what is declared of it if its weights are kept."""
     given = context.settings.backbone
-    return {"the backbone's file": pathlib.Path(given)} if backbones.is_file(given) else {}
+    if not backbones.is_file(given):
+        return {}
+    declared = manifest.path(given)
+    found = {"what is declared of it": declared} if context.settings.keeps_weights else {}
+    return {"the backbone's file": pathlib.Path(given), **(found if declared.exists() else {})}
+
+
+def _warm(context):
+    """The settings that decide what becomes of weights that are kept; none where none are."""
+    chosen = context.settings
+    return (*(("keep_weights",) if chosen.keeps_weights else ()), *(_WARM if _any_warm(chosen) else ()))
+
+
+def _any_warm(chosen):
+    return chosen.keeps_weights or any(
+        getattr(chosen, name) != settings.default(settings.FIELDS[name]) for name in _WARM
+    )
 
 
 def _teacher_stages_for(context, loss):
@@ -224,6 +241,7 @@ STAGES = {
                 *_hearing(_search_loss(context.settings)),
                 *_SEARCH,
                 *_STRATEGY[context.settings.strategy],
+                *_warm(context),
             ),
             reads=lambda context: {
                 **_own_backbone(context),
@@ -233,7 +251,7 @@ STAGES = {
             leaves=lambda context: _there(
                 "search/arch.json",
                 *(["search/candidates.json"] if context.settings.searches else []),
-                *(f"search/{stored.NAME}" for _ in _own_backbone(context)),
+                *([f"search/{stored.NAME}"] if _own_backbone(context) else []),
             )(context),
             needs=lambda context: _teacher_stages_for(context, _search_loss(context.settings)),
             needless=lambda context: f"--arch={context.settings.arch}" if context.settings.arch else "",
@@ -271,6 +289,7 @@ STAGES = {
                 "train_loss",
                 "assistant",
                 "student_epochs",
+                *_warm(context),
             ),
             reads=lambda context: {
                 "arch.json": context.arch_path,
@@ -297,6 +316,7 @@ STAGES = {
             settings=lambda context: (
                 *_recipe(context, "baseline"),
                 *("trial", *_VIEWS, "student_epochs", "label_smoothing"),
+                *_warm(context),
             ),
             # Of the architecture the backbone alone: another search need not train it again.
             reads=lambda context: {"backbone": context.described_backbone() or record.MISSING},

@@ -158,6 +158,8 @@ def search_architecture(context):
             controller_learning_rate=chosen.controller_learning_rate,
             controller_entropy=chosen.controller_entropy,
             reward=chosen.reward,
+            warm_rate=chosen.warm_rate,
+            frozen_steps=chosen.frozen_epochs * training.steps_per_epoch,
         ),
         stop_on_collapse=chosen.stop_on_collapse,
         also_score=context.also_score,

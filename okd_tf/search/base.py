@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from okd_tf.losses import mixed_labels
-from okd_tf.training import accuracy, optimizers
+from okd_tf.training import accuracy, gentle, optimizers
 
 
 class SearchModel(keras.Model, abc.ABC):
@@ -43,6 +43,10 @@ class SearchModel(keras.Model, abc.ABC):
         self.weight_optimizer = weight_optimizer
         self.options = options
         self.weight_optimizer.build(supernet.weights())
+        is_kept = frozenset(supernet.kept).__contains__
+        self.gentle = gentle.make(
+            *([supernet.network], is_kept, options.warm_rate, options.frozen_steps, weight_optimizer)
+        )
         self.loss_metric = keras.metrics.Mean("loss")
         self.accuracy_metric = accuracy.metric()
         self.supports_jit = False
@@ -91,6 +95,7 @@ class SearchModel(keras.Model, abc.ABC):
             weights,
             clip_norm=self.options.clip_norm,
             beside=lambda gradients: optimizers.with_l2(gradients, weights, decay, running),
+            factors=gentle.factors(self.gentle, weights),
         )
         self.objective.record(self.loss_metric, batch, loss)
         self.accuracy_metric.update_state(mixed_labels.from_batch(batch), logits)

@@ -27,19 +27,21 @@ class Cell(keras.layers.Layer, abc.ABC):
     Once built it has `alphas`, its architecture variables, and `controls`, by which a strategy steers it.
     """
 
-    def __init__(self, ops, chainable, synchronized=False, **kwargs):
+    def __init__(self, ops, chainable, synchronized=False, begins_at_zero=False, **kwargs):
         """Makes the layer.
 
         Args:
             ops: names of the candidates.
             chainable: whether there is a previous add-on layer to read.
             synchronized: whether batch statistics are shared over the replicas of a strategy.
+            begins_at_zero: whether the candidates' initial outputs are zero; see `ops.base`.
         """
         super().__init__(**kwargs)
         self.chainable = chainable
         self.synchronized = synchronized
         self.candidates = [
-            OPS[name](synchronized, name=f"{self.name}_{name}", dtype=self.dtype_policy) for name in ops
+            OPS[name](synchronized, begins_at_zero, name=f"{self.name}_{name}", dtype=self.dtype_policy)
+            for name in ops
         ]
 
     @abc.abstractmethod

@@ -25,6 +25,8 @@ class DartsSearch(base.SearchModel):
         super().__init__(*args, **kwargs)
         # Not the twin itself: its variables would count as those of this model.
         self.precise = lambda: (precise or self.supernet).network
+        if precise and self.gentle:
+            self.gentle.freeze(precise.network)
         self.alphas = alphas.Alphas(self.supernet, self.space, self.budget, self.options)
         self.val_loss_metric = keras.metrics.Mean("alpha_loss")
 

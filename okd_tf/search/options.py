@@ -27,6 +27,8 @@ class SearchOptions:
         controller_learning_rate: reinforce: Adam's rate.
         controller_entropy: reinforce: factor of the entropy bonus.
         reward: reinforce: "accuracy" or "loss".
+        warm_rate: factor of the learning rate for layers of the backbone that keep their weights.
+        frozen_steps: steps in which those do not move at first.
     """
 
     weight_decay: float
@@ -46,3 +48,5 @@ class SearchOptions:
     controller_learning_rate: float = 0.01
     controller_entropy: float = 0.01
     reward: str = "accuracy"
+    warm_rate: float = 1.0
+    frozen_steps: int = 0

@@ -11,10 +11,14 @@ from okd_tf.ops import batch_norm, precision
 
 @dataclasses.dataclass(frozen=True)
 class Supernet:
-    """A network pixels -> logits and the cells in it, in the order of the attach points."""
+    """A network pixels -> logits and the cells in it, in the order of the attach points.
+
+    `kept` names the layers that begin with the weights of the backbone's file.
+    """
 
     network: keras.Model
     cells: tuple
+    kept: tuple[str, ...] = ()
 
     def alphas(self):
         """The architecture variables, if the cells have any."""
@@ -54,7 +58,7 @@ def make(
     synchronized=False,
     compute=precision.FLOAT32,
 ) -> Supernet:
-    """Builds a supernet, freshly initialised.
+    """Builds a supernet, freshly initialised but for the weights that the backbone keeps.
 
     Args:
         backbone: what to search around.
@@ -72,7 +76,11 @@ def make(
         index = search_space.attach_points.index(after)
         chainable = search_space.chainable[index]
         name = f"{prefix}{index + 1}"
-        layer = cell(search_space.ops, chainable, synchronized, name=name, dtype=precision.policy(compute))
+        layer = cell(
+            *(search_space.ops, chainable, synchronized, search_space.begins_at_zero),
+            name=name,
+            dtype=precision.policy(compute),
+        )
         cells.append(layer)
         stream, previous = layer([stream, previous] if chainable else [stream])
         return stream
@@ -82,7 +90,7 @@ def make(
         attach,
         clone_function=lambda layer: batch_norm.fused_clone(layer, backbone.model, synchronized, compute),
     )
-    return Supernet(network, tuple(cells))
+    return Supernet(network, tuple(cells), backbone.kept)
 
 
 def choices(search_space: space.SearchSpace, architecture: space.Architecture):

@@ -20,7 +20,7 @@ import math
 
 import tensorflow as tf
 
-from okd_tf.training import optimizers
+from okd_tf.training import gentle, optimizers
 
 EPSILON = 0.01  # times 1 / |v|
 
@@ -30,7 +30,7 @@ def alpha_gradients(model, training_batch, validation_batch):
 
     Gradients are without the scale of the loss, and this replica's share: their sum over replicas is the
     gradient for the whole batch. What they are taken at (w', v) is of the whole batch. xi is the weights'
-    learning rate; L_train has their L2, and its gradient is not clipped.
+    learning rate, times the factor of each weight; L_train has their L2, and its gradient is not clipped.
 
     Args:
         model: a `DartsSearch`.
@@ -43,13 +43,14 @@ def alpha_gradients(model, training_batch, validation_batch):
     (_, gradients), _ = _gradients(model, training_batch, now, of_alphas=False)
     gradients = _over_replicas(gradients)
     decay = model.options.weight_decay
-    ahead = [
-        weight - xi * (gradient + decay * weight) for weight, gradient in zip(now, gradients, strict=True)
-    ]
+    factors = gentle.factors(model.gentle, model.supernet.weights())
+    steps = [gradient + decay * weight for weight, gradient in zip(now, gradients, strict=True)]
+    steps = optimizers.scaled_by(factors, steps)
+    ahead = [weight - xi * step for weight, step in zip(now, steps, strict=True)]
     # Of gradients that overflow there is no w'. That step is skipped, and no failure: its loss is that at w.
     ahead = optimizers.if_finite(model.alphas.optimizer, gradients, ahead, now)
     (direct, direction), loss = _gradients(model, validation_batch, ahead)
-    direction = _over_replicas(direction)
+    direction = optimizers.scaled_by(factors, _over_replicas(direction))
     epsilon = EPSILON / tf.maximum(tf.linalg.global_norm(direction), 1e-12)
     sides = []
     for sign in (1.0, -1.0):

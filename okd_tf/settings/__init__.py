@@ -244,6 +244,20 @@ class Settings:
         "regular expression: an add-on layer may come after each layer whose whole name it matches "
         "(default: after every block, or convolution of a VGG; a .keras file needs it)",
     )
+    keep_weights: bool = _option(
+        False,
+        "of a --backbone that is a .keras file: student, baseline and search begin from its weights, and "
+        "add-on layers as nothing; the head is replaced if it is for another number of classes",
+    )
+    warm_rate: float = _option(
+        1.0, "factor of --learning_rate for layers that begin with kept weights", minimum=0
+    )
+    frozen_epochs: int = _option(
+        0,
+        "epochs of a training in which layers that begin with kept weights, and the statistics of their "
+        "batch norms, do not move at first",
+        minimum=0,
+    )
     ops: tuple[str, ...] = _option(OPS, "candidate operations of the add-on layers")
     strategy: str = _option(
         "darts", f"how to search: {', '.join(STRATEGIES)}; or {NO_SEARCH}: the student is the bare backbone"
@@ -410,6 +424,11 @@ class Settings:
     def searches(self) -> bool:
         """Whether an architecture is to be searched for."""
         return self.strategy != NO_SEARCH and not self.arch
+
+    @property
+    def keeps_weights(self) -> bool:
+        """Whether the backbone of a search is to keep weights that it comes with."""
+        return self.keep_weights
 
     @property
     def drops(self) -> tuple[float, ...]:

@@ -18,6 +18,7 @@ def check(settings: Any) -> None:
     _check_training(settings)
     _check_effort(settings)
     _check_recipe(settings)
+    _check_weights(settings)
 
 
 def _check_fields(settings: Any) -> None:
@@ -246,6 +247,25 @@ def _check_recipe(settings: Any) -> None:
         if settings.keep != "average":
             raise errors.UserError(
                 f"--average_decay: is of --keep=average, not of {settings.keep}; leave one of the two out"
+            )
+
+
+def _check_weights(settings: Any) -> None:
+    if settings.keep_weights and not settings.backbone.endswith(choices.NETWORK_SUFFIX):
+        raise errors.UserError(
+            f"--keep_weights: {settings.backbone} is built here and has no weights to keep; give a network "
+            "that is trained, as --backbone=FILE.keras, or leave it out"
+        )
+    if settings.warm_rate > 1:
+        raise errors.UserError(f"--warm_rate: {settings.warm_rate} is too large; at most 1")
+    for flag, given in (
+        ("--warm_rate", settings.warm_rate != 1),
+        ("--frozen_epochs", settings.frozen_epochs),
+    ):
+        if given and not settings.keeps_weights and not settings.arch:
+            raise errors.UserError(
+                f"{flag}: is of layers that keep their weights, and none do; add --keep_weights and "
+                "--backbone=FILE.keras, or leave it out"
             )
 
 

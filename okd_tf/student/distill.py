@@ -34,7 +34,8 @@ def distill(
     """
     train = _train_pair if loss.name in losses.NEEDS_PEERS else _train
     train(
-        lambda: build.student(architecture), loss, data, training, epochs, seed, how, folder, logs, "student"
+        *(lambda: build.student(architecture), loss, data, training, epochs, seed, how, folder, logs),
+        *("student", _is_kept(architecture)),
     )
 
 
@@ -56,10 +57,16 @@ def train_baseline(
         return build.bare_backbone(architecture).model
 
     loss = objective.Objective("ce", settings={"label_smoothing": label_smoothing})
-    _train(make, loss, data, training, epochs, seed, how, folder, logs, "baseline")
+    is_kept = _is_kept(architecture)
+    _train(make, loss, data, training, epochs, seed, how, folder, logs, "baseline", is_kept)
 
 
-def _train(make, loss, data, training, epochs, seed, how, folder, logs, name):
+def _is_kept(architecture):
+    """(name of a layer) -> whether it begins with the weights of the backbone's file; None if none does."""
+    return frozenset(build.kept(architecture)).__contains__ if architecture.keep_weights else None
+
+
+def _train(make, loss, data, training, epochs, seed, how, folder, logs, name, is_kept):
     folder = pathlib.Path(folder)
     trained = recipe.train(
         make,
@@ -73,6 +80,7 @@ def _train(make, loss, data, training, epochs, seed, how, folder, logs, name):
         logs=logs,
         title=f"{name} ({loss.name})",
         save_to=folder / f"{name}.keras",
+        is_kept=is_kept,
     )
 
     def finish():
@@ -82,7 +90,7 @@ def _train(make, loss, data, training, epochs, seed, how, folder, logs, name):
     how.crew.lead(finish)
 
 
-def _train_pair(make, loss, data, training, epochs, seed, how, folder, logs, name):
+def _train_pair(make, loss, data, training, epochs, seed, how, folder, logs, name, is_kept):
     folder = pathlib.Path(folder)
     trained, peer = recipe.train_pair(
         make,
@@ -97,6 +105,7 @@ def _train_pair(make, loss, data, training, epochs, seed, how, folder, logs, nam
         title=f"{name} ({loss.name})",
         save_to=folder / f"{name}.keras",
         peer_to=folder / PEER,
+        is_kept=is_kept,
     )
 
     def finish():

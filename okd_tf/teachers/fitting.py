@@ -48,7 +48,17 @@ def size(path, network, own, data):
 
 def scaling(path, network, own, data):
     """(factor, offset), float32 [] or [channels], that pixel values 0..255 are scaled by."""
-    channels = data.image_shape[2]
+    factor, offset = declared_scaling(path, own, data.image_shape[2])
+    if network.dtype.is_integer and (np.any(factor != 1) or np.any(offset != 0)):
+        raise errors.UserError(
+            f"{manifest.path(path)}: {path.name} takes pixel values as {network.dtype.name}, which cannot be "
+            "scaled; leave value_range, mean and std out"
+        )
+    return factor.astype(np.float32), offset.astype(np.float32)
+
+
+def declared_scaling(path, own, channels):
+    """(factor, offset), float64 [] or [channels], that a manifest says pixel values 0..255 are scaled by."""
     for key in ("mean", "std"):
         declared = getattr(own, key)
         if declared and len(declared) != channels:
@@ -59,13 +69,7 @@ def scaling(path, network, own, data):
     low, high = own.value_range
     mean = np.array(own.mean or 0.0)
     std = np.array(own.std or 1.0)
-    factor, offset = (high - low) / 255 / std, (low - mean) / std
-    if network.dtype.is_integer and (np.any(factor != 1) or np.any(offset != 0)):
-        raise errors.UserError(
-            f"{manifest.path(path)}: {path.name} takes pixel values as {network.dtype.name}, which cannot be "
-            "scaled; leave value_range, mean and std out"
-        )
-    return factor.astype(np.float32), offset.astype(np.float32)
+    return (high - low) / 255 / std, (low - mean) / std
 
 
 def order(path, network, own, data):

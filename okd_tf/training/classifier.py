@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from okd_tf.losses import mixed_labels
-from okd_tf.training import accuracy, optimizers
+from okd_tf.training import accuracy, gentle, optimizers
 
 
 class Classifier(keras.Model):
@@ -14,7 +14,18 @@ class Classifier(keras.Model):
     and give `fit` a dataset of such batches and `shuffle=False`, since their order is already made.
     """
 
-    def __init__(self, network, objective, weight_optimizer, weight_decay=0.0, clip_norm=0.0, **kwargs):
+    def __init__(
+        self,
+        network,
+        objective,
+        weight_optimizer,
+        weight_decay=0.0,
+        clip_norm=0.0,
+        is_kept=None,
+        warm_rate=1.0,
+        frozen_steps=0,
+        **kwargs,
+    ):
         """Takes a built network pixels -> logits and what to train it with.
 
         Args:
@@ -23,6 +34,9 @@ class Classifier(keras.Model):
             weight_optimizer: a Keras optimizer, not yet built; in float16 one of `optimizers.scaling`.
             weight_decay: L2 factor; weight_decay * w is added to each gradient.
             clip_norm: largest norm of the gradients before that; 0 is any.
+            is_kept: (name of a layer) -> whether it begins with kept weights; None is that none does.
+            warm_rate: factor of the learning rate for those layers.
+            frozen_steps: steps in which they do not move at first.
         """
         super().__init__(**kwargs)
         self.network = network
@@ -31,6 +45,7 @@ class Classifier(keras.Model):
         self.weight_decay = weight_decay
         self.clip_norm = clip_norm
         self.weight_optimizer.build(network.trainable_variables)
+        self._gentle = gentle.make([network], is_kept, warm_rate, frozen_steps, weight_optimizer)
         self.loss_metric = keras.metrics.Mean("loss")
         self.accuracy_metric = accuracy.metric()
         # XLA's depthwise convolution is many times slower than oneDNN's on CPU.
@@ -55,6 +70,7 @@ class Classifier(keras.Model):
             weights,
             clip_norm=self.clip_norm,
             beside=lambda gradients: optimizers.with_l2(gradients, weights, self.weight_decay),
+            factors=gentle.factors(self._gentle, weights),
         )
         self.objective.record(self.loss_metric, batch, loss)
         self.accuracy_metric.update_state(mixed_labels.from_batch(batch), logits)

@@ -8,13 +8,24 @@ import keras
 import tensorflow as tf
 
 from okd_tf.losses import mixed_labels
-from okd_tf.training import accuracy, optimizers
+from okd_tf.training import accuracy, gentle, optimizers
 
 
 class Pair(keras.Model):
     """Trains two networks on the same batches, in `okd_tf.training.loop`."""
 
-    def __init__(self, networks, objective, weight_optimizer, weight_decay=0.0, clip_norm=0.0, **kwargs):
+    def __init__(
+        self,
+        networks,
+        objective,
+        weight_optimizer,
+        weight_decay=0.0,
+        clip_norm=0.0,
+        is_kept=None,
+        warm_rate=1.0,
+        frozen_steps=0,
+        **kwargs,
+    ):
         """Takes two built networks pixels -> logits and what to train them with.
 
         Args:
@@ -24,6 +35,9 @@ class Pair(keras.Model):
                 `optimizers.scaling`.
             weight_decay: L2 factor; weight_decay * w is added to each gradient.
             clip_norm: largest norm of the gradients before that, of each network by itself; 0 is any.
+            is_kept: as of a `Classifier`; likewise the next two.
+            warm_rate: factor of the learning rate for layers with kept weights.
+            frozen_steps: steps in which they do not move at first.
         """
         super().__init__(**kwargs)
         self.network, self.peer = networks
@@ -32,6 +46,7 @@ class Pair(keras.Model):
         self.weight_decay = weight_decay
         self.clip_norm = clip_norm
         self.weight_optimizer.build(self._weights())
+        self._gentle = gentle.make(networks, is_kept, warm_rate, frozen_steps, weight_optimizer)
         self.loss_metrics = [keras.metrics.Mean(name) for name in ("loss", "peer_loss")]
         self.accuracy_metrics = [accuracy.metric(name) for name in ("accuracy", "peer_accuracy")]
         # XLA's depthwise convolution is many times slower than oneDNN's on CPU.
@@ -60,6 +75,7 @@ class Pair(keras.Model):
             optimizers.unscaled(self.weight_optimizer, tape.gradient(scaled, weights)),
             weights,
             beside=self._clipped_with_l2,
+            factors=gentle.factors(self._gentle, weights),
         )
         for index in (0, 1):
             self.objective.record(self.loss_metrics[index], batch, losses[index])

@@ -1,8 +1,9 @@
 """Optimizers and learning-rate schedules of the weights, and the one way in which gradients become a step.
 
 A schedule is a function of the optimizer's own step count, so it resumes with it. Gradients of a replica's
-share of the loss become a step in this order: unscaled (float16), summed over the replicas, clipped, and what
-the loss has beside them added, such as L2. So several devices make the step that one would.
+share of the loss become a step in this order: unscaled (float16), summed over the replicas, clipped, what the
+loss has beside them added, such as L2, and multiplied by a factor of each weight, if there are any. So
+several devices make the step that one would.
 """
 
 import keras
@@ -105,7 +106,7 @@ def refuse_what_is_stuck(by_name, step):
             )
 
 
-def apply(optimizer, gradients, weights, *, clip_norm=0.0, beside=lambda gradients: gradients):
+def apply(optimizer, gradients, weights, *, clip_norm=0.0, beside=lambda gradients: gradients, factors=None):
     """One step of an optimizer, from all replicas' gradients.
 
     In float16 a step whose gradients are not finite changes nothing but the scale. It counts all the same:
@@ -118,6 +119,8 @@ def apply(optimizer, gradients, weights, *, clip_norm=0.0, beside=lambda gradien
         clip_norm: largest norm of the gradients of the whole batch, all weights together; 0 is any.
         beside: (gradients of the whole batch, clipped) -> the same with what the loss has beside them. So
             clipping bounds what a batch does to the weights, and L2 pulls at them as ever.
+        factors: of the learning rate of each weight, scalars; None is 1 for all. A step of SGD with momentum
+            is linear in the gradient, so they are factors of that; at 0, L2 does not pull either.
     """
     # One replica of a strategy, too, has its variables in it.
     distributed = tf.distribute.has_strategy()
@@ -126,7 +129,7 @@ def apply(optimizer, gradients, weights, *, clip_norm=0.0, beside=lambda gradien
     finite = _finite(gradients) if _scales(optimizer) else tf.constant(True)
     if clip_norm:
         gradients = clipped(gradients, clip_norm)
-    gradients = beside(gradients)
+    gradients = scaled_by(factors, beside(gradients))
     if not distributed:
         _guarded(optimizer, finite, lambda inner: inner.apply(gradients, weights))
         return
@@ -143,6 +146,13 @@ def clipped(gradients, norm):
     """The gradients, times norm / |g| if |g|, of all of them together, is more than that."""
     found = tf.linalg.global_norm(gradients)
     return [gradient * (norm / tf.maximum(found, norm)) for gradient in gradients]
+
+
+def scaled_by(factors, gradients):
+    """Each gradient times its factor; None is 1 for all."""
+    if factors is None:
+        return gradients
+    return [gradient * factor for gradient, factor in zip(gradients, factors, strict=True)]
 
 
 def with_l2(gradients, weights, weight_decay, factors=None):

@@ -22,6 +22,8 @@ class Recipe:
         learning_rate: the highest rate of SGD.
         schedule: a name in `optimizers.SCHEDULES`.
         drops: of the schedule "step", after which shares of a training the rate falls.
+        warm_rate: factor of the learning rate for layers that begin with kept weights.
+        frozen_epochs: epochs in which those do not move at first.
         weight_decay: L2 factor on all weights.
         clip_norm: largest norm of the gradients before L2; 0 is any.
         compute: of `ops.precision.PRECISIONS`, what training steps compute in. What is validated, and saved,
@@ -50,6 +52,8 @@ class Recipe:
     nesterov: bool = True
     keep: str = keeping.HOW[0]
     average_decay: float = -1.0
+    warm_rate: float = 1.0
+    frozen_epochs: int = 0
 
     @property
     def crew(self):
@@ -95,7 +99,21 @@ class Trained:
         return {"val": summary, "epochs": len(self.history), "params": self.network.count_params()}
 
 
-def train(make, objective, data: batches.Batches, val, *, epochs, seed, recipe, folder, logs, title, save_to):
+def train(
+    make,
+    objective,
+    data: batches.Batches,
+    val,
+    *,
+    epochs,
+    seed,
+    recipe,
+    folder,
+    logs,
+    title,
+    save_to,
+    is_kept=None,
+):
     """Trains a network and saves it once done; resumes what is in `folder`.
 
     Checkpoints stay, for the caller to remove with `finish` once all that it makes of them is written.
@@ -112,22 +130,23 @@ def train(make, objective, data: batches.Batches, val, *, epochs, seed, recipe, 
         logs: folder of TensorBoard events.
         title: what to call it on screen.
         save_to: path of the .keras file.
+        is_kept: (name of a layer) -> whether `make` gives it kept weights; None is that it gives none any.
 
     Returns:
         A `Trained`.
     """
-    model = make_classifier(make, objective, data, epochs=epochs, seed=seed, recipe=recipe)
+    model = make_classifier(make, objective, data, epochs=epochs, seed=seed, recipe=recipe, is_kept=is_kept)
     keepers = _keepers({"": model.network}, data, epochs, recipe)
     history = _fit(model, {"": model.network}, keepers, data, val, epochs, recipe, folder, logs, title)
     return _saved(model.network, history, keepers[""], recipe, save_to, title)
 
 
-def make_classifier(make, objective, data, *, epochs, seed, recipe):
+def make_classifier(make, objective, data, *, epochs, seed, recipe, is_kept=None):
     """What `train` trains, freshly initialised; arguments as there."""
     with recipe.strategy.scope():
         network = _fresh(make, seed, recipe)
         optimizer = _optimizer(recipe, epochs, data)
-        return classifier.Classifier(network, objective, optimizer, recipe.weight_decay, recipe.clip_norm)
+        return classifier.Classifier(network, objective, optimizer, **_regularization(recipe, data, is_kept))
 
 
 def train_pair(
@@ -144,6 +163,7 @@ def train_pair(
     title,
     save_to,
     peer_to,
+    is_kept=None,
 ):
     """Trains two networks that teach each other, and saves both; else as `train`.
 
@@ -160,7 +180,7 @@ def train_pair(
     with recipe.strategy.scope():
         pair = [_fresh(make, seed, recipe), _fresh(make, seeds.derive(seed, "peer"), recipe)]
         optimizer = _optimizer(recipe, epochs, data)
-        model = mutual.Pair(pair, objective, optimizer, recipe.weight_decay, recipe.clip_norm)
+        model = mutual.Pair(pair, objective, optimizer, **_regularization(recipe, data, is_kept))
     networks = dict(zip(("", _PEER), pair, strict=True))
     keepers = _keepers(networks, data, epochs, recipe)
     history = _fit(model, networks, keepers, data, val, epochs, recipe, folder, logs, title)
@@ -172,8 +192,19 @@ def train_pair(
     )
 
 
+def _regularization(recipe, data, is_kept):
+    """What holds weights back, as a model in training takes it."""
+    return {
+        "weight_decay": recipe.weight_decay,
+        "clip_norm": recipe.clip_norm,
+        "is_kept": is_kept,
+        "warm_rate": recipe.warm_rate,
+        "frozen_steps": recipe.frozen_epochs * data.steps_per_epoch,
+    }
+
+
 def _fresh(make, seed, recipe):
-    """A new network, freshly initialised, as it trains."""
+    """A new network, its own weights freshly initialised, as it trains."""
     keras.utils.set_random_seed(seeds.derive(seed, "initial weights"))
     return batch_norm.fused_copy(make(), recipe.synchronized, recipe.compute)
 

@@ -1,0 +1,64 @@
+"""The bare backbone of a run: built by its name, or read from a file, with its weights or without."""
+
+import keras
+
+from okd_tf import backbones, errors, fields, progress, seeds
+from okd_tf.backbones import attach, prepare, pretrained, stored
+from okd_tf.teachers import fitting, manifest
+
+_SCALING = {"value_range", "mean", "std"}  # what is declared of it
+
+
+def of(chosen, data):
+    """The backbone with the attach points that are asked for, and which of its layers are new.
+
+    Args:
+        chosen: the settings.
+        data: `Splits`.
+
+    Returns:
+        A `Backbone`, and the names of its layers that do not keep weights; None where none keep any.
+
+    Raises:
+        UserError: it cannot be read, or is not for such images.
+    """
+    if not backbones.is_file(chosen.backbone):
+        arguments = (data.image_shape, data.classes, data.mean, data.std)
+        built = backbones.build(chosen.backbone, chosen.backbone_width, *arguments)
+        if not chosen.attach_after:
+            return built, None
+        points = attach.select(built.model, chosen.attach_after, chosen.backbone)
+        return backbones.Backbone(built.model, points), None
+    # Initial weights that are not kept mean nothing, but a file has them: the same bytes whenever it is read.
+    keras.utils.set_random_seed(seeds.derive(chosen.seed, "backbone"))
+    model, new = _from_file(chosen, data)
+    points = ()
+    if chosen.searches or chosen.attach_after:
+        points = attach.select(model, chosen.attach_after, chosen.backbone)
+    return backbones.Backbone(model, points, stored.kept(model, new)), new
+
+
+def _from_file(chosen, data):
+    path = chosen.backbone
+    if not chosen.keeps_weights:
+        return prepare.read(path, data.image_shape, data.classes, data.mean, data.std), None
+    own = manifest.read(path)
+    if own.input_size not in (None, data.image_shape[:2]):
+        raise errors.UserError(
+            f"{manifest.path(path)}: input_size: {list(own.input_size)} declared, but a backbone's images are "
+            f"not resized; bring the dataset's to that by --image_size={'x'.join(map(str, own.input_size))}"
+        )
+    declared = manifest.path(path).exists() and _SCALING & set(fields.read(manifest.path(path)).entries())
+    scaling = fitting.declared_scaling(path, own, data.image_shape[2]) if declared else None
+    other_order = bool(own.class_names) and own.class_names != tuple(data.class_names)
+    read = pretrained.read(path, data.image_shape, data.classes, scaling, other_order)
+    if not read.scales:
+        progress.say(
+            f"warning: {path} does not scale its pixels: taken to have been trained on values 0..255 as "
+            f"they are; if it was not, declare value_range, mean or std in {manifest.path(path)}"
+        )
+    kept = stored.kept(read.model, read.new)
+    layers = f"{len(kept)} layers ({kept[0]} to {kept[-1]})" if len(kept) > 1 else f"layer {kept[0]}"
+    new = f"new is the head {read.new[0]}, for {data.classes} classes" if read.new else "nothing in it is new"
+    progress.say(f"backbone: {path} keeps the weights of {layers}; {new}")
+    return read.model, read.new
