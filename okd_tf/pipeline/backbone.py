@@ -45,7 +45,7 @@ def _from_file(chosen, data):
     own = manifest.read(path)
     if own.input_size not in (None, data.image_shape[:2]):
         raise errors.UserError(
-            f"{manifest.path(path)}: input_size: {list(own.input_size)} declared, but a backbone's images are "
+            f"{manifest.path(path)}: input_size: {list(own.input_size)} declared, but backbones' images are "
             f"not resized; bring the dataset's to that by --image_size={'x'.join(map(str, own.input_size))}"
         )
     declared = manifest.path(path).exists() and _SCALING & set(fields.read(manifest.path(path)).entries())
