@@ -24,7 +24,9 @@ class _Warm:
         self.mine = branched.make(softmax=False)
         generator = np.random.default_rng(0)
         for layer in self.mine.layers:
-            layer.set_weights([weight + 0.1 * generator.random(weight.shape) for weight in layer.get_weights()])
+            layer.set_weights(
+                [weight + 0.1 * generator.random(weight.shape) for weight in layer.get_weights()]
+            )
         self.mine.save(folder / "mine.keras")
         kept = pretrained.read(folder / "mine.keras", SHAPE, classes)
         self.new, self.folder, self.classes = kept.new, folder, classes
@@ -121,7 +123,9 @@ def test_the_add_on_layers_of_every_search_move(warm, name):
     chosen = STRATEGIES[name]
     net = supernet.make(warm.backbone, warm.space, chosen.cell)
     if chosen.cell is cells.PathCell:
-        for one, row in zip(net.cells, supernet.choices(warm.space, warm.everywhere("conv_3x3")), strict=True):
+        for one, row in zip(
+            net.cells, supernet.choices(warm.space, warm.everywhere("conv_3x3")), strict=True
+        ):
             one.choose(row)
     else:
         for one in net.cells:
