@@ -6,13 +6,15 @@ layers, and its attach points name the layers after which an add-on layer may be
 as it was published; another scales its channels.
 
 A user's own model is another way to a backbone: `prepare` makes one of a .keras file, `attach` finds the
-points that a regular expression names, and `stored` keeps it beside what a search found on it.
+points that a regular expression names, and `stored` keeps it beside what a search found on it. `pretrained`
+keeps its weights too. Networks of keras.applications (`applications`) go the same way.
 """
 
 import functools
 
 from okd_tf import errors
 from okd_tf.backbones import (
+    applications,
     densenet,
     keras_file,
     mobilenet,
@@ -65,6 +67,11 @@ def is_file(name) -> bool:
     return name.endswith(keras_file.SUFFIX)
 
 
+def is_stored(name) -> bool:
+    """Whether a backbone of this name is kept as a file beside the architecture that grows from it."""
+    return is_file(name) or applications.is_application(name)
+
+
 def build(name, width, input_shape, classes, mean, std) -> Backbone:
     """Builds a backbone by its registered name, freshly initialised.
 
@@ -87,13 +94,16 @@ def build(name, width, input_shape, classes, mean, std) -> Backbone:
 
 
 def check_size(what, name, input_shape):
-    """Raises UserError if images are smaller than a registered network can take.
+    """Raises UserError if images are smaller than a network can take.
 
     Args:
         what: it is, or the flag that names it.
-        name: a key of BACKBONES.
+        name: a key of BACKBONES, or of an application.
         input_shape: (height, width, channels) of an image.
     """
+    if applications.is_application(name):
+        applications.check_shape(what, name, input_shape)
+        return
     (height, width), least = input_shape[:2], BACKBONES[name].least
     if min(height, width) < least:
         # A side that is long enough stays: a square of the longer one could be many times as large.

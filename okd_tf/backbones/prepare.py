@@ -98,7 +98,7 @@ def _opened(model):
         used = {operation.name for operation in model.operations}
         for nested in filter(graph.is_functional, model.layers):
             for layer in getattr(nested, "operations", nested.layers):
-                layer.name = _free(layer.name, used)
+                layer.name = free(layer.name, used)
                 used.add(layer.name)
         model = keras.models.clone_model(model, clone_function=lambda layer: layer, call_function=_open)
     return model
@@ -114,7 +114,7 @@ def _rebuilt(network, image_shape, front, units):
     features = pixels
     if front:
         used = {operation.name for operation in network.operations}
-        features = front(pixels, _free("normalize", used))
+        features = front(pixels, free("normalize", used))
     last = network.output_names[0]
 
     def clone(layer):
@@ -179,7 +179,8 @@ def is_softmax(layer) -> bool:
     return type(layer).__name__ == "Softmax" or _activation(layer) == "softmax"
 
 
-def _free(name, used):
+def free(name, used) -> str:
+    """The name itself if it is not used, else with the first number that makes it so."""
     number, free = 0, name
     while free in used:
         number += 1

@@ -7,10 +7,12 @@ from absl import flags
 
 from okd_tf import errors, settings
 
-INPUTS = settings.INPUTS | {"student", "bank", "backbone"}  # what must be there when it is named
+INPUTS = settings.INPUTS | {"student", "bank", "backbone", "weights"}  # what must be there when it is named
 NPZ = "npz:"  # what --dataset begins with where it names a file
 EXIT_USER_ERROR = 2
 
+_NAMES_TOO = {"backbone", "weights"}  # inputs that may be a name in place of a file
+_FILES = (".keras", ".h5")  # how those files end
 _PLACES = {"workdir", "data_dir", "cache_dir", "tiny_imagenet_zip"}  # other paths
 
 
@@ -77,8 +79,8 @@ def absolute(name, value):
 
 def is_path(name, value):
     """Whether a setting's value is the path of a file or folder of this host."""
-    named = name in (INPUTS - {"backbone"}) | _PLACES
-    return bool(value) and (named or (name == "backbone" and value.endswith(".keras"))) and "://" not in value
+    named = name in (INPUTS - _NAMES_TOO) | _PLACES
+    return bool(value) and (named or (name in _NAMES_TOO and value.endswith(_FILES))) and "://" not in value
 
 
 def fail(error, exit_code=EXIT_USER_ERROR):

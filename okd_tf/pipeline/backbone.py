@@ -3,7 +3,7 @@
 import keras
 
 from okd_tf import backbones, errors, fields, progress, seeds
-from okd_tf.backbones import attach, prepare, pretrained, stored
+from okd_tf.backbones import applications, attach, prepare, pretrained, stored
 from okd_tf.teachers import fitting, manifest
 
 _SCALING = {"value_range", "mean", "std"}  # what is declared of it
@@ -22,7 +22,7 @@ def of(chosen, data):
     Raises:
         UserError: it cannot be read, or is not for such images.
     """
-    if not backbones.is_file(chosen.backbone):
+    if not backbones.is_stored(chosen.backbone):
         arguments = (data.image_shape, data.classes, data.mean, data.std)
         built = backbones.build(chosen.backbone, chosen.backbone_width, *arguments)
         if not chosen.attach_after:
@@ -31,10 +31,13 @@ def of(chosen, data):
         return backbones.Backbone(built.model, points), None
     # Initial weights that are not kept mean nothing, but a file has them: the same bytes whenever it is read.
     keras.utils.set_random_seed(seeds.derive(chosen.seed, "backbone"))
-    model, new = _from_file(chosen, data)
-    points = ()
-    if chosen.searches or chosen.attach_after:
-        points = attach.select(model, chosen.attach_after, chosen.backbone)
+    application = applications.is_application(chosen.backbone)
+    model, new = (_application if application else _from_file)(chosen, data)
+    points, pattern = (), chosen.attach_after
+    if chosen.searches and application:
+        pattern = pattern or applications.family(chosen.backbone).attach_after
+    if chosen.searches or pattern:
+        points = attach.select(model, pattern, chosen.backbone)
     return backbones.Backbone(model, points, stored.kept(model, new)), new
 
 
@@ -57,8 +60,19 @@ def _from_file(chosen, data):
             f"warning: {path} does not scale its pixels: taken to have been trained on values 0..255 as "
             f"they are; if it was not, declare value_range, mean or std in {manifest.path(path)}"
         )
-    kept = stored.kept(read.model, read.new)
-    layers = f"{len(kept)} layers ({kept[0]} to {kept[-1]})" if len(kept) > 1 else f"layer {kept[0]}"
-    new = f"new is the head {read.new[0]}, for {data.classes} classes" if read.new else "nothing in it is new"
-    progress.say(f"backbone: {path} keeps the weights of {layers}; {new}")
+    _say_kept(chosen, data, read.model, read.new)
     return read.model, read.new
+
+
+def _application(chosen, data):
+    model, new = applications.build(chosen.backbone, data.image_shape, data.classes, chosen.weights)
+    if new is not None:
+        _say_kept(chosen, data, model, new)
+    return model, new
+
+
+def _say_kept(chosen, data, model, new):
+    kept = stored.kept(model, new)
+    layers = f"{len(kept)} layers ({kept[0]} to {kept[-1]})" if len(kept) > 1 else f"layer {kept[0]}"
+    said = f"new is the head {new[0]}, for {data.classes} classes" if new else "nothing in it is new"
+    progress.say(f"backbone: {chosen.backbone} keeps the weights of {layers}; {said}")

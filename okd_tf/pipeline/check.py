@@ -4,6 +4,7 @@ import pathlib
 
 from okd_tf import backbones, errors, files, progress, sources
 from okd_tf.arch import cost
+from okd_tf.backbones import application_weights, applications
 from okd_tf.pipeline import lessons, record, stages
 from okd_tf.search import derive
 from okd_tf.teachers import bank, ensemble, folds, shards, store, teacher
@@ -41,7 +42,7 @@ def check(context, names):
         if chosen.searches:
             _ = context.space
     if chosen.arch and {"student", "baseline"} & set(names):
-        context.architecture()
+        _check_keeps(chosen, context.architecture())
     if chosen.student:
         _check_student(context, names)
     _check_bank(context, names, given)
@@ -99,7 +100,7 @@ def _networks(chosen):
 
 
 def _check_image_size(context, names):
-    """Refuses networks that are to be made here and cannot take images as small as these."""
+    """Refuses networks to be made here that cannot take such images, or whose weights are not there."""
     chosen = context.settings
     made = []
     if will_run(context, "teachers", names) and not chosen.teachers:
@@ -108,8 +109,15 @@ def _check_image_size(context, names):
         made += [one for one in _networks(chosen) if one[0] == "--assistant"]
     if "search" in names and not chosen.arch and not backbones.is_file(chosen.backbone):
         made.append(("--backbone", chosen.backbone))
-    for flag, name in made:
-        backbones.check_size(flag, name, context.data.image_shape)
+    shape, classes = context.data.image_shape, context.data.classes
+    for flag, name in dict.fromkeys(made):
+        backbones.check_size(flag, name, shape)
+        if not chosen.has_weights(name):
+            continue
+        if chosen.download and chosen.weights == application_weights.IMAGENET:
+            application_weights.fetch(name.removeprefix(applications.PREFIX), shape)
+        if flag != "--backbone":  # which is made further below
+            applications.build(name, shape, classes, chosen.weights)
 
 
 def will_run(context, name, names):
@@ -188,6 +196,18 @@ def _check_backbone(context):
             f"--max_flops: the FLOPs of layer '{unknown[0]}' of {context.settings.backbone} cannot be "
             "counted; leave --max_flops out, and bound --max_params"
         )
+
+
+def _check_keeps(chosen, architecture):
+    """Refuses to say how weights that are kept move, where an architecture that is given keeps none."""
+    if architecture.keep_weights or chosen.teachers_keep_weights:
+        return
+    for flag, given in (("--warm_rate", chosen.warm_rate != 1), ("--frozen_epochs", chosen.frozen_epochs)):
+        if given:
+            raise errors.UserError(
+                f"{flag}: is of layers that keep their weights, and {chosen.arch} keeps none; leave it out, "
+                "or search with --keep_weights"
+            )
 
 
 def _check_student(context, names):
@@ -293,8 +313,10 @@ def _named_files(context, names):
     chosen = context.settings
     if chosen.arch:
         return [pathlib.Path(chosen.arch)]
-    own = "search" in names and backbones.is_file(chosen.backbone)
-    return [pathlib.Path(chosen.backbone)] if own else []
+    found = [chosen.backbone] if "search" in names and backbones.is_file(chosen.backbone) else []
+    if chosen.weights not in application_weights.NAMES:
+        found.append(chosen.weights)
+    return list(map(pathlib.Path, found))
 
 
 def _folder_of_stage(context, stage, path):

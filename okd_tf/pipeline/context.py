@@ -185,8 +185,8 @@ class Context:
         return backbone.of(self.settings, self.data)
 
     def keep_backbone(self, folder):
-        """Writes a user's own backbone, prepared, into the folder where arch.json will be; else nothing."""
-        if backbones.is_file(self.settings.backbone):
+        """Writes a backbone that is no registered one, prepared, to where arch.json will be; else nothing."""
+        if backbones.is_stored(self.settings.backbone):
             stored.write(folder / stored.NAME, self.backbone.model)
 
     @functools.cached_property
@@ -198,7 +198,7 @@ class Context:
     def template(self):
         """The bare backbone as a spec, with the budget: what the search adds to."""
         chosen = self.settings
-        file = backbones.is_file(chosen.backbone)
+        file = backbones.is_stored(chosen.backbone)
         return spec.ArchSpec(
             backbone=stored.NAME if file else chosen.backbone,
             width=0 if file else chosen.backbone_width,

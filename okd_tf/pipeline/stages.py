@@ -5,7 +5,7 @@ import pathlib
 from collections.abc import Callable
 
 from okd_tf import backbones, errors, files, losses, settings
-from okd_tf.backbones import stored
+from okd_tf.backbones import application_weights, stored
 from okd_tf.export import student as exporting
 from okd_tf.pipeline import diagnosis, lessons, record, work
 from okd_tf.pipeline.context import Context
@@ -135,19 +135,31 @@ def _assistants_are_there(context):
 
 
 def _own_backbone(context):
-    """The file that --backbone names, if it names one, and what is declared of it if its weights are kept."""
-    given = context.settings.backbone
-    if not backbones.is_file(given):
+    """Files of the user that the backbone of a search is made of."""
+    chosen = context.settings
+    if chosen.has_weights(chosen.backbone):
+        return _weights(context)
+    if not backbones.is_file(chosen.backbone):
         return {}
-    declared = manifest.path(given)
-    found = {"what is declared of it": declared} if context.settings.keeps_weights else {}
-    return {"the backbone's file": pathlib.Path(given), **(found if declared.exists() else {})}
+    declared = manifest.path(chosen.backbone)
+    found = {"what is declared of it": declared} if chosen.keeps_weights else {}
+    return {"the backbone's file": pathlib.Path(chosen.backbone), **(found if declared.exists() else {})}
+
+
+def _weights(context):
+    """The file that --weights names, if it names one."""
+    given = context.settings.weights
+    return {} if given in application_weights.NAMES else {"the weights' file": pathlib.Path(given)}
 
 
 def _warm(context):
     """The settings that decide what becomes of weights that are kept; none where none are."""
     chosen = context.settings
-    return (*(("keep_weights",) if chosen.keeps_weights else ()), *(_WARM if _any_warm(chosen) else ()))
+    named = ("weights",) if chosen.has_weights(chosen.backbone) else ()
+    return (
+        *(("keep_weights", *named) if chosen.keeps_weights else ()),
+        *(_WARM if _any_warm(chosen) else ()),
+    )
 
 
 def _any_warm(chosen):
@@ -209,9 +221,13 @@ STAGES = {
                         "teacher_mix",
                         *(["mix_probability"] if context.settings.teacher_mix != "none" else []),
                     ),
+                    *(("weights", *_WARM) if context.settings.teachers_keep_weights else ()),
                 )
             ),
-            reads=_given_teachers,
+            reads=lambda context: {
+                **_given_teachers(context),
+                **(_weights(context) if context.settings.teachers_keep_weights else {}),
+            },
             leaves=lambda context: diagnosis.is_there(context) and _recorded(context),
             needless=lambda context: _those_of_the_origin(context, "teachers"),
         ),
@@ -251,7 +267,7 @@ STAGES = {
             leaves=lambda context: _there(
                 "search/arch.json",
                 *(["search/candidates.json"] if context.settings.searches else []),
-                *([f"search/{stored.NAME}"] if _own_backbone(context) else []),
+                *([f"search/{stored.NAME}"] if backbones.is_stored(context.settings.backbone) else []),
             )(context),
             needs=lambda context: _teacher_stages_for(context, _search_loss(context.settings)),
             needless=lambda context: f"--arch={context.settings.arch}" if context.settings.arch else "",

@@ -83,6 +83,7 @@ def _train_teachers(context, share):
         balance=chosen.balance,
         mixed=context.teacher_mixing,
         label_smoothing=chosen.teacher_label_smoothing,
+        weights=chosen.weights,
         spread=spread,
     )
 

@@ -10,6 +10,7 @@ from typing import Any
 from okd_tf.settings import checks
 from okd_tf.settings.choices import (
     ALL_AUGMENTATION_OPS,
+    APPLICATION_PREFIX,
     AUGMENTATIONS,
     EFFORT,
     EFFORTS,
@@ -19,6 +20,7 @@ from okd_tf.settings.choices import (
     MIXES,
     MOST_MAGNITUDE,
     NO_SEARCH,
+    NO_WEIGHTS,
     NONE_RIGHT,
     OPEN,
     OPS,
@@ -90,7 +92,11 @@ class Settings:
         "prepared TFDS folder (default: TFDS's own); of --dataset=folder, the folder of images",
         kind=MANNER,
     )
-    download: bool = _option(False, "allow TFDS to download a dataset that is not there", kind=ONCE)
+    download: bool = _option(
+        False,
+        "allow TFDS to download a dataset that is not there, and Keras the weights of --weights=imagenet",
+        kind=ONCE,
+    )
     tiny_imagenet_zip: str = _option(
         "", "prepare tiny_imagenet from its original archive, or from a cut of that", kind=MANNER
     )
@@ -191,7 +197,8 @@ class Settings:
     )
     num_teachers: int = _option(3, "teachers to train, if none are given", minimum=1)
     teacher_backbone: str = _option(
-        "resnet14", "network of the trained teachers, of the same names as --backbone"
+        "resnet14",
+        "network of the trained teachers, of the same names as --backbone, or as applications:ResNet50",
     )
     teacher_backbones: tuple[str, ...] = _option(
         (),
@@ -230,8 +237,8 @@ class Settings:
         "resnet8",
         "network that the student grows from (resnet8/14 are resnet8 and resnet14): resnet8/14/20/32/44/56/"
         "62/110, resnet8x4/32x4, resnet8_s2/14_s2/20_s2, resnet18, preact_resnet20/32/56/110, wrn16_1/16_2/"
-        "16_4/28_10/40_1/40_2/40_4, densenet40_12/100_12, vgg8/13/16, mobilenet_v2, shufflenet_v2, or the "
-        "path of a .keras file",
+        "16_4/28_10/40_1/40_2/40_4, densenet40_12/100_12, vgg8/13/16, mobilenet_v2, shufflenet_v2; one of "
+        "keras.applications, as applications:MobileNetV2; or the path of a .keras file",
     )
     backbone_width: int = _option(
         16,
@@ -243,6 +250,11 @@ class Settings:
         "",
         "regular expression: an add-on layer may come after each layer whose whole name it matches "
         "(default: after every block, or convolution of a VGG; a .keras file needs it)",
+    )
+    weights: str = _option(
+        NO_WEIGHTS,
+        "what networks of keras.applications begin from: none; imagenet (in Keras's cache, or with "
+        "--download); or a .weights.h5, .h5 or .keras file of the application; as with --keep_weights",
     )
     keep_weights: bool = _option(
         False,
@@ -428,7 +440,17 @@ class Settings:
     @property
     def keeps_weights(self) -> bool:
         """Whether the backbone of a search is to keep weights that it comes with."""
-        return self.keep_weights
+        return self.keep_weights or self.has_weights(self.backbone)
+
+    @property
+    def teachers_keep_weights(self) -> bool:
+        """Whether some of the trained teachers are to keep weights that they come with."""
+        names = map(self.teacher_network, range(self.num_teachers))
+        return not self.teachers and any(map(self.has_weights, names))
+
+    def has_weights(self, network: str) -> bool:
+        """Whether a network that is asked for by this name comes with weights by --weights."""
+        return network.startswith(APPLICATION_PREFIX) and self.weights != NO_WEIGHTS
 
     @property
     def drops(self) -> tuple[float, ...]:

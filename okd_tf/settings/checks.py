@@ -62,17 +62,31 @@ def _check_names(settings: Any) -> None:
         ("--schedule", [settings.schedule], choices.SCHEDULES),
         ("--effort", [settings.effort], choices.EFFORTS),
         ("--keep", [settings.keep], choices.KEEP),
-        ("--teacher_backbone", [settings.teacher_backbone], choices.BACKBONES),
-        ("--teacher_backbones", settings.teacher_backbones, choices.BACKBONES),
         ("--assistant", settings.assistant, choices.BACKBONES),
     ):
         for name in names:
             if name not in valid:
                 raise errors.unknown(flag, name, valid)
-    backbone = settings.backbone
-    if not backbone.endswith(choices.NETWORK_SUFFIX) and backbone not in choices.BACKBONES:
-        unknown = errors.unknown("--backbone", backbone, choices.BACKBONES)
-        raise errors.UserError(f"{unknown}; or give the path of a {choices.NETWORK_SUFFIX} file")
+    for flag, name in (
+        ("--teacher_backbone", settings.teacher_backbone),
+        *(("--teacher_backbones", name) for name in settings.teacher_backbones),
+        ("--backbone", settings.backbone),
+    ):
+        if flag != "--backbone" or not name.endswith(choices.NETWORK_SUFFIX):
+            _check_network(flag, name)
+
+
+def _check_network(flag: str, name: str) -> None:
+    if name.startswith(choices.APPLICATION_PREFIX):
+        own = name.removeprefix(choices.APPLICATION_PREFIX)
+        if own not in choices.APPLICATIONS:
+            raise errors.unknown(f"{flag}: {choices.APPLICATION_PREFIX}", own, choices.APPLICATIONS)
+    elif name not in choices.BACKBONES:
+        unknown = errors.unknown(flag, name, choices.BACKBONES)
+        file = f", or the path of a {choices.NETWORK_SUFFIX} file" if flag == "--backbone" else ""
+        raise errors.UserError(
+            f"{unknown}; or give one of keras.applications, as {choices.APPLICATION_PREFIX}MobileNetV2{file}"
+        )
 
 
 def _check_data(settings: Any) -> None:
@@ -251,7 +265,28 @@ def _check_recipe(settings: Any) -> None:
 
 
 def _check_weights(settings: Any) -> None:
-    if settings.keep_weights and not settings.backbone.endswith(choices.NETWORK_SUFFIX):
+    application = settings.backbone.startswith(choices.APPLICATION_PREFIX)
+    asked = [settings.backbone, settings.teacher_backbone, *settings.teacher_backbones]
+    if settings.weights not in (choices.NO_WEIGHTS, choices.IMAGENET) and not settings.weights.endswith(
+        choices.WEIGHTS_SUFFIXES
+    ):
+        raise errors.UserError(
+            f"--weights: '{settings.weights}' is not {choices.NO_WEIGHTS}, {choices.IMAGENET} or the path of "
+            "a .weights.h5, .h5 or .keras file; give one of these"
+        )
+    if settings.weights != choices.NO_WEIGHTS and not any(
+        name.startswith(choices.APPLICATION_PREFIX) for name in asked
+    ):
+        raise errors.UserError(
+            f"--weights: is of networks of keras.applications, and {', '.join(dict.fromkeys(asked))} are "
+            "none; ask for one, as --backbone=applications:MobileNetV2, or keep a file's by --keep_weights"
+        )
+    if settings.keep_weights and application and settings.weights == choices.NO_WEIGHTS:
+        raise errors.UserError(
+            f"--keep_weights: {settings.backbone} begins with no weights; add --weights=imagenet or "
+            "--weights=FILE, or leave it out"
+        )
+    if settings.keep_weights and not application and not settings.backbone.endswith(choices.NETWORK_SUFFIX):
         raise errors.UserError(
             f"--keep_weights: {settings.backbone} is built here and has no weights to keep; give a network "
             "that is trained, as --backbone=FILE.keras, or leave it out"
@@ -262,7 +297,7 @@ def _check_weights(settings: Any) -> None:
         ("--warm_rate", settings.warm_rate != 1),
         ("--frozen_epochs", settings.frozen_epochs),
     ):
-        if given and not settings.keeps_weights and not settings.arch:
+        if given and not (settings.keeps_weights or settings.teachers_keep_weights or settings.arch):
             raise errors.UserError(
                 f"{flag}: is of layers that keep their weights, and none do; add --keep_weights and "
                 "--backbone=FILE.keras, or leave it out"

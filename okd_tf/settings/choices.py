@@ -44,6 +44,21 @@ BACKBONES = (
     *("mobilenet_v2", "shufflenet_v2"),
 )
 NETWORK_SUFFIX = ".keras"  # of a file in the place of a name
+APPLICATION_PREFIX = "applications:"  # of a network of keras.applications in the place of a name
+APPLICATIONS = (
+    *("ConvNeXtBase", "ConvNeXtLarge", "ConvNeXtSmall", "ConvNeXtTiny", "ConvNeXtXLarge"),
+    *("DenseNet121", "DenseNet169", "DenseNet201"),
+    *("EfficientNetB0", "EfficientNetB1", "EfficientNetB2", "EfficientNetB3", "EfficientNetB4"),
+    *("EfficientNetB5", "EfficientNetB6", "EfficientNetB7"),
+    *("EfficientNetV2B0", "EfficientNetV2B1", "EfficientNetV2B2", "EfficientNetV2B3"),
+    *("EfficientNetV2L", "EfficientNetV2M", "EfficientNetV2S"),
+    *("InceptionResNetV2", "InceptionV3", "MobileNet", "MobileNetV2", "MobileNetV3Large", "MobileNetV3Small"),
+    *("NASNetLarge", "NASNetMobile"),
+    *("ResNet101", "ResNet101V2", "ResNet152", "ResNet152V2", "ResNet50", "ResNet50V2"),
+    *("VGG16", "VGG19", "Xception"),
+)
+NO_WEIGHTS, IMAGENET = "none", "imagenet"  # of an application, in the place of a file
+WEIGHTS_SUFFIXES = (".h5", NETWORK_SUFFIX)
 SCHEDULES = ("cosine", "step")
 KEEP = ("last", "best", "average")  # of the weights in a training
 STAGES = (

@@ -8,6 +8,7 @@ import functools
 import pathlib
 
 from okd_tf import backbones, seeds
+from okd_tf.backbones import application_weights, applications
 from okd_tf.data import batches, imbalance, splits
 from okd_tf.teachers import folds
 from okd_tf.training import objective, recipe
@@ -45,6 +46,7 @@ def train(
     balance="none",
     mixed=None,
     label_smoothing=0.0,
+    weights=application_weights.NONE,
     spread=in_turn,
 ):
     """Trains what is still missing of the teachers with the cross-entropy.
@@ -53,14 +55,17 @@ def train(
     as soon as it is done, and is not trained again. `held_out` says what each is not shown, as
     `folds.assigned` does, None that all see all; it is recorded before the teacher is there. `balance` is one
     of `imbalance.BALANCES`; classes count as often, or as much, as of what it is shown. `mixed` is how its
-    views are mixed, a `Mixing`, or None. `label_smoothing` is that of the loss `ce`. `spread` is what has
-    them trained, each on its own, as `in_turn` does; others may share them among processes.
+    views are mixed, a `Mixing`, or None. `label_smoothing` is that of the loss `ce`. `weights` is what networks
+    of keras.applications begin from, as `applications.build` takes it. `spread` is what has them trained, each
+    on its own, as `in_turn` does; others may share them among processes.
     """
     count = len(networks)
     held_out = held_out or [None] * count
     seen = folds.seen(data.train.ids, held_out)
 
     def make(name):
+        if applications.is_application(name):
+            return applications.build(name, data.image_shape, data.classes, weights)[0]
         built = backbones.build(name, width, data.image_shape, data.classes, data.mean, data.std)
         return built.model
 
@@ -104,6 +109,7 @@ def train(
             logs=pathlib.Path(logs) / f"teacher_{index:02}",
             title=f"teacher {index + 1} of {count} ({networks[index]})",
             save_to=path(folder, index),
+            is_kept=applications.is_kept if applications.has_weights(networks[index], weights) else None,
         )
 
     spread(range(count), is_done, work)
