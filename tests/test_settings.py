@@ -2,10 +2,11 @@
 
 import dataclasses
 
+import keras
 import pytest
 
 from okd_tf import errors, losses, search, settings, sources
-from okd_tf.backbones import BACKBONES, keras_file
+from okd_tf.backbones import BACKBONES, application_weights, applications, keras_file
 from okd_tf.data import DATASETS, imbalance, views
 from okd_tf.ops import OPS, precision
 from okd_tf.search import reinforce
@@ -48,6 +49,8 @@ def test_the_least_value_is_accepted_and_less_is_refused_by_its_flag(name, minim
         room["augmentation"] = ("crop", "randaugment")
     if name.startswith("mix"):
         room["mix"] = "cutmix"
+    if name == "warm_rate":
+        room |= {"keep_weights": True, "backbone": "a.keras"}
     assert getattr(settings.Settings(workdir="a", **{**room, name: minimum}), name) == minimum
     less = minimum - 1 if isinstance(minimum, int) else minimum / 2
     with pytest.raises(errors.UserError, match=f"^--{name}: {less} is too small; at least {minimum}$"):
@@ -123,6 +126,10 @@ def test_other_channels_than_grey_and_rgb_are_refused():
         ({"augmentation_magnitude": 5}, {"augmentation": ("crop", "randaugment")}),
         ({"mix_probability": 0.7}, {"mix": "cutmix"}),
         ({"mix_probability": 1.0}, {"teacher_mix": "both"}),
+        ({"keep_weights": True}, {"backbone": "a.keras"}),
+        ({"warm_rate": 0.1}, {"backbone": "a.keras", "keep_weights": True}),
+        ({"frozen_epochs": 1}, {"backbone": "applications:VGG16", "weights": "imagenet"}),
+        ({"frozen_epochs": 2}, {"teacher_backbones": ("applications:VGG16",), "weights": "a.weights.h5"}),
     ],
 )
 def test_a_flag_that_would_do_nothing_is_refused(given, needed):
@@ -190,6 +197,10 @@ def test_a_role_s_own_setting_decides_where_it_is_given():
 def test_networks_and_schedules_are_those_that_are_registered():
     assert tuple(BACKBONES) == settings.choices.BACKBONES
     assert settings.choices.NETWORK_SUFFIX == keras_file.SUFFIX
+    assert settings.choices.APPLICATION_PREFIX == applications.PREFIX
+    assert (settings.choices.NO_WEIGHTS, settings.choices.IMAGENET) == application_weights.NAMES
+    there = {name for name in dir(keras.applications) if name[0].isupper()}
+    assert set(settings.choices.APPLICATIONS) == there
     assert settings.choices.SCHEDULES == optimizers.SCHEDULES
     assert settings.choices.DROPS == optimizers.DROPS
 
@@ -437,3 +448,46 @@ def test_more_networks_than_teachers_are_refused():
         settings.Settings(workdir="a", num_teachers=2, teacher_backbones=several)
     # Those that are given are of the networks that they are of.
     settings.Settings(workdir="a", num_teachers=2, teacher_backbones=several, teachers=("mine.keras",))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (
+            {"backbone": "applications:MobilNetV2"},
+            "--backbone: applications:: unknown name 'MobilNetV2'; did you",
+        ),
+        ({"teacher_backbone": "applications:resnet50"}, "--teacher_backbone: applications:: unknown name"),
+        (
+            {"backbone": "applications:VGG16", "keep_weights": True},
+            "--keep_weights: applications:VGG16 begins wi",
+        ),
+        (
+            {"backbone": "applications:VGG16", "weights": "noisy"},
+            "--weights: 'noisy' is not none, imagenet or th",
+        ),
+        (
+            {"weights": "imagenet"},
+            "--weights: is of networks of keras.applications, and resnet8, resnet14 are",
+        ),
+        (
+            {"keep_weights": True, "backbone": "a.keras", "warm_rate": 1.5},
+            "--warm_rate: 1.5 is too large; at mo",
+        ),
+    ],
+)
+def test_weights_that_are_not_those_of_the_network_asked_for_are_refused(given, message):
+    with pytest.raises(errors.UserError) as refusal:
+        settings.Settings(workdir="a", **given)
+    assert str(refusal.value).startswith(message)
+
+
+def test_weights_of_an_application_are_kept_without_being_asked():
+    chosen = settings.Settings(workdir="a", backbone="applications:VGG16", weights="imagenet")
+    assert chosen.keeps_weights
+    assert not chosen.teachers_keep_weights
+    of_teachers = settings.Settings(
+        workdir="a", teacher_backbones=("vgg8", "applications:VGG16"), weights="imagenet"
+    )
+    assert of_teachers.teachers_keep_weights
+    assert not of_teachers.keeps_weights

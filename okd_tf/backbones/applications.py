@@ -1,9 +1,9 @@
 """Networks of `keras.applications` as backbones and teachers, asked for as `applications:MobileNetV2`.
 
-Each is the application without its top, its own preprocessing in front of it as stock layers (pixels 0..255
-go in), and behind it the mean over all places and a dense layer for the dataset's classes. Where preprocessing
-reverses the order of the channels ("caffe"), the first convolution does so: the input channels of its kernel are
-reversed when weights are loaded.
+Each is the application without its top, with its own preprocessing as stock layers in front of it (pixels
+0..255 go in), and behind it the mean over all places and a dense layer for the dataset's classes. Where
+preprocessing reverses the order of the channels ("caffe"), the first convolution does so: the input channels
+of its kernel are reversed when weights are loaded.
 """
 
 import dataclasses
