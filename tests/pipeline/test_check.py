@@ -200,6 +200,66 @@ def test_a_subclassed_backbone_is_refused_by_its_file(run, tmp_path):
     assert message.startswith(f"{path}: is a _Unconnected, a subclassed model")
 
 
+def _weights_of(path):
+    return keras.saving.load_model(path).get_layer("first").kernel.numpy()
+
+
+def test_an_own_backbone_with_kept_weights_says_what_it_keeps_and_what_it_assumes(
+    tmp_path, splits, residual, capsys
+):
+    def made(**declared):
+        path = tmp_path / "mine.keras"
+        path.write_bytes(pathlib.Path(residual).read_bytes())
+        if declared:
+            path.with_suffix(".json").write_text(json.dumps(declared))
+        chosen = settings.Settings(
+            workdir=str(tmp_path / "run"), backbone=str(path), attach_after=".*_add", keep_weights=True
+        )
+        context = Context(chosen)
+        context.data = splits
+        template = context.template
+        return context.backbone.model, template, capsys.readouterr().out
+
+    model, template, said = made()
+    np.testing.assert_array_equal(model.get_layer("first").kernel, _weights_of(residual))
+    assert (template.keep_weights, template.new_layers) == (True, ())
+    assert "mine.keras keeps the weights of 3 layers (first to head); nothing in it is new" in said
+    assert "warning: " in said
+    assert "taken to have been trained on values 0..255 as they are; if it was not, declare" in said
+    model, template, said = made(value_range=[-1, 1], class_names=[str(digit) for digit in range(10)][::-1])
+    assert "warning" not in said
+    assert "new is the head head, for 10 classes" in said
+    assert template.new_layers == ("head",)
+    scaled = keras.Model(model.inputs[0], model.layers[1].output)(np.full((1, 8, 8, 1), 255.0))
+    np.testing.assert_allclose(scaled, 1.0, rtol=1e-6)
+    with pytest.raises(
+        errors.UserError, match=r"mine.json: input_size: \[9, 9\] declared, .*--image_size=9x9"
+    ):
+        made(input_size=[9, 9])
+    with pytest.raises(errors.UserError, match=r"mine.json: mean: expected 1 numbers"):
+        made(mean=[1.0, 2.0])
+
+
+def test_applications_that_cannot_be_made_are_refused_by_their_flag(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    small = "applications:VGG16 takes images of 3 channels, these have 1; add --channels=3"
+    for flag, given in (
+        ("backbone", "applications:VGG16"),
+        ("teacher_backbone", "applications:VGG16"),
+        ("teacher_backbones", ("applications:VGG16",)),
+    ):
+        assert _refusal(run, **{flag: given}) == f"--{flag}: {small}"
+    # Not of stages that make none.
+    run(names=("teachers",), backbone="applications:VGG16")
+
+
+@pytest.mark.parametrize("changes", [{"warm_rate": 0.1}, {"frozen_epochs": 1}])
+def test_how_kept_weights_move_is_refused_of_an_architecture_that_keeps_none(run, arch, changes):
+    (flag,) = changes
+    message = _refusal(run, arch=str(arch[0]), **changes)
+    assert message.startswith(f"--{flag}: is of layers that keep their weights, and {arch[0]} keeps none")
+
+
 def test_flops_that_cannot_be_counted_cannot_be_bounded(run, tmp_path):
     inputs = keras.Input((8, 8, 1))
     features = keras.layers.Conv2D(4, 3, name="conv")(inputs)

@@ -199,6 +199,35 @@ def test_a_setting_outdates_the_stages_whose_result_it_decides(finished, change,
     assert _current(finished, **change) == MADE - outdated
 
 
+def test_how_kept_weights_move_is_in_the_key_of_every_training_that_begins_from_them():
+    warm = {"warm_rate", "frozen_epochs"}
+
+    def having(**changes):
+        context = Context(settings.Settings(workdir="a", **changes))
+        return {name for name, stage in stages.STAGES.items() if warm <= set(stage.settings(context))}
+
+    assert having() == set()
+    assert having(backbone="a.keras", keep_weights=True) == {"search", "student", "baseline"}
+    assert having(arch="arch.json", warm_rate=0.1) == {"search", "student", "baseline"}
+    assert having(teacher_backbone="applications:VGG16", weights="imagenet") == {"teachers"}
+
+
+def test_a_file_of_weights_and_what_is_declared_of_a_backbone_are_read_by_the_stages_that_use_them(tmp_path):
+    def reads(**changes):
+        context = Context(settings.Settings(workdir=str(tmp_path / "run"), **changes))
+        return {name: set(stages.STAGES[name].reads(context)) for name in ("teachers", "search")}
+
+    weights, own = str(tmp_path / "a.weights.h5"), str(tmp_path / "a.keras")
+    assert reads(backbone="applications:VGG16", weights=weights)["search"] == {"the weights' file"}
+    assert reads(backbone="applications:VGG16", weights="imagenet")["search"] == set()
+    assert reads(teacher_backbone="applications:VGG16", weights=weights)["teachers"] == {"the weights' file"}
+    assert reads(backbone=own, keep_weights=True)["search"] == {"the backbone's file"}
+    (tmp_path / "a.json").write_text("{}")
+    assert reads(backbone=own)["search"] == {"the backbone's file"}
+    both = {"the backbone's file", "what is declared of it"}
+    assert reads(backbone=own, keep_weights=True)["search"] == both
+
+
 def test_whatever_decides_a_result_is_in_the_key_of_a_stage_that_has_it():
     keyed = settings.SPLIT | settings.INPUTS
     own = dict.fromkeys(
@@ -220,6 +249,8 @@ def test_whatever_decides_a_result_is_in_the_key_of_a_stage_that_has_it():
         )
         context = Context(chosen)
         keyed = keyed.union(*(stage.settings(context) for stage in stages.STAGES.values()))
+    warm = Context(settings.Settings(workdir="a", backbone="applications:VGG16", weights="imagenet"))
+    keyed = keyed.union(*(stage.settings(warm) for stage in stages.STAGES.values()))
     decide = {name for name, field in settings.FIELDS.items() if field.metadata["kind"] == settings.RESULT}
     # Whether there is one; and what it makes of other settings is in the keys.
     assert decide - keyed == {"baseline", "effort"}

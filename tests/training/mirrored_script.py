@@ -59,12 +59,18 @@ def sgd(compute):
     return optimizers.scaling(optimizers.sgd(RATE, "cosine", STEPS), compute)
 
 
-def make_classifier(strategy, compute="float32", loss="ce", teachers=None, clip_norm=0.0):
+def make_classifier(strategy, compute="float32", loss="ce", teachers=None, clip_norm=0.0, **gentle):
     """(classifier from a fixed seed, nothing to do at the end of an epoch), under a strategy."""
     with strategy.scope():
         network = fresh(strategy, 0, compute)
         asked = objective.Objective(loss, live_teachers=teachers and teachers.live)
-        return classifier.Classifier(network, asked, sgd(compute), 1e-2, clip_norm), None
+        return classifier.Classifier(network, asked, sgd(compute), 1e-2, clip_norm, **gentle), None
+
+
+def make_gentle(strategy, compute="float32"):
+    """The same, of which some layers stand still for two of the steps and are then slower than the others."""
+    kept = {"is_kept": ("conv1", "bn1").__contains__, "warm_rate": 0.5, "frozen_steps": 2}
+    return make_classifier(strategy, compute, **kept)
 
 
 def make_pair(strategy, compute="float32"):
@@ -379,6 +385,8 @@ def training(kind, compute="float32"):
     if kind in SEARCHES:
         name, _ = SEARCHES[kind]
         return lambda strategy: make_search(kind, strategy, compute), STRATEGIES[name].bilevel
+    if kind == "classifier, kept weights":
+        return lambda strategy: make_gentle(strategy, compute), False
     if kind == "mutual":
         return lambda strategy: make_pair(strategy, compute), False
     if kind == "classifier, live teachers":

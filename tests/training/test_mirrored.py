@@ -14,15 +14,15 @@ from okd_tf import search
 from okd_tf.training import distribution
 
 SCRIPT = pathlib.Path(__file__).with_name("mirrored_script.py")
-ROUNDING = 1e-6  # of weights, after six steps at a rate of 0.01; their updates are 50,000 times as large
-LEARNT = 0.05
+ROUNDING = 1e-6  # of weights, after six steps at a rate of 0.01; their updates are 20,000 times as large
+LEARNT = 0.02
 # Of the update, as vectors. A network that computes in 16 bits rounds another sum elsewhere.
 MIXED_ROUNDING = {"bfloat16": 0.1, "float16": 0.02}
 
 FAST = ("classifier", "classifier, stored logits", "darts")
 STEPS = ("step in float32", "step in float16")
 SLOW = (
-    *("classifier, live teachers", "mutual"),
+    *("classifier, live teachers", "classifier, kept weights", "mutual"),
     *(name for name in search.STRATEGIES if name != "darts"),
     "darts, unrolled",
 )
@@ -71,7 +71,7 @@ def test_two_devices_learn_what_one_does(report, kind):
 def test_two_devices_learn_what_one_does_in_every_kind_of_training(slow_report, kind):
     _assert_same(slow_report[kind])
     # Not of paths: over several devices all operations run, and statistics of those not chosen move too.
-    if kind in ("mutual", "darts, unrolled"):
+    if kind in ("mutual", "classifier, kept weights", "darts, unrolled"):
         assert slow_report[kind]["statistics"] < ROUNDING
 
 
