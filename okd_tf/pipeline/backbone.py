@@ -1,11 +1,14 @@
 """The bare backbone of a run: built by its name, or read from a file, with its weights or without."""
 
+import pathlib
+
 import keras
 
-from okd_tf import backbones, errors, fields, progress, seeds
-from okd_tf.backbones import applications, attach, prepare, pretrained, stored
+from okd_tf import backbones, errors, fields, progress, seeds, settings
+from okd_tf.backbones import application_weights, applications, attach, prepare, pretrained, stored
 from okd_tf.teachers import fitting, manifest
 
+WARM = ("warm_rate", "frozen_epochs")  # the settings that say how weights that are kept move
 _SCALING = {"value_range", "mean", "std"}  # what is declared of it
 
 
@@ -76,3 +79,30 @@ def _say_kept(chosen, data, model, new):
     layers = f"{len(kept)} layers ({kept[0]} to {kept[-1]})" if len(kept) > 1 else f"layer {kept[0]}"
     said = f"new is the head {new[0]}, for {data.classes} classes" if new else "nothing in it is new"
     progress.say(f"backbone: {chosen.backbone} keeps the weights of {layers}; {said}")
+
+
+def inputs(chosen) -> dict[str, pathlib.Path]:
+    """Files of the user that the backbone of a search is made of, by what they are to it."""
+    if chosen.has_weights(chosen.backbone):
+        return weights_input(chosen)
+    if not backbones.is_file(chosen.backbone):
+        return {}
+    declared = manifest.path(chosen.backbone)
+    found = {"what is declared of it": declared} if chosen.keeps_weights and declared.exists() else {}
+    return {"the backbone's file": pathlib.Path(chosen.backbone), **found}
+
+
+def weights_input(chosen) -> dict[str, pathlib.Path]:
+    """The file that --weights names, if it names one."""
+    named = chosen.weights in application_weights.NAMES
+    return {} if named else {"the weights' file": pathlib.Path(chosen.weights)}
+
+
+def warm_settings(chosen) -> tuple[str, ...]:
+    """The settings that decide what becomes of weights that are kept; none where none are."""
+    if chosen.keeps_weights:
+        named = ("weights",) if chosen.has_weights(chosen.backbone) else ()
+        return ("keep_weights", *named, *WARM)
+    # An architecture that is given may keep some.
+    usual = all(getattr(chosen, name) == settings.default(settings.FIELDS[name]) for name in WARM)
+    return () if usual else WARM

@@ -3,9 +3,8 @@
 import pathlib
 
 from okd_tf import backbones, errors, files, progress, sources
-from okd_tf.arch import cost
-from okd_tf.backbones import application_weights, applications
-from okd_tf.pipeline import lessons, record, stages
+from okd_tf.backbones import application_weights
+from okd_tf.pipeline import check_networks, lessons, record, stages
 from okd_tf.search import derive
 from okd_tf.teachers import bank, ensemble, folds, shards, store, teacher
 
@@ -21,7 +20,7 @@ def check(context, names):
     # In this order: workers are to meet before TensorFlow does anything, and the rest follows the data.
     _ = context.strategy, context.data
     chosen = context.settings
-    _check_image_size(context, names)
+    check_networks.check_made(context, names, lambda name: will_run(context, name, names))
     _check_same_data(context)
     # Of a stage that is complete, what it was made of may be gone.
     given = ensemble.paths(chosen.teachers) if will_run(context, "teachers", names) else []
@@ -37,12 +36,12 @@ def check(context, names):
         teacher.read(path, context.data)
     _check_folds(context, names, given)
     if "search" in names and not chosen.arch:
-        _check_backbone(context)
+        check_networks.check_backbone(context)
         derive.check_budget(context.template.cost, context.budget)
         if chosen.searches:
             _ = context.space
     if chosen.arch and {"student", "baseline"} & set(names):
-        _check_keeps(chosen, context.architecture())
+        check_networks.check_keeps(chosen, context.architecture())
     if chosen.student:
         _check_student(context, names)
     _check_bank(context, names, given)
@@ -88,36 +87,6 @@ def check_workers(context):
             f"--workdir: {context.workdir} does not show here what it shows at worker 0, so that what is "
             "left to the data comes out otherwise; use a folder that all see, or start again"
         )
-
-
-def _networks(chosen):
-    """(flag, name) of the networks that are to be trained by their names alone."""
-    teachers = [("--teacher_backbones", name) for name in chosen.teacher_backbones]
-    return [
-        *(teachers or [("--teacher_backbone", chosen.teacher_backbone)]),
-        *(("--assistant", name) for name in chosen.assistant),
-    ]
-
-
-def _check_image_size(context, names):
-    """Refuses networks to be made here that cannot take such images, or whose weights are not there."""
-    chosen = context.settings
-    made = []
-    if will_run(context, "teachers", names) and not chosen.teachers:
-        made += [one for one in _networks(chosen) if one[0] != "--assistant"]
-    if will_run(context, "assistant", names):
-        made += [one for one in _networks(chosen) if one[0] == "--assistant"]
-    if "search" in names and not chosen.arch and not backbones.is_file(chosen.backbone):
-        made.append(("--backbone", chosen.backbone))
-    shape, classes = context.data.image_shape, context.data.classes
-    for flag, name in dict.fromkeys(made):
-        backbones.check_size(flag, name, shape)
-        if not chosen.has_weights(name):
-            continue
-        if chosen.download and chosen.weights == application_weights.IMAGENET:
-            application_weights.fetch(name.removeprefix(applications.PREFIX), shape)
-        if flag != "--backbone":  # which is made further below
-            applications.build(name, shape, classes, chosen.weights)
 
 
 def will_run(context, name, names):
@@ -186,28 +155,6 @@ def _check_folds(context, names, given):
             f"warning: {unheard:.1%} of the training examples are held out by no teacher; with "
             "--held_out_only they are learnt from their labels"
         )
-
-
-def _check_backbone(context):
-    """Reads the backbone; under a bound on FLOPs, all of it must be of layers whose FLOPs can be counted."""
-    unknown = cost.uncounted(context.backbone.model) if context.settings.max_flops else ()
-    if unknown:
-        raise errors.UserError(
-            f"--max_flops: the FLOPs of layer '{unknown[0]}' of {context.settings.backbone} cannot be "
-            "counted; leave --max_flops out, and bound --max_params"
-        )
-
-
-def _check_keeps(chosen, architecture):
-    """Refuses to say how weights that are kept move, where an architecture that is given keeps none."""
-    if architecture.keep_weights or chosen.teachers_keep_weights:
-        return
-    for flag, given in (("--warm_rate", chosen.warm_rate != 1), ("--frozen_epochs", chosen.frozen_epochs)):
-        if given:
-            raise errors.UserError(
-                f"{flag}: is of layers that keep their weights, and {chosen.arch} keeps none; leave it out, "
-                "or search with --keep_weights"
-            )
 
 
 def _check_student(context, names):

@@ -1,17 +1,16 @@
 """The stages: for each, what it depends on, what it leaves, and its work."""
 
 import dataclasses
-import pathlib
 from collections.abc import Callable
 
 from okd_tf import backbones, errors, files, losses, settings
-from okd_tf.backbones import application_weights, stored
+from okd_tf.backbones import stored
 from okd_tf.export import student as exporting
-from okd_tf.pipeline import diagnosis, lessons, record, work
+from okd_tf.pipeline import backbone, diagnosis, lessons, record, work
 from okd_tf.pipeline.context import Context
 from okd_tf.report import page
 from okd_tf.student import distill
-from okd_tf.teachers import assistant, ensemble, folds, manifest, shards, teacher
+from okd_tf.teachers import assistant, ensemble, folds, shards, teacher
 
 _RECIPE = (
     *("seed", "batch_size", "schedule", "schedule_steps", "momentum", "nesterov"),
@@ -23,7 +22,6 @@ _SEARCH = (
     *("backbone", "backbone_width", "attach_after", "ops", "strategy", "search_loss", "search_epochs"),
     *("search_warmup_epochs", "budget_weight", "candidates", "max_params", "max_flops"),
 )
-_WARM = ("warm_rate", "frozen_epochs")  # how weights that are kept move
 _ALPHAS = ("alpha_learning_rate", "alpha_weight_decay")
 _STRATEGY = {  # what else decides the result, by strategy
     "darts": (*_ALPHAS, "search_sharpness", "unrolled"),
@@ -134,40 +132,6 @@ def _assistants_are_there(context):
     return all(assistant.is_trained(folder, index) for index in range(len(context.settings.assistant)))
 
 
-def _own_backbone(context):
-    """Files of the user that the backbone of a search is made of."""
-    chosen = context.settings
-    if chosen.has_weights(chosen.backbone):
-        return _weights(context)
-    if not backbones.is_file(chosen.backbone):
-        return {}
-    declared = manifest.path(chosen.backbone)
-    found = {"what is declared of it": declared} if chosen.keeps_weights else {}
-    return {"the backbone's file": pathlib.Path(chosen.backbone), **(found if declared.exists() else {})}
-
-
-def _weights(context):
-    """The file that --weights names, if it names one."""
-    given = context.settings.weights
-    return {} if given in application_weights.NAMES else {"the weights' file": pathlib.Path(given)}
-
-
-def _warm(context):
-    """The settings that decide what becomes of weights that are kept; none where none are."""
-    chosen = context.settings
-    named = ("weights",) if chosen.has_weights(chosen.backbone) else ()
-    return (
-        *(("keep_weights", *named) if chosen.keeps_weights else ()),
-        *(_WARM if _any_warm(chosen) else ()),
-    )
-
-
-def _any_warm(chosen):
-    return chosen.keeps_weights or any(
-        getattr(chosen, name) != settings.default(settings.FIELDS[name]) for name in _WARM
-    )
-
-
 def _teacher_stages_for(context, loss):
     """The stages that a training with this loss needs."""
     if loss not in losses.NEEDS_TEACHERS:
@@ -221,12 +185,14 @@ STAGES = {
                         "teacher_mix",
                         *(["mix_probability"] if context.settings.teacher_mix != "none" else []),
                     ),
-                    *(("weights", *_WARM) if context.settings.teachers_keep_weights else ()),
+                    *(("weights", *backbone.WARM) if context.settings.teachers_keep_weights else ()),
                 )
             ),
             reads=lambda context: {
                 **_given_teachers(context),
-                **(_weights(context) if context.settings.teachers_keep_weights else {}),
+                **(
+                    backbone.weights_input(context.settings) if context.settings.teachers_keep_weights else {}
+                ),
             },
             leaves=lambda context: diagnosis.is_there(context) and _recorded(context),
             needless=lambda context: _those_of_the_origin(context, "teachers"),
@@ -257,10 +223,10 @@ STAGES = {
                 *_hearing(_search_loss(context.settings)),
                 *_SEARCH,
                 *_STRATEGY[context.settings.strategy],
-                *_warm(context),
+                *backbone.warm_settings(context.settings),
             ),
             reads=lambda context: {
-                **_own_backbone(context),
+                **backbone.inputs(context.settings),
                 **({"also scored": repr(context.also_score)} if context.also_score else {}),
                 **_teacher_files_for(_search_loss)(context),
             },
@@ -305,7 +271,7 @@ STAGES = {
                 "train_loss",
                 "assistant",
                 "student_epochs",
-                *_warm(context),
+                *backbone.warm_settings(context.settings),
             ),
             reads=lambda context: {
                 "arch.json": context.arch_path,
@@ -332,7 +298,7 @@ STAGES = {
             settings=lambda context: (
                 *_recipe(context, "baseline"),
                 *("trial", *_VIEWS, "student_epochs", "label_smoothing"),
-                *_warm(context),
+                *backbone.warm_settings(context.settings),
             ),
             # Of the architecture the backbone alone: another search need not train it again.
             reads=lambda context: {"backbone": context.described_backbone() or record.MISSING},

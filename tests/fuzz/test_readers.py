@@ -35,6 +35,7 @@ ARCH = spec.ArchSpec(
     backbone_sha256="0" * 64,
     provenance={"strategy": "darts", "seed": 0, "val": {"accuracy": 0.5, "loss": 1.25}},
 ).to_json()
+KEPT = {**ARCH, "keep_weights": True, "new_layers": ["logits"]}
 NAMED = {**ARCH, "backbone": "resnet8", "width": 8, "mean": [127.5], "std": [64]}
 MANIFEST = {
     "outputs": "logits",
