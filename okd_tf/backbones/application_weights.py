@@ -90,13 +90,14 @@ def fetch(application, image_shape):
         ) from None
 
 
-def load(network, file):
+def load(network, file, application):
     """Gives an application without its top the weights in a file.
 
     Args:
         network: the application.
         file: path of a .weights.h5 or .h5 file of an application without top, or of a .keras file of one with
             whatever top; all trained with the application's own preprocessing.
+        application: its name, for errors.
 
     Raises:
         UserError: unreadable, or of another network.
@@ -104,7 +105,7 @@ def load(network, file):
     file = pathlib.Path(file)
     if file.suffix == keras_file.SUFFIX:
         given = prepare.opened(prepare.functional(file))
-        _copy(file, given, network)
+        _copy(file, given, network, application)
         squared = [type(layer).__name__ for layer in given.layers].count("Rescaling") > 1
     else:
         try:
@@ -113,7 +114,7 @@ def load(network, file):
             if memory.line(error):
                 raise
             raise errors.UserError(
-                f"--weights: {file}: not weights of {network.name} without its top ({_reason(error)}); use "
+                f"--weights: {file}: not weights of {application} without its top ({_reason(error)}); use "
                 "those of the same application"
             ) from None
         squared = True
@@ -121,7 +122,7 @@ def load(network, file):
         _divide_by_root_of_deviation(network)
 
 
-def _copy(file, given, network):
+def _copy(file, given, network, application):
     """Copies weights from layer to layer in the order of calls; what is given may have more at its end."""
     ours, theirs = (
         list(dict.fromkeys(call.layer for call in graph.calls(model) if getattr(call.layer, "weights", None)))
@@ -132,11 +133,9 @@ def _copy(file, given, network):
         other = theirs[index] if index < len(theirs) else None
         found = other and [tuple(weight.shape) for weight in other.weights]
         if found != shapes:
-            said = (
-                f"layer '{other.name}' has weights of shapes {found}" if other else "there is no such layer"
-            )
+            said = f"its layer '{other.name}' has {found}" if other else "it has fewer layers"
             raise errors.UserError(
-                f"--weights: {file}: is of another network than {network.name}, whose layer '{layer.name}' "
+                f"--weights: {file}: is of another network than {application}, whose layer '{layer.name}' "
                 f"has weights of shapes {shapes}; {said}; use weights of the same application"
             )
         layer.set_weights(other.get_weights())
@@ -162,4 +161,6 @@ def _divide_by_root_of_deviation(network):
 
 
 def _reason(error):
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+    lines = [line for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    # Keras first counts what cannot be loaded, and then says of one why.
+    return lines[len(lines) > 1 and lines[0].startswith("A total of")][:200]

@@ -123,7 +123,7 @@ def build(name, image_shape, classes, weights=application_weights.NONE) -> tuple
     body = make(include_top=False, weights=None, input_shape=tuple(image_shape))
     path = application_weights.path(own, image_shape, weights)
     if path:
-        application_weights.load(body, path)
+        application_weights.load(body, path, own)
         if family(name).preprocessing == _CAFFE:
             _reverse_input_channels(body)
     pixels = keras.Input(image_shape, name="pixels")

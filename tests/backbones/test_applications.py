@@ -107,7 +107,7 @@ def test_weights_of_a_file_are_loaded_whatever_its_top(tmp_path, suffix, more, p
     mine, file = _tiny("other", more=more), tmp_path / f"mine{suffix}"
     (mine.save if suffix == ".keras" else mine.save_weights)(file)
     network = keras.models.clone_model(_tiny())
-    application_weights.load(network, file)
+    application_weights.load(network, file, "Tiny")
     for one, other in zip(network.get_weights(), mine.get_weights(), strict=False):
         np.testing.assert_array_equal(one, other)
 
@@ -117,15 +117,15 @@ def test_weights_of_a_file_are_loaded_whatever_its_top(tmp_path, suffix, more, p
 def test_weights_of_another_shape_are_refused_by_their_file(tmp_path, suffix, changes):
     mine, file = _tiny("other", **changes), tmp_path / f"mine{suffix}"
     (mine.save if suffix == ".keras" else mine.save_weights)(file)
-    with pytest.raises(errors.UserError, match=f"^--weights: {re.escape(str(file))}: .*tiny"):
-        application_weights.load(_tiny(), file)
+    with pytest.raises(errors.UserError, match=f"^--weights: {re.escape(str(file))}: .*Tiny"):
+        application_weights.load(_tiny(), file, "Tiny")
 
 
 def test_what_is_no_file_of_weights_is_refused(tmp_path):
     for name in ("a.weights.h5", "a.h5"):
         (tmp_path / name).write_text("nonsense")
-        with pytest.raises(errors.UserError, match=r"^--weights: .*: not weights of tiny without its top \("):
-            application_weights.load(_tiny(), tmp_path / name)
+        with pytest.raises(errors.UserError, match=r"^--weights: .*: not weights of Tiny without its top \("):
+            application_weights.load(_tiny(), tmp_path / name, "Tiny")
 
 
 def test_an_efficientnet_s_normalisation_is_divided_by_the_root_of_the_deviation_once_more(pixels):

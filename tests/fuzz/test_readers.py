@@ -201,6 +201,7 @@ RUN = {"okd_tf": "0.1", "seed": 0, "commands": [{"arguments": ["search.py"], "ho
 READERS = {
     "arch.json": (spec.read, ARCH),
     "named_arch.json": (spec.read, NAMED),
+    "kept_arch.json": (spec.read, KEPT),
     "mine.json": (_manifest, MANIFEST),
     "stages.json": (stages_file.read, STAGES),
     "diagnosis.json": (diagnosis.read, DIAGNOSIS),
