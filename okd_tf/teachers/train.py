@@ -55,9 +55,9 @@ def train(
     as soon as it is done, and is not trained again. `held_out` says what each is not shown, as
     `folds.assigned` does, None that all see all; it is recorded before the teacher is there. `balance` is one
     of `imbalance.BALANCES`; classes count as often, or as much, as of what it is shown. `mixed` is how its
-    views are mixed, a `Mixing`, or None. `label_smoothing` is that of the loss `ce`. `weights` is what networks
-    of keras.applications begin from, as `applications.build` takes it. `spread` is what has them trained, each
-    on its own, as `in_turn` does; others may share them among processes.
+    views are mixed, a `Mixing`, or None. `label_smoothing` is that of the loss `ce`. `weights` is what
+    networks of keras.applications begin from, as `applications.build` takes it. `spread` is what has them
+    trained, each on its own, as `in_turn` does; others may share them among processes.
     """
     count = len(networks)
     held_out = held_out or [None] * count
