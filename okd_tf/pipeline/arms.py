@@ -13,8 +13,19 @@ on where it stopped. Several processes may work on one workdir, each with all ar
 import dataclasses
 import functools
 
-from okd_tf import claims, errors, files, lock, progress
-from okd_tf.pipeline import arm_results, arm_runs, check, lessons, provenance, record, sharing, stages, work
+from okd_tf import claims, errors, files, lock, progress, settings
+from okd_tf.pipeline import (
+    arm_results,
+    arm_runs,
+    check,
+    forecast,
+    lessons,
+    provenance,
+    record,
+    sharing,
+    stages,
+)
+from okd_tf.pipeline import work as stage_work
 from okd_tf.settings import arms as arm_settings
 from okd_tf.teachers import bank, ensemble, folds, shards
 
@@ -73,6 +84,7 @@ class _Comparison:
         """Check, make what is shared, train."""
         results = self._check()
         record.describe(self._main)
+        self._say_plans()
         if self._need_teachers():
             _share(self._main, "teachers")
         for name in ("bank", "assistant"):
@@ -154,6 +166,18 @@ class _Comparison:
                 missing += sum(map(plan.shard_bytes, shards.unfinished(maker.teaching.bank_folder, plan)))
         files.require_space(self._main.workdir, missing, "what teachers say of the views")
 
+    def _say_plans(self):
+        """Say the plan of the teachers, and each different one of the arms, where there is training to do."""
+        if self._need_teachers():
+            forecast.say(self._main, ("teachers",), timed=False)
+        said = set()
+        for pair in self._wanted:
+            chosen = pair.run.settings
+            plan = (chosen.searches, *(getattr(chosen, name) for name in settings.OPEN))
+            if plan not in said and not pair.is_done:
+                said.add(plan)
+                forecast.say(pair.run, arm_runs.STAGES, timed=False)
+
     def _job(self, pair, results):
         return sharing.Job(
             f"{pair.arm.folder}/trial_{pair.trial}",
@@ -213,7 +237,7 @@ def _share(maker, name):
             stages.complete(maker, name)
             if name == "assistant":
                 # Now, and not by each trial of the arm.
-                work.store_what_is_said(maker, len(maker.settings.assistant))
+                stage_work.store_what_is_said(maker, len(maker.settings.assistant))
 
     job = sharing.Job(
         f"{name} in {maker.workdir}",
