@@ -305,6 +305,30 @@ def test_assistants_need_a_loss_that_hears_teachers(loss):
             settings.Settings(**arguments)
 
 
+def test_a_student_s_loss_may_be_left_to_short_trainings():
+    chosen = settings.Settings(workdir="a", train_loss="auto", search_loss="ce", none_right="both")
+    assert chosen.train_losses == settings.AUTO_LOSSES
+    assert settings.AUTO_LOSSES[0] == "ce"
+    assert set(settings.AUTO_LOSSES) <= set(settings.SEARCH_LOSSES)
+    assert settings.Settings(workdir="a", train_loss="mean").train_losses == ("mean",)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"search_loss": "auto"}, "^--search_loss: auto is of --train_loss, .* give one of ce, mean, "),
+        (
+            {"train_loss": "auto", "assistant": ("resnet14",)},
+            "^--assistant: is taught by --train_loss before auto can choose one; name a loss .* leave",
+        ),
+        ({"train_loss": "auto", "kd_weight": 0.0}, "^--kd_weight, --ce_weight: both are 0"),
+    ],
+)
+def test_a_loss_that_is_left_open_is_refused_where_it_must_be_known(changes, message):
+    with pytest.raises(errors.UserError, match=message):
+        settings.Settings(workdir="a", **changes)
+
+
 @pytest.mark.parametrize("loss", sorted(losses.NEEDS_PEERS))
 def test_a_loss_of_peers_trains_students_and_no_search(loss):
     assert settings.Settings(workdir="a", train_loss=loss).train_loss == loss

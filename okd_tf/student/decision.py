@@ -23,6 +23,7 @@ CLEAR_ACCURACY = 1.0  # standard errors by which an accuracy must be higher to c
 CLEAR_LOSS = 2.0  # and a log-loss lower: a better log-loss is only a sign of the accuracy to come
 MOST_LOST = 0.5  # standard errors of accuracy that may be missing where the log-loss alone speaks for a loss
 
+_ROUNDING = 1 + 1e-9  # one image won is one standard error, which floats may miss either way
 _SHARPEST, _BISECTIONS = 5.0, 80  # |log temperature| at most; steps of the search for it
 
 
@@ -42,11 +43,11 @@ class Difference:
 
     def exceeds(self, errors: float) -> bool:
         """Whether it is above zero by more than so many standard errors."""
-        return self.mean > errors * self.error
+        return self.mean > errors * self.error * _ROUNDING
 
     def falls_below(self, errors: float) -> bool:
         """Whether it is below zero by more than so many standard errors."""
-        return self.mean < -errors * self.error
+        return self.mean < -errors * self.error * _ROUNDING
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,7 +134,7 @@ def decide(logits: Mapping[str, np.ndarray], labels: np.ndarray) -> Decision:
 
 def points(difference: Difference) -> str:
     """A difference of accuracies in words."""
-    return f"{100 * difference.mean:+.1f} +- {100 * difference.error:.1f} points"
+    return f"{100 * difference.mean:+.1f} ± {100 * difference.error:.1f} points"
 
 
 def _why(figures: dict[str, Figures], taken: str, best: str) -> str:
@@ -164,14 +165,14 @@ def _why_labels(figures: dict[str, Figures]) -> str:
 
 
 def _nats(difference: Difference) -> str:
-    return f"{difference.mean:.3f} +- {difference.error:.3f} nats"
+    return f"{difference.mean:.3f} ± {difference.error:.3f} nats"
 
 
 def _at_best_temperature(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, float]:
     """-log softmax(logits / T)_label [images], and T > 0, which makes their mean least.
 
-    The mean is convex in 1 / T, so the sign of its slope, mean(E_p[z] - z_label) with p = softmax(z / T), says
-    on which side of a T the best one is.
+    The mean is convex in 1 / T, so the sign of its slope, mean(E_p[z] - z_label) with p = softmax(z / T),
+    says on which side of a T the best one is.
     """
     logits = logits.astype(np.float64)
     logits = logits - logits.max(axis=1, keepdims=True)
