@@ -14,7 +14,7 @@ from okd_tf.settings import choices
 from okd_tf.student import choice, decision, distill
 from okd_tf.training import history, inference, metrics, recipe
 
-FEW_STEPS = 200  # below which a training says little of what a loss is worth
+FEW_STEPS = 100  # below which a training says little of what a loss is worth
 
 
 def epochs_of_each(student_epochs):
@@ -51,7 +51,7 @@ def choose_loss(context):
             training,
             epochs=epochs,
             seed=seeds.derive(context.trial_seed, "student"),
-            how=context.recipe_of("student"),
+            how=context.recipe_of("choice"),
             folder=folder,
             logs=context.workdir / "logs" / "choice" / loss,
             title=f"choice {number}/{len(names)}",

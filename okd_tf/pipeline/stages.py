@@ -271,7 +271,7 @@ STAGES = {
             choosing.choose_loss,
             folder="choice",
             settings=lambda context: (
-                *_recipe(context, "student"),
+                *_recipe(context, "choice"),
                 "trial",
                 *_LOSS,
                 *_of_losses(context.settings.train_losses),

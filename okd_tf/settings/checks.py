@@ -257,7 +257,7 @@ def _check_recipe(settings: Any) -> None:
             "--teacher_label_smoothing: is of teachers that are trained, and --teachers gives them; leave "
             "one of the two out"
         )
-    learnt = {settings.train_loss, *([settings.search_loss] if settings.searches else [])}
+    learnt = {*settings.train_losses, *([settings.search_loss] if settings.searches else [])}
     if settings.label_smoothing and not settings.baseline and "ce" not in learnt:
         raise errors.UserError(
             "--label_smoothing: is of trainings whose loss is ce, and there is none with --nobaseline; leave "

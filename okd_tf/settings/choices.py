@@ -87,6 +87,7 @@ OPEN = {  # settings that can be left to the data, and the value that does so, w
 ROLES = {  # by stage, whose own settings, such as ROLE_learning_rate, go before the general ones
     "teachers": "teacher",
     "assistant": "student",
+    "choice": "student",
     "student": "student",
     "baseline": "student",
 }

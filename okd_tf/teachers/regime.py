@@ -87,7 +87,7 @@ def _underfit(accuracy: float, none: float, single: bool, steps: int) -> str:
     return (
         f"{who} Distillation at temperature 4 cost 2 to 4 points against the cross-entropy where teachers "
         f"had 51 % of the training images and none was right on 32 % ({SEEN}); train them longer or take "
-        "larger ones, or let --train_loss=auto compare with labels before the student is trained."
+        "larger ones, or let --train_loss=auto compare with labels first."
     )
 
 
