@@ -32,7 +32,6 @@ from okd_tf.settings.choices import (
     SEARCH_LOSSES,
     STAGES,
     STRATEGIES,
-    TRAIN_LOSSES,
     USUAL_AUGMENTATION_OPS,
     USUAL_MAGNITUDE,
     USUAL_MIX_PROBABILITY,

@@ -159,8 +159,8 @@ def _why_labels(figures: dict[str, Figures]) -> str:
     closest = max(others, key=lambda name: (others[name].accuracy, -others[name].log_loss))
     found = others[closest]
     return (
-        f"no other loss is better than labels by more than noise: the most accurate of them, {closest}, by "
-        f"{points(found.accuracy_gain)} of accuracy and {_nats(found.log_loss_gain)} of log-loss"
+        f"no other loss is better than labels by more than noise: the most accurate, {closest}, has "
+        f"{points(found.accuracy_gain)} of accuracy, and a log-loss lower by {_nats(found.log_loss_gain)}"
     )
 
 
