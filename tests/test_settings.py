@@ -187,7 +187,7 @@ def test_labels_can_be_smoothed_wherever_something_learns_from_them_alone(loss):
 def test_a_role_s_own_setting_decides_where_it_is_given():
     chosen = settings.Settings(workdir="a", student_weight_decay=0.0, teacher_learning_rate=0.2)
     decides = {stage: chosen.deciding("weight_decay", stage) for stage in settings.choices.TRAINING}
-    own = dict.fromkeys(("assistant", "student", "baseline"), "student_weight_decay")
+    own = dict.fromkeys(("assistant", "choice", "student", "baseline"), "student_weight_decay")
     assert decides == {**own, "teachers": "weight_decay", "search": "weight_decay"}
     rates = {stage: chosen.deciding("learning_rate", stage) for stage in settings.choices.TRAINING}
     assert rates.pop("teachers") == "teacher_learning_rate"
@@ -303,6 +303,30 @@ def test_assistants_need_a_loss_that_hears_teachers(loss):
         )
         with pytest.raises(errors.UserError, match=message):
             settings.Settings(**arguments)
+
+
+def test_a_student_s_loss_may_be_left_to_short_trainings():
+    chosen = settings.Settings(workdir="a", train_loss="auto", search_loss="ce", none_right="both")
+    assert chosen.train_losses == settings.AUTO_LOSSES
+    assert settings.AUTO_LOSSES[0] == "ce"
+    assert set(settings.AUTO_LOSSES) <= set(settings.SEARCH_LOSSES)
+    assert settings.Settings(workdir="a", train_loss="mean").train_losses == ("mean",)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"search_loss": "auto"}, "^--search_loss: auto is of --train_loss, .* give one of ce, mean, "),
+        (
+            {"train_loss": "auto", "assistant": ("resnet14",)},
+            "^--assistant: is taught by --train_loss before auto can choose one; name a loss .* leave",
+        ),
+        ({"train_loss": "auto", "kd_weight": 0.0}, "^--kd_weight, --ce_weight: both are 0"),
+    ],
+)
+def test_a_loss_that_is_left_open_is_refused_where_it_must_be_known(changes, message):
+    with pytest.raises(errors.UserError, match=message):
+        settings.Settings(workdir="a", **changes)
 
 
 @pytest.mark.parametrize("loss", sorted(losses.NEEDS_PEERS))

@@ -7,7 +7,7 @@ again; one that was killed goes on where it stopped; one whose inputs changed is
 import dataclasses
 
 from okd_tf import data, errors, progress, settings, sources
-from okd_tf.pipeline import check, diagnosis, forecast, joining, record, stages
+from okd_tf.pipeline import cautions, check, diagnosis, forecast, joining, record, stages
 from okd_tf.pipeline.context import Context
 from okd_tf.report import page
 
@@ -31,6 +31,7 @@ def run(chosen: settings.Settings, names, source: data.Source | None = None):
         check.check_workers(context)
         context.crew.lead(lambda: record.describe(context))
         context.crew.lead(lambda: forecast.say(context, names))
+        context.crew.lead(lambda: cautions.say(context, names))
         for name in settings.STAGES:
             if name in names:
                 stages.complete(context, name)

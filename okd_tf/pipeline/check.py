@@ -40,7 +40,7 @@ def check(context, names):
         derive.check_budget(context.template.cost, context.budget)
         if chosen.searches:
             _ = context.space
-    if chosen.arch and {"student", "baseline"} & set(names):
+    if chosen.arch and {"choice", "student", "baseline"} & set(names):
         check_networks.check_keeps(chosen, context.architecture())
     if chosen.student:
         _check_student(context, names)
@@ -145,7 +145,8 @@ def _check_folds(context, names, given):
                 f"warning: {path} held out some of other training examples than these; it counts as trained "
                 "on all of these"
             )
-    if not chosen.held_out_only or not held_out or not {"teachers", "search", "student"} & set(names):
+    learning = {"teachers", "search", "choice", "student"}
+    if not chosen.held_out_only or not held_out or not learning & set(names):
         return
     seen = folds.seen(ids, held_out)
     folds.check_held_out(seen)

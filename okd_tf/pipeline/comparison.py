@@ -4,6 +4,7 @@
       sample/NN/                 an architecture drawn uniformly from the budget, trained as a student
       STRATEGY/trial_N/          a search and the student of what it found
       bare_backbone/trial_N/     the backbone as it is, trained the same way
+      choice/                    with --train_loss=auto: what loss all students learn by
       plan.json                  what is to be done, for who joins
       comparison.json .md .png   the figures, the page, the plot
 
@@ -65,11 +66,15 @@ class _Part:
     def _is_done(self):
         return self._is_prepared() and not any(record.outdated(self.run, stage) for stage in self.stages)
 
-    def _work(self):
+    def prepare(self):
+        """Writes the architecture that is given, if it is not there."""
         if not self._is_prepared():
             folder = self.run.arch_path.parent
             self.run.origin.keep_backbone(folder)
             spec.write(self.run.arch_path, dataclasses.replace(self.architecture, folder=str(folder)))
+
+    def _work(self):
+        self.prepare()
         for stage in self.stages:
             record.complete(self.run, stage)
 
@@ -98,7 +103,7 @@ def run(chosen, strategies, trials, sample):
             "--strategies names; leave it out"
         )
     context = Context(chosen)
-    names = ("teachers", "bank", "assistant", "search", "student")
+    names = ("teachers", "bank", "assistant", "search", "choice", "student")
     check.check(context, names)
     plan = {"strategies": list(strategies), "trials": trials, "sample": sample, **_decisive(context)}
     of_sample, compared = _parts(context, plan)
@@ -108,6 +113,10 @@ def run(chosen, strategies, trials, sample):
     with sharing.announced(context.workdir):
         for name in ("teachers", "bank", "assistant"):
             stages.complete(context, name)
+        if chosen.train_loss == settings.choices.AUTO:
+            _choose_loss(context)
+            of_sample, compared = _parts(context, plan)
+            _check_searches(context, compared)
         _make_known(context, plan)
         jobs = [part.job for part in (*of_sample, *compared)]
         sharing.complete("compare", _claims(context), jobs)
@@ -142,6 +151,29 @@ def join(chosen):
         doing = sharing.others(_claims(context), jobs)
         why = f"others do all that is left: {doing}" if doing else "all is done that can be shared"
     joining.say_what_was_done(context, done, why)
+
+
+def _choice(context):
+    """The run that chooses by which loss all students learn, --train_loss=auto: on the bare backbone."""
+    path = context.workdir / "compare" / "choice" / "arch.json"
+    run = _run_of(context, "choice", 0, settings.choices.AUTO, arch=str(path))
+    return _Part(run, BARE, 0, context.template)
+
+
+def _choose_loss(context):
+    """Chooses it; to have each student choose its own would compare losses beside strategies."""
+    part = _choice(context)
+    part.prepare()
+    record.complete(part.run, stages.STAGES["choice"])
+
+
+def _loss(context):
+    """By which loss all students learn; while none is chosen, `auto`."""
+    named = context.settings.train_loss
+    if named != settings.choices.AUTO:
+        return named
+    run = _choice(context).run
+    return named if record.outdated(run, stages.STAGES["choice"]) else run.train_loss
 
 
 def _claims(context):
@@ -181,24 +213,24 @@ def _known(context):
 
 def _parts(context, plan):
     """The parts that train the sample, and those that are compared."""
-    drawn = _draw(context, plan["sample"])
+    drawn, loss = _draw(context, plan["sample"]), _loss(context)
     of_sample = [
-        _given(context, _fixed(context, architecture), f"sample/{number:02}")
+        _given(context, _fixed(context, architecture), f"sample/{number:02}", loss)
         for number, architecture in enumerate(drawn)
     ]
     compared = []
     for trial in range(plan["trials"]):
         for name in plan["strategies"]:
-            run = _run_of(context, f"{name}/trial_{trial}", trial, strategy=name, also_score=drawn)
+            run = _run_of(context, f"{name}/trial_{trial}", trial, loss, strategy=name, also_score=drawn)
             compared.append(_Part(run, name, trial))
-        compared.append(_given(context, context.template, f"bare_backbone/trial_{trial}", trial))
+        compared.append(_given(context, context.template, f"bare_backbone/trial_{trial}", loss, trial))
     return of_sample, compared
 
 
-def _given(context, architecture, name, trial=0):
+def _given(context, architecture, name, loss, trial=0):
     path = context.workdir / "compare" / name / "arch.json"
     who = "uniform" if architecture.add_ons else BARE
-    return _Part(_run_of(context, name, trial, arch=str(path)), who, trial, architecture)
+    return _Part(_run_of(context, name, trial, loss, arch=str(path)), who, trial, architecture)
 
 
 def _finish(context, of_sample, compared):
@@ -212,6 +244,8 @@ def _finish(context, of_sample, compared):
         rows.append({**row, "test_accuracy": accuracy})
     folder = context.workdir / "compare"
     found = {"sample": trained, "results": rows}
+    if context.settings.train_loss == settings.choices.AUTO:
+        found["train_loss"] = _loss(context)
     json_file.write(folder / "comparison.json", found)
     files.write_text(folder / "comparison.md", page.markdown(found))
     page.plot(found, folder / "comparison.png")
@@ -221,7 +255,8 @@ def _finish(context, of_sample, compared):
 def _check_searches(context, compared):
     """Refuses what a strategy cannot use, and to replace what was made with other flags unless asked to."""
     for part in compared:
-        for stage in [] if part.architecture else part.stages:
+        unknown = part.run.settings.train_loss == settings.choices.AUTO
+        for stage in [] if part.architecture else part.stages[: 1 if unknown else None]:
             why = record.outdated(part.run, stage)
             if why.startswith(record.OTHER_INPUTS) and not context.settings.redo:
                 raise errors.UserError(
@@ -261,13 +296,14 @@ def _of_search(part, trained):
     }
 
 
-def _run_of(context, name, trial, also_score=(), **changes):
+def _run_of(context, name, trial, train_loss, also_score=(), **changes):
     """A run in a folder of the comparison, with the teachers and the bank of this one."""
     strategy = changes.get("strategy", context.settings.strategy)
     changed = dataclasses.replace(
         context.settings,
         workdir=str(context.workdir / "compare" / name),
         trial=trial,
+        train_loss=train_loss,
         baseline=False,
         stop_on_collapse=False,
         unrolled=context.settings.unrolled and strategy == "darts",

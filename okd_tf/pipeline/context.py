@@ -13,6 +13,7 @@ from okd_tf.arch import build, cost, space, spec
 from okd_tf.backbones import keras_file, stored
 from okd_tf.data import imbalance, mixing, splits, views
 from okd_tf.pipeline import backbone, planning, teaching
+from okd_tf.student import choice
 from okd_tf.training import crew, distribution, inference, recipe
 
 _OF_A_HOST = (  # may differ from host to host
@@ -231,6 +232,21 @@ class Context:
     def arch_path(self):
         """The arch.json to train."""
         return pathlib.Path(self.requested.arch or self.workdir / "search" / "arch.json")
+
+    @property
+    def choice_path(self):
+        """Where the choice of the student's loss is written and read."""
+        return self.workdir / "choice" / choice.NAME
+
+    @property
+    def train_loss(self):
+        """The loss of the student: --train_loss, or what `auto` took.
+
+        Raises:
+            UserError: nothing has been chosen yet, or choice.json cannot be read.
+        """
+        named = self.settings.train_loss
+        return choice.read(self.choice_path)["taken"] if named == settings.choices.AUTO else named
 
     @property
     def student_path(self):

@@ -34,7 +34,11 @@ _GROWN = 1.5  # FLOPs of a student that is not found yet, over those of its back
 _STEP_SECONDS, _NETWORK_SECONDS = 0.008, 5.0  # what a step and a network cost beside arithmetic
 _ROWS, _PRODUCT_SECONDS = 1024, 0.1  # of the matrices, and at least so long they are multiplied
 
-_KINDS = {"teachers": "teachers", "search": "search", "assistant": "assistants", "student": "student"}
+_KINDS = {  # the kind of the networks that a stage trains; others train students
+    "teachers": "teachers",
+    "search": "search",
+    "assistant": "assistants",
+}
 
 
 def say(context, names, timed=True):
@@ -49,7 +53,7 @@ def say(context, names, timed=True):
     stages = [
         name for name in choices.TRAINING if check.will_run(context, name, names) and _trains(chosen, name)
     ]
-    kinds = tuple(dict.fromkeys("student" if name == "baseline" else _KINDS[name] for name in stages))
+    kinds = tuple(dict.fromkeys(_KINDS.get(name, "student") for name in stages))
     if not kinds:
         return
     text = plan.in_words(chosen, images, kinds)
@@ -77,7 +81,7 @@ def seconds(context, names, stages):
     teachers = [chosen.teacher_network(index) for index in range(chosen.num_teachers)]
     # Of teachers that are given, their files would have to be read: they count as those trained here do.
     asked = sum(_flops(context, name, chosen.teacher_width) for name in teachers)
-    needed = {"search", "student", "baseline"} & set(stages)
+    needed = {"search", "choice", "student", "baseline"} & set(stages)
     backbone, student = _of_the_student(context, names) if needed else (0, 0)
 
     def add(kind, forward, beside=0.0, count=1):
@@ -87,22 +91,26 @@ def seconds(context, names, stages):
         steps += count * length
         networks += count
 
-    live = {
-        loss: asked if loss in losses.NEEDS_TEACHERS and not chosen.views else 0.0 for loss in choices.LOSSES
-    }
+    def live(*used):
+        return asked if losses.NEEDS_TEACHERS.intersection(used) and not chosen.views else 0.0
+
     if "teachers" in stages:
         add("teachers", asked / len(teachers), count=len(teachers))
     if "search" in stages:
         factor = _SEARCH[chosen.strategy] * (_UNROLLED if chosen.unrolled else 1)
-        add("search", factor * backbone, live[chosen.search_loss])
+        add("search", factor * backbone, live(chosen.search_loss))
     if "assistant" in stages:
         for name in chosen.assistant:
-            add("assistants", _flops(context, name, chosen.assistant_width), live[chosen.train_loss])
+            add("assistants", _flops(context, name, chosen.assistant_width), live(chosen.train_loss))
+    if "choice" in stages:
+        # Short trainings that together are as long as one student's.
+        add("student", student, live(*chosen.train_losses))
+        networks += len(chosen.train_losses) - 1
     if "student" in stages:
         add(
             "student",
             student,
-            live[chosen.train_loss],
+            live(*chosen.train_losses),
             count=2 if chosen.train_loss in losses.NEEDS_PEERS else 1,
         )
     if "baseline" in stages:

@@ -17,7 +17,7 @@ def needs_bank(context):
 
 def needs_teachers(chosen):
     """Return whether, of these settings, the loss of the search or of the student needs teachers."""
-    used = {chosen.train_loss}
+    used = set(chosen.train_losses)
     if chosen.searches:
         used.add(chosen.search_loss)
     return bool(used & losses.NEEDS_TEACHERS)

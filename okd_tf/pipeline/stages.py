@@ -6,7 +6,7 @@ from collections.abc import Callable
 from okd_tf import backbones, errors, files, losses, settings
 from okd_tf.backbones import stored
 from okd_tf.export import student as exporting
-from okd_tf.pipeline import backbone, diagnosis, lessons, record, work
+from okd_tf.pipeline import backbone, choosing, diagnosis, lessons, record, work
 from okd_tf.pipeline.context import Context
 from okd_tf.report import page
 from okd_tf.student import distill
@@ -110,8 +110,9 @@ def _teacher_files(context):
     }
 
 
-def _teacher_files_for(loss):
-    return lambda context: _teacher_files(context) if loss(context.settings) in losses.NEEDS_TEACHERS else {}
+def _teacher_files_for(context, used):
+    """What their files are, if any of these losses needs teachers."""
+    return _teacher_files(context) if losses.NEEDS_TEACHERS.intersection(used) else {}
 
 
 def _last_assistant(context):
@@ -132,9 +133,9 @@ def _assistants_are_there(context):
     return all(assistant.is_trained(folder, index) for index in range(len(context.settings.assistant)))
 
 
-def _teacher_stages_for(context, loss):
-    """The stages that a training with this loss needs."""
-    if loss not in losses.NEEDS_TEACHERS:
+def _teacher_stages_for(context, used):
+    """The stages that trainings with these losses need."""
+    if not losses.NEEDS_TEACHERS.intersection(used):
         return []
     return [STAGES["teachers"], STAGES["bank"]] if context.settings.views else [STAGES["teachers"]]
 
@@ -156,8 +157,17 @@ def _recipe(context, stage):
     return (*_RECIPE, *(chosen.deciding(name, stage) for name in ("learning_rate", "weight_decay")), *kept)
 
 
-def _hearing(loss):
-    return ("held_out_only",) if loss in losses.NEEDS_TEACHERS else ()
+def _of_losses(used):
+    """The settings that these losses take, and whose teachers they hear."""
+    own = {name: None for loss in used for name in losses.SETTINGS[loss]}
+    return (*own, *(("held_out_only",) if losses.NEEDS_TEACHERS.intersection(used) else ()))
+
+
+def _taken(context):
+    """What `auto` took, as part of what the student is trained with; nothing of a loss that is named."""
+    if context.settings.train_loss != settings.choices.AUTO:
+        return {}
+    return {"the loss that --train_loss=auto took": choosing.taken(context) or record.MISSING}
 
 
 def _recorded(context):
@@ -219,8 +229,7 @@ STAGES = {
                 *_recipe(context, "search"),
                 "trial",
                 *_LOSS,
-                *(losses.SETTINGS[context.settings.search_loss] if context.settings.searches else ()),
-                *_hearing(_search_loss(context.settings)),
+                *_of_losses([context.settings.search_loss] if context.settings.searches else []),
                 *_SEARCH,
                 *_STRATEGY[context.settings.strategy],
                 *backbone.warm_settings(context.settings),
@@ -228,14 +237,14 @@ STAGES = {
             reads=lambda context: {
                 **backbone.inputs(context.settings),
                 **({"also scored": repr(context.also_score)} if context.also_score else {}),
-                **_teacher_files_for(_search_loss)(context),
+                **_teacher_files_for(context, [_search_loss(context.settings)]),
             },
             leaves=lambda context: _there(
                 "search/arch.json",
                 *(["search/candidates.json"] if context.settings.searches else []),
                 *([f"search/{stored.NAME}"] if backbones.is_stored(context.settings.backbone) else []),
             )(context),
-            needs=lambda context: _teacher_stages_for(context, _search_loss(context.settings)),
+            needs=lambda context: _teacher_stages_for(context, [_search_loss(context.settings)]),
             needless=lambda context: f"--arch={context.settings.arch}" if context.settings.arch else "",
         ),
         Stage(
@@ -245,17 +254,43 @@ STAGES = {
             settings=lambda context: (
                 *_recipe(context, "assistant"),
                 *_LOSS,
-                *losses.SETTINGS[context.settings.train_loss],
-                *_hearing(context.settings.train_loss),
+                *_of_losses(context.settings.train_losses),
                 "train_loss",
                 *("assistant", "assistant_width", "assistant_epochs"),
             ),
             reads=_teacher_files,
             leaves=_assistants_are_there,
-            needs=lambda context: _teacher_stages_for(context, context.settings.train_loss),
+            needs=lambda context: _teacher_stages_for(context, context.settings.train_losses),
             needless=lambda context: (
                 _those_of_the_origin(context, "assistant")
                 or ("" if context.settings.assistant else "no --assistant")
+            ),
+        ),
+        Stage(
+            "choice",
+            choosing.choose_loss,
+            folder="choice",
+            settings=lambda context: (
+                *_recipe(context, "choice"),
+                "trial",
+                *_LOSS,
+                *_of_losses(context.settings.train_losses),
+                "student_epochs",
+            ),
+            reads=lambda context: {
+                "arch.json": context.arch_path,
+                "the losses to choose from": ", ".join(context.settings.train_losses),
+                **_teacher_files_for(context, context.settings.train_losses),
+            },
+            leaves=lambda context: bool(choosing.taken(context)),
+            needs=lambda context: [
+                STAGES["search"],
+                *_teacher_stages_for(context, context.settings.train_losses),
+            ],
+            needless=lambda context: (
+                ""
+                if context.settings.train_loss == settings.choices.AUTO
+                else f"--train_loss={context.settings.train_loss}"
             ),
         ),
         Stage(
@@ -266,8 +301,7 @@ STAGES = {
                 *_recipe(context, "student"),
                 "trial",
                 *_LOSS,
-                *losses.SETTINGS[context.settings.train_loss],
-                *_hearing(context.settings.train_loss),
+                *_of_losses(context.settings.train_losses),
                 "train_loss",
                 "assistant",
                 "student_epochs",
@@ -275,7 +309,8 @@ STAGES = {
             ),
             reads=lambda context: {
                 "arch.json": context.arch_path,
-                **(_last_assistant(context) or _teacher_files_for(lambda chosen: chosen.train_loss)(context)),
+                **(_last_assistant(context) or _teacher_files_for(context, context.settings.train_losses)),
+                **_taken(context),
             },
             leaves=lambda context: _there(
                 "student/student.keras",
@@ -284,10 +319,11 @@ STAGES = {
             )(context),
             needs=lambda context: [
                 STAGES["search"],
+                STAGES["choice"],
                 *(
                     [STAGES["assistant"]]
                     if context.settings.assistant
-                    else _teacher_stages_for(context, context.settings.train_loss)
+                    else _teacher_stages_for(context, context.settings.train_losses)
                 ),
             ],
         ),

@@ -234,9 +234,9 @@ def train_student(context):
     store_what_is_said(context, links)
     distill.distill(
         context.architecture(),
-        lessons.objective(context, chosen.train_loss, links),
+        lessons.objective(context, context.train_loss, links),
         context.data,
-        lessons.training_batches(context, chosen.train_loss, "student training", links),
+        lessons.training_batches(context, context.train_loss, "student training", links),
         epochs=chosen.student_epochs,
         seed=seeds.derive(context.trial_seed, "student"),
         how=context.recipe_of("student"),

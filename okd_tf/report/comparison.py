@@ -45,12 +45,17 @@ def markdown(found):
     lines = ["# Search strategies compared", ""]
     lines += [f"| {' | '.join(_COLUMNS)} |", f"|{'---|' * len(_COLUMNS)}"]
     lines += [f"| {' | '.join(row)} |" for row in table(found)]
-    lines += ["", _MEANING.format(sample=len(found["sample"])), _verdict(found), "", "## What was found", ""]
+    meaning = _MEANING.format(sample=len(found["sample"])) + _learnt_by(found)
+    lines += ["", meaning, _verdict(found), "", "## What was found", ""]
     for row in found["results"]:
         lines.append(
             f"- {row['who']}, trial {row['trial']}: {', '.join(row['add_ons']) or 'no add-on layer'}"
         )
     return "\n".join(lines) + "\n"
+
+
+def _learnt_by(found):
+    return f"All students learnt by `{found['train_loss']}`.\n" if "train_loss" in found else ""
 
 
 def screen(found):

@@ -8,8 +8,10 @@ import pathlib
 
 from okd_tf import errors, fields
 from okd_tf.arch import spec
+from okd_tf.report import choice as of_choice
 from okd_tf.report import diagnosis
 from okd_tf.search import candidates
+from okd_tf.student import choice
 from okd_tf.teachers import diagnosis as teaching
 from okd_tf.training import metrics as trained
 from okd_tf.training import quality
@@ -80,6 +82,9 @@ def markdown(workdir, split, settings_text, arch_path, current):
     if architecture:
         others = _read(candidates.read, pathlib.Path(arch_path).parent / "candidates.json") or []
         lines += [*_architecture(architecture), "", *_rivals(arch_path, architecture.provenance, others)]
+    chosen = _read(choice.read, workdir / "choice" / choice.NAME) if "choice" in current else None
+    if chosen:
+        lines += of_choice.lines(chosen)
     metrics = _read(trained.read, workdir / "student" / "metrics.json") if "student" in current else None
     if metrics and "val" in metrics:
         val, best, peer = metrics["val"], metrics["val"]["best"], metrics.get("peer")

@@ -12,6 +12,8 @@ from okd_tf.settings.choices import (
     ALL_AUGMENTATION_OPS,
     APPLICATION_PREFIX,
     AUGMENTATIONS,
+    AUTO,
+    AUTO_LOSSES,
     EFFORT,
     EFFORTS,
     GATED_LOSSES,
@@ -328,7 +330,11 @@ class Settings:
 
     arch: str = _option("", "train this arch.json in place of the workdir's own")
     student: str = _option("", "evaluate or export this .keras file in place of the workdir's own", kind=ONCE)
-    train_loss: str = _option("oracle", f"loss of the student's training: {', '.join(LOSSES)}")
+    train_loss: str = _option(
+        "oracle",
+        f"loss of the student's training: {', '.join(LOSSES)}; or {AUTO}: whichever of "
+        f"{', '.join(AUTO_LOSSES)} is best on validation after a short training with each",
+    )
     temperature: float = _option(
         4.0, "of the soft targets, in search and training (mutual in its paper: 1)", minimum=1e-3
     )
@@ -451,6 +457,11 @@ class Settings:
     def has_weights(self, network: str) -> bool:
         """Whether a network that is asked for by this name comes with weights by --weights."""
         return network.startswith(APPLICATION_PREFIX) and self.weights != NO_WEIGHTS
+
+    @property
+    def train_losses(self) -> tuple[str, ...]:
+        """The losses that may train the student: --train_loss, or all that `auto` chooses from."""
+        return AUTO_LOSSES if self.train_loss == AUTO else (self.train_loss,)
 
     @property
     def drops(self) -> tuple[float, ...]:

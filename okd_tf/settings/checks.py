@@ -41,6 +41,11 @@ def _check_fields(settings: Any) -> None:
 
 
 def _check_names(settings: Any) -> None:
+    if settings.search_loss == choices.AUTO:
+        raise errors.UserError(
+            f"--search_loss: {choices.AUTO} is of --train_loss, since students can be trained and compared; "
+            f"give one of {', '.join(choices.SEARCH_LOSSES)}"
+        )
     if settings.search_loss in choices.LOSSES and settings.search_loss not in choices.SEARCH_LOSSES:
         raise errors.UserError(
             f"--search_loss: {settings.search_loss} is of two students that train together, and a search has "
@@ -51,7 +56,7 @@ def _check_names(settings: Any) -> None:
         ("--ops", settings.ops, choices.OPS),
         ("--strategy", [settings.strategy], (*choices.STRATEGIES, choices.NO_SEARCH)),
         ("--search_loss", [settings.search_loss], choices.SEARCH_LOSSES),
-        ("--train_loss", [settings.train_loss], choices.LOSSES),
+        ("--train_loss", [settings.train_loss], choices.TRAIN_LOSSES),
         ("--none_right", [settings.none_right], choices.NONE_RIGHT),
         ("--reward", [settings.reward], choices.REWARDS),
         ("--balance", [settings.balance], choices.BALANCES),
@@ -159,13 +164,19 @@ def _check_training(settings: Any) -> None:
     if settings.ce_weight > 1:
         raise errors.UserError(f"--ce_weight: {settings.ce_weight} is too large; at most 1")
     chosen = (settings.search_loss, settings.train_loss)
-    if settings.kd_weight == settings.ce_weight == 0 and set(chosen) & set(choices.TEACHERS_LOSSES):
+    possible = {settings.search_loss, *settings.train_losses}
+    if settings.kd_weight == settings.ce_weight == 0 and possible & set(choices.TEACHERS_LOSSES):
         raise errors.UserError("--kd_weight, --ce_weight: both are 0, which teaches nothing; raise one")
-    if settings.none_right != choices.NONE_RIGHT[0] and not set(chosen) & set(choices.GATED_LOSSES):
+    if settings.none_right != choices.NONE_RIGHT[0] and not possible & set(choices.GATED_LOSSES):
         raise errors.UserError(
             f"--none_right: {settings.none_right} is of losses that choose the right teachers, "
             f"{', '.join(choices.GATED_LOSSES)}, and --search_loss={chosen[0]}, --train_loss={chosen[1]} do "
             "not; take one of these, or leave it out"
+        )
+    if settings.assistant and settings.train_loss == choices.AUTO:
+        raise errors.UserError(
+            f"--assistant: is taught by --train_loss before {choices.AUTO} can choose one; name a loss that "
+            f"has teachers, one of {', '.join(choices.TEACHERS_LOSSES)}, or leave --assistant out"
         )
     if settings.assistant and settings.train_loss not in choices.TEACHERS_LOSSES:
         raise errors.UserError(
@@ -246,7 +257,7 @@ def _check_recipe(settings: Any) -> None:
             "--teacher_label_smoothing: is of teachers that are trained, and --teachers gives them; leave "
             "one of the two out"
         )
-    learnt = {settings.train_loss, *([settings.search_loss] if settings.searches else [])}
+    learnt = {*settings.train_losses, *([settings.search_loss] if settings.searches else [])}
     if settings.label_smoothing and not settings.baseline and "ce" not in learnt:
         raise errors.UserError(
             "--label_smoothing: is of trainings whose loss is ce, and there is none with --nobaseline; leave "

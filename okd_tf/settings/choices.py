@@ -14,6 +14,9 @@ GATED_LOSSES = ("oracle", "oracle_dkd")  # of those, the ones for which no teach
 NONE_RIGHT = ("label", "mean", "both")
 SEARCH_LOSSES = ("ce", *TEACHERS_LOSSES)
 LOSSES = (*SEARCH_LOSSES, "mutual")
+AUTO = "auto"  # in place of the student's loss: the best of these, as short trainings show
+AUTO_LOSSES = ("ce", "mean", "oracle", "dkd")  # labels first, which the others are held against
+TRAIN_LOSSES = (*LOSSES, AUTO)
 REWARDS = ("accuracy", "loss")
 BALANCES = ("none", "weights", "sampling")
 PRECISIONS = ("float32", "bfloat16", "float16")
@@ -62,10 +65,12 @@ WEIGHTS_SUFFIXES = (".h5", NETWORK_SUFFIX)
 SCHEDULES = ("cosine", "step")
 KEEP = ("last", "best", "average")  # of the weights in a training
 STAGES = (
-    *("teachers", "bank", "search", "assistant", "student"),
+    *("teachers", "bank", "search", "assistant", "choice", "student"),
     *("baseline", "evaluate", "export", "report"),
 )
-TRAINING = ("teachers", "search", "assistant", "student", "baseline")  # of these, those that may train
+TRAINING = (  # of these, those that may train
+    *("teachers", "search", "assistant", "choice", "student", "baseline"),
+)
 
 EFFORTS = ("quick", "normal", "thorough")
 EFFORT = "normal"
@@ -82,6 +87,7 @@ OPEN = {  # settings that can be left to the data, and the value that does so, w
 ROLES = {  # by stage, whose own settings, such as ROLE_learning_rate, go before the general ones
     "teachers": "teacher",
     "assistant": "student",
+    "choice": "student",
     "student": "student",
     "baseline": "student",
 }

@@ -13,7 +13,17 @@ PEER = "peer.keras"  # of a student trained by mutual learning
 
 
 def distill(
-    architecture: spec.ArchSpec, loss: objective.Objective, data, training, *, epochs, seed, how, folder, logs
+    architecture: spec.ArchSpec,
+    loss: objective.Objective,
+    data,
+    training,
+    *,
+    epochs,
+    seed,
+    how,
+    folder,
+    logs,
+    title="student",
 ):
     """Trains the network of a spec; writes student.keras, metrics.json (validation) and history.csv.
 
@@ -31,11 +41,12 @@ def distill(
         how: a `Recipe`.
         folder: where the files go.
         logs: folder of TensorBoard events.
+        title: what to call it on screen.
     """
     train = _train_pair if loss.name in losses.NEEDS_PEERS else _train
     train(
         *(lambda: build.student(architecture), loss, data, training, epochs, seed, how, folder, logs),
-        *("student", _is_kept(architecture)),
+        *("student", title, _is_kept(architecture)),
     )
 
 
@@ -58,7 +69,7 @@ def train_baseline(
 
     loss = objective.Objective("ce", settings={"label_smoothing": label_smoothing})
     is_kept = _is_kept(architecture)
-    _train(make, loss, data, training, epochs, seed, how, folder, logs, "baseline", is_kept)
+    _train(make, loss, data, training, epochs, seed, how, folder, logs, "baseline", "baseline", is_kept)
 
 
 def _is_kept(architecture):
@@ -66,7 +77,7 @@ def _is_kept(architecture):
     return frozenset(build.kept(architecture)).__contains__ if architecture.keep_weights else None
 
 
-def _train(make, loss, data, training, epochs, seed, how, folder, logs, name, is_kept):
+def _train(make, loss, data, training, epochs, seed, how, folder, logs, name, title, is_kept):
     folder = pathlib.Path(folder)
     trained = recipe.train(
         make,
@@ -78,7 +89,7 @@ def _train(make, loss, data, training, epochs, seed, how, folder, logs, name, is
         recipe=how,
         folder=folder,
         logs=logs,
-        title=f"{name} ({loss.name})",
+        title=f"{title} ({loss.name})",
         save_to=folder / f"{name}.keras",
         is_kept=is_kept,
     )
@@ -90,7 +101,7 @@ def _train(make, loss, data, training, epochs, seed, how, folder, logs, name, is
     how.crew.lead(finish)
 
 
-def _train_pair(make, loss, data, training, epochs, seed, how, folder, logs, name, is_kept):
+def _train_pair(make, loss, data, training, epochs, seed, how, folder, logs, name, title, is_kept):
     folder = pathlib.Path(folder)
     trained, peer = recipe.train_pair(
         make,
@@ -102,7 +113,7 @@ def _train_pair(make, loss, data, training, epochs, seed, how, folder, logs, nam
         recipe=how,
         folder=folder,
         logs=logs,
-        title=f"{name} ({loss.name})",
+        title=f"{title} ({loss.name})",
         save_to=folder / f"{name}.keras",
         peer_to=folder / PEER,
         is_kept=is_kept,

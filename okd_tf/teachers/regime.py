@@ -87,7 +87,7 @@ def _underfit(accuracy: float, none: float, single: bool, steps: int) -> str:
     return (
         f"{who} Distillation at temperature 4 cost 2 to 4 points against the cross-entropy where teachers "
         f"had 51 % of the training images and none was right on 32 % ({SEEN}); train them longer or take "
-        "larger ones, and compare with --train_loss=ce."
+        "larger ones, or let --train_loss=auto compare with labels first."
     )
 
 
@@ -101,7 +101,7 @@ def _saturated(all_right: float, single: bool) -> str:
         f"{who} of the augmented training images: there the oracle's targets are those of --train_loss=mean, "
         "and oracle distillation cannot gain on it. It needs teachers that err on what they teach: fewer "
         "epochs (--teacher_epochs), or teachers held out from the images they teach (--teacher_folds; your "
-        "own: trained on other images)."
+        "own: trained on other images). Whether soft targets gain on labels at all, --train_loss=auto tells."
     )
 
 

@@ -14,7 +14,7 @@ from okd_tf import backbones, data, losses, search, settings
         ("backbone", backbones.BACKBONES),
         ("strategy", search.STRATEGIES),
         ("search_loss", set(losses.KD_LOSSES) - losses.NEEDS_PEERS),
-        ("train_loss", losses.KD_LOSSES),
+        ("train_loss", [*losses.KD_LOSSES, settings.AUTO]),
     ],
 )
 def test_help_names_all_that_can_be_given(flag, names):

@@ -46,6 +46,14 @@ AIMED = {  # by scene, in the order in which they can strike
         "halve:replace:assistant/metrics.json",
         "SIGKILL:remove:assistant/history_00/checkpoints",  # all is there, and more
     ),
+    "choice": (
+        "SIGKILL:step:choice 1/4*:3",
+        "halve:replace:choice/mean/checkpoints/step_*:2",
+        "SIGKILL:step:choice 2/4*:1",
+        "halve:replace:choice/oracle/student.keras",
+        "SIGKILL:replaced:choice/dkd/student.keras",  # and its metrics.json is not there
+        "halve:replace:choice/choice.json",
+    ),
     "student": (
         "halve:replace:bank_00/train/view_001_*.f16",  # of what the assistant says
         "SIGKILL:step:student*:2",

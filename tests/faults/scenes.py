@@ -52,6 +52,7 @@ SCENES = {
         Scene("reinforce", "search", "bank", ("--strategy=reinforce",)),
         Scene("random", "search", "bank", ("--strategy=random",)),
         Scene("assistant", "assistant", "darts", _ASSISTANT),
+        Scene("choice", "choice", "darts", ("--train_loss=auto",)),
         Scene("student", "student", "assistant"),
         Scene("mutual", "student", "darts", ("--train_loss=mutual",)),
         Scene("baseline", "baseline", "student"),

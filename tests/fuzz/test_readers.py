@@ -16,6 +16,7 @@ from okd_tf.arch import spec
 from okd_tf.pipeline import record
 from okd_tf.report import arms, page
 from okd_tf.search import candidates
+from okd_tf.student import choice
 from okd_tf.teachers import diagnosis, folds, manifest, shards, store
 from okd_tf.training import checkpoint, history, metrics
 
@@ -93,6 +94,25 @@ CANDIDATES = [
     for chosen in (True, False)
 ]
 SCORED = [{"accuracy": 0.25, "loss": 1.5}, {"accuracy": 0.5, "loss": 1}]
+CHOICE = {
+    "taken": "mean",
+    "why": "mean is better than labels",
+    "examples": 50,
+    "candidates": {
+        name: {
+            "accuracy": 0.5,
+            "log_loss": 1.5,
+            "temperature": 0.75,
+            "accuracy_gain": gain,
+            "accuracy_error": 0.01,
+            "log_loss_gain": gain,
+            "log_loss_error": 0.25,
+            "epochs": 7,
+            "seconds": 12.5,
+        }
+        for name, gain in (("ce", 0.0), ("mean", 0.125))
+    },
+}
 PLAN = {
     "format": shards.FORMAT,
     "key": {"the dataset": "tiny", "the seed of views": 3},
@@ -210,6 +230,7 @@ READERS = {
     "student/metrics.json": (_student, METRICS),
     "chain_metrics.json": (metrics.read_chain, CHAIN),
     "candidates.json": (candidates.chosen, CANDIDATES),
+    "choice.json": (choice.read, CHOICE),
     "scored.json": (lambda path: candidates.read_scores(path, 2), SCORED),
     "bank.json": (lambda path: shards.read_plan(path.parent), PLAN),
     "step_0000000004/manifest.json": (_checkpoint, CHECKPOINT),

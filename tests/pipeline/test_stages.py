@@ -15,7 +15,15 @@ from okd_tf.pipeline import record, stages
 from okd_tf.pipeline.context import Context
 from okd_tf.teachers import assistant, diagnosis, folds, shards, teacher
 
-MADE = set(settings.STAGES) - {"report", "assistant"}
+MADE = set(settings.STAGES) - {"report", "assistant", "choice"}
+CANDIDATE = {
+    **dict.fromkeys(("accuracy", "log_loss", "temperature", "accuracy_gain", "accuracy_error"), 0.5),
+    "log_loss_gain": 0.5,
+    "log_loss_error": 0.1,
+    "epochs": 7,
+    "seconds": 1.5,
+}
+CANDIDATES = dict.fromkeys(settings.AUTO_LOSSES, CANDIDATE)
 CHAIN = {"assistant": ("resnet14", "resnet8")}
 
 
@@ -31,6 +39,7 @@ class _Works:
     def __init__(self, arch):
         self.arch = arch
         self.done = []
+        self.taken = "mean"
 
     def of(self, name):
         def work(context):
@@ -83,6 +92,10 @@ class _Works:
             files.write_text(assistant.path(folder, index), f"{backbone} {chain}")
             assistant.record(folder, index, backbone=backbone, params=8)
 
+    def choice(self, context, name):
+        found = {"taken": self.taken, "why": "It is better.", "examples": 9, "candidates": CANDIDATES}
+        json_file.write(context.workdir / name / "choice.json", found)
+
     def student(self, context, name):
         if context.settings.train_loss == "mutual":
             files.write_text(context.workdir / name / "peer.keras", "")
@@ -134,7 +147,7 @@ def _current(workdir, **changes):
 def whole(tmp_path_factory, works):
     workdir = tmp_path_factory.mktemp("whole") / "run"
     _run(workdir)
-    assert works.done == [name for name in settings.STAGES if name != "assistant"]
+    assert works.done == [name for name in settings.STAGES if name not in ("assistant", "choice")]
     return workdir
 
 
@@ -237,7 +250,10 @@ def test_whatever_decides_a_result_is_in_the_key_of_a_stage_that_has_it():
     )
     recipes = ({}, {"keep": "average", **dict.fromkeys(own, 0.125)})
     for strategy, loss, several, recipe in itertools.product(
-        (*settings.STRATEGIES, settings.NO_SEARCH), settings.LOSSES, ((), ("vgg8",)), recipes
+        (*settings.STRATEGIES, settings.NO_SEARCH),
+        (*settings.LOSSES, settings.AUTO),
+        ((), ("vgg8",)),
+        recipes,
     ):
         chosen = settings.Settings(
             workdir="a",
@@ -355,6 +371,60 @@ def test_a_student_that_learns_with_a_peer_needs_no_teachers(finished, works):
     assert _current(finished, **chosen) == shown - {"teachers"}
     (finished / "student" / "peer.keras").unlink()
     assert _current(finished, **chosen) == shown - {"teachers", "student"}
+
+
+AUTO = {"train_loss": "auto", "search_loss": "ce"}
+
+
+@pytest.fixture
+def chosen(finished, works):
+    """The workdir of a whole run whose student's loss was chosen: `mean`."""
+    works.taken = "mean"
+    _run(finished, **AUTO)
+    # The search has no teachers here, but what is chosen from has.
+    assert works.done == ["search", "choice", "student", "evaluate", "report"]
+    assert _current(finished, **AUTO) == MADE | {"choice"}
+    works.done.clear()
+    return finished
+
+
+@pytest.mark.parametrize(
+    ("change", "outdated"),
+    [
+        ({"student_epochs": 8}, {"choice", "baseline"} | STUDENT),
+        ({"dkd_beta": 2.0}, {"choice"} | STUDENT),
+        ({"none_right": "mean"}, {"choice"} | STUDENT),
+        ({"trial": 1}, {"choice"} | SEARCH),
+        ({"seed": 1}, {"choice"} | TEACHERS),
+    ],
+)
+def test_what_the_candidates_depend_on_outdates_the_choice_and_the_student(chosen, change, outdated):
+    assert _current(chosen, **{**AUTO, **change}) == (MADE | {"choice"}) - outdated
+
+
+def test_the_student_is_of_the_loss_that_was_taken(chosen, works):
+    _run(chosen, **AUTO)
+    assert works.done == ["report"]
+    key = json.loads((chosen / "stages.json").read_text())["student"]["key"]
+    assert key["files"]["the loss that --train_loss=auto took"] == "mean"
+    works.done.clear()
+    works.taken = "ce"
+    (chosen / "choice" / "choice.json").unlink()
+    assert _current(chosen, **AUTO) == MADE  # it says nothing against the student
+    _run(chosen, **AUTO)
+    assert works.done[:2] == ["choice", "student"]
+
+
+def test_a_choice_that_cannot_be_read_is_made_again(chosen, works):
+    (chosen / "choice" / "choice.json").write_text('{"taken": "mutual"}')
+    assert _current(chosen, **AUTO) == MADE
+    _run(chosen, **AUTO)
+    assert works.done == ["choice", "report"]
+
+
+def test_a_loss_that_is_named_needs_no_choice(chosen, works):
+    _run(chosen, train_loss="mean", search_loss="ce")
+    assert works.done == ["student", "evaluate", "report"]
 
 
 @pytest.mark.parametrize(

@@ -78,7 +78,7 @@ def test_words_are_sentences_on_one_line_and_of_values_that_flags_take():
         assert "\n" not in found.says
         assert found.says.endswith(".")
         for loss in re.findall(r"--train_loss=(\w+)", found.says):
-            assert loss in settings.LOSSES
+            assert loss in settings.choices.TRAIN_LOSSES
 
 
 def test_teachers_that_underfit_after_few_steps_are_said_to_have_had_few():

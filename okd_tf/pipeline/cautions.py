@@ -1,0 +1,52 @@
+"""What is said before hours are spent of data on which distillation or a choice can hardly succeed."""
+
+import math
+
+from okd_tf import progress
+from okd_tf.pipeline import check
+from okd_tf.settings import choices
+
+FEW_OF_A_CLASS = 10  # training images
+FEW_TO_CHOOSE_BY = 50  # validation images
+
+
+def say(context, names):
+    """Say what `of` says of the run's data, if some of these stages is to train.
+
+    Args:
+        context: the run, checked.
+        names: of the stages.
+    """
+    if not any(check.will_run(context, name, names) for name in choices.TRAINING):
+        return
+    data = context.data
+    for caution in of(len(data.train), data.classes, len(data.val), context.settings.train_loss):
+        progress.say(f"warning: {caution}")
+
+
+def of(train, classes, val, train_loss):
+    """Return the cautions, texts of one line each; none of data that is large enough.
+
+    Args:
+        train: number of training images.
+        classes: number of classes.
+        val: number of validation images.
+        train_loss: the setting.
+    """
+    found = []
+    if train < FEW_OF_A_CLASS * classes:
+        mend = "add images"
+        if train_loss != choices.AUTO:
+            mend += f", or let --train_loss={choices.AUTO} try labels alone beside it"
+        found.append(
+            f"{train:,} training images are {train / classes:.1f} a class: teachers learn so few by heart, "
+            "and what they say of them is hardly more than the label, so distillation may gain nothing; "
+            f"{mend}"
+        )
+    if val < FEW_TO_CHOOSE_BY:
+        error = 100 * 0.5 / math.sqrt(val)
+        found.append(
+            f"{val:,} validation images: an accuracy on them is uncertain by up to {error:.0f} points (one "
+            "standard error), and so is all that is chosen by it; raise --val_examples or add images"
+        )
+    return found
