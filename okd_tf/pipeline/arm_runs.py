@@ -9,7 +9,7 @@ from okd_tf.pipeline.context import Context
 from okd_tf.settings import arms
 from okd_tf.training import history, metrics
 
-STAGES = ("search", "student", "evaluate")  # of one arm and trial
+STAGES = ("search", "choice", "student", "evaluate")  # of one arm and trial
 _ORIGIN = "origin.json"  # with which code and on which processor it was trained
 
 
@@ -34,8 +34,13 @@ class Pair:
     @property
     def is_done(self):
         """Whether it is trained and evaluated, with the inputs there are now."""
-        outdated = any(record.outdated(self.run, stages.STAGES[name]) for name in STAGES)
+        outdated = any(record.outdated(self.run, stage) for stage in self.stages)
         return not outdated and origin(self.run) is not None
+
+    @property
+    def stages(self):
+        """The stages that it needs, in order: without --arch a search, with --train_loss=auto a choice."""
+        return [stages.STAGES[name] for name in STAGES if not stages.STAGES[name].needless(self.run)]
 
 
 class Runs:
@@ -110,9 +115,11 @@ def figures(pair):
     found = metrics.read(folder / "metrics.json")
     val = found["val"].get("kept", found["val"]["last"])
     last = history.finished(folder / "history.csv", found["epochs"])[-1]
-    searched = (
-        {"search_seconds": round(_seconds(pair.run, "search"), 1)} if pair.run.settings.searches else {}
-    )
+    chosen, more = pair.run.settings, {}
+    if chosen.searches:
+        more["search_seconds"] = round(_seconds(pair.run, "search"), 1)
+    if chosen.train_loss == settings.choices.AUTO:
+        more["train_loss"] = pair.run.train_loss
     return {
         "seed": pair.trial,
         "params": found["params"],
@@ -123,6 +130,6 @@ def figures(pair):
         "epochs": found["epochs"],
         "train_accuracy": last.get("accuracy"),
         "seconds": round(_seconds(pair.run, "student"), 1),
-        **searched,
+        **more,
         **origin(pair.run),
     }

@@ -189,11 +189,11 @@ class _Comparison:
     def _train(self, pair, results):
         """Do the stages of a pair; a failure is kept for the end, so that the other arms are trained."""
         # A run of its own, whose networks go with it.
-        context = self._runs.pair(pair.arm, pair.trial).run
+        fresh = self._runs.pair(pair.arm, pair.trial)
         try:
-            for name in arm_runs.STAGES:
-                record.complete(context, stages.STAGES[name])
-            arm_runs.write_origin(context, self._made_by)
+            for stage in fresh.stages:
+                record.complete(fresh.run, stage)
+            arm_runs.write_origin(fresh.run, self._made_by)
         except errors.UserError as error:
             self._failed[pair] = error
             progress.say(f"{_TITLE}: {pair} failed: {error}")
@@ -250,8 +250,9 @@ def _share(maker, name):
 
 def _refuse_to_replace(pair):
     """Refuse to set aside what was trained with other flags or teachers, unless that is asked for."""
-    for name in ("student", "search"):
-        why = record.outdated(pair.run, stages.STAGES[name])
+    for name in ("student", "choice", "search"):
+        stage = stages.STAGES[name]
+        why = record.outdated(pair.run, stage) if stage in pair.stages else ""
         if why.startswith(record.OTHER_INPUTS):
             raise errors.UserError(
                 f"--arms: arm '{pair.arm.name}': {pair.run.workdir} holds a {name} that {why}; add --redo to "

@@ -1,13 +1,14 @@
 """The results of arms over trials: read from their JSON file, as a page, and as lines on screen.
 
 {"arms": {ARM: {"params": n, "flags": {FLAG: value}, "trials": [
-{"seed": trial, "params": n, "val_accuracy", "val_loss", "test_accuracy", "test_loss",
-"epochs": n, "train_accuracy": of the last epoch or null, "seconds": of the student's epochs,
-"search_seconds": where it searches, "commit", "processor"}]}},
-"missing": [[ARM, trial]], "reference": ARM,
-"teachers": {"per_teacher", "mean", "vote", "oracle", "loss": {"per_teacher", "mean"}: of the test split,
-"val": {the same}, "params": [n], "sha256": [..]} or null,
-"common": {FLAG: value}, "commit", "command", "precision", "processor"}
+            {"seed": trial, "params": n, "val_accuracy", "val_loss", "test_accuracy", "test_loss",
+             "epochs": n, "train_accuracy": of the last epoch or null, "seconds": of the student's epochs,
+             "search_seconds": where it searches, "train_loss": what --train_loss=auto took,
+             "commit", "processor"}]}},
+ "missing": [[ARM, trial]], "reference": ARM,
+ "teachers": {"per_teacher", "mean", "vote", "oracle", "loss": {"per_teacher", "mean"}: of the test split,
+              "val": {the same}, "params": [n], "sha256": [..]} or null,
+ "common": {FLAG: value}, "commit", "command", "precision", "processor"}
 """
 
 from okd_tf import errors, fields, progress

@@ -230,6 +230,28 @@ def test_an_arm_that_fails_leaves_the_others_to_be_trained(compare, tmp_path):
     assert len(found["arms"]["labels"]["trials"]) == 1
 
 
+@pytest.mark.slow
+def test_an_arm_may_train_an_architecture_that_is_given(finished, compare, tmp_path, monkeypatch):
+    arch = str(finished[0] / "arms" / "labels" / "trial_0" / "search" / "arch.json")
+    given = Arm("given", {"train_loss": "ce", "arch": arch}, {"arch": "arch.json"})
+    found = compare(tmp_path / "run", (given,))
+    assert found["missing"] == []
+    assert not (tmp_path / "run" / "arms" / "given" / "trial_0" / "search").exists()
+    (row,), (same,) = found["arms"]["given"]["trials"], finished[1]["arms"]["labels"]["trials"]
+    assert row["test_loss"] == same["test_loss"]
+    monkeypatch.setattr("okd_tf.training.loop.fit", None)
+    assert compare(tmp_path / "run", (given,)) == found
+
+
+@pytest.mark.slow
+def test_an_arm_may_leave_its_loss_to_be_chosen(compare, tmp_path):
+    auto = Arm("auto", {"train_loss": "auto"}, {"train_loss": "auto"})
+    (row,) = compare(tmp_path / "run", (auto,))["arms"]["auto"]["trials"]
+    student = json.loads((tmp_path / "run" / "arms" / "auto" / "trial_0" / "stages.json").read_text())
+    assert student["choice"]["complete"]
+    assert row["train_loss"] in settings.LOSSES
+
+
 def test_trial_0_of_all_arms_comes_first(compare, tmp_path):
     runs = arm_runs.Runs(settings.Settings(workdir=str(tmp_path), strategy="none"))
     one = arms._Comparison(runs.common, types.SimpleNamespace(arms=(LABELS, MEAN), trials=2))
