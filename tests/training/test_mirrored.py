@@ -14,8 +14,9 @@ from okd_tf import search
 from okd_tf.training import distribution
 
 SCRIPT = pathlib.Path(__file__).with_name("mirrored_script.py")
-ROUNDING = 1e-6  # of weights, after six steps at a rate of 0.01; their updates are 20,000 times as large
-LEARNT = 0.02
+ROUNDING = 1e-6  # of weights, after six steps at a rate of 0.01; their updates are 50,000 times as large
+LEARNT = 0.05
+LEARNT_SLOWLY = {"classifier, kept weights": 0.02}  # whose kept layers have a tenth of the rate
 # Of the update, as vectors. A network that computes in 16 bits rounds another sum elsewhere.
 MIXED_ROUNDING = {"bfloat16": 0.1, "float16": 0.02}
 
@@ -53,8 +54,8 @@ def mixed_report():
     return _compared(MIXED)
 
 
-def _assert_same(found):
-    assert found["learnt"] > LEARNT
+def _assert_same(found, learnt=LEARNT):
+    assert found["learnt"] > learnt
     assert found["weights"] < ROUNDING
     assert found["ratio"] < 2 * ROUNDING
     assert found["history"] < ROUNDING
@@ -69,7 +70,7 @@ def test_two_devices_learn_what_one_does(report, kind):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", SLOW)
 def test_two_devices_learn_what_one_does_in_every_kind_of_training(slow_report, kind):
-    _assert_same(slow_report[kind])
+    _assert_same(slow_report[kind], LEARNT_SLOWLY.get(kind, LEARNT))
     # Not of paths: over several devices all operations run, and statistics of those not chosen move too.
     if kind in ("mutual", "classifier, kept weights", "darts, unrolled"):
         assert slow_report[kind]["statistics"] < ROUNDING
