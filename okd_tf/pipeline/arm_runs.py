@@ -7,9 +7,9 @@ from okd_tf import errors, fields, json_file, settings
 from okd_tf.pipeline import lessons, record, stages
 from okd_tf.pipeline.context import Context
 from okd_tf.settings import arms
+from okd_tf.student import choice
 from okd_tf.training import history, metrics
 
-STAGES = ("search", "student", "evaluate")  # of one arm and trial
 _ORIGIN = "origin.json"  # with which code and on which processor it was trained
 
 
@@ -34,8 +34,14 @@ class Pair:
     @property
     def is_done(self):
         """Whether it is trained and evaluated, with the inputs there are now."""
-        outdated = any(record.outdated(self.run, stages.STAGES[name]) for name in STAGES)
+        outdated = any(record.outdated(self.run, stages.STAGES[name]) for name in stages_of(self.run))
         return not outdated and origin(self.run) is not None
+
+
+def stages_of(run):
+    """Return the names of the stages of one arm and trial, in order."""
+    choice = ["choice"] if run.settings.train_loss == settings.AUTO else []
+    return ("search", *choice, "student", "evaluate")
 
 
 class Runs:
@@ -96,12 +102,18 @@ def _origin_path(run):
 
 
 def seconds(pair):
-    """Return how long the epochs of a finished pair took, of search and student."""
-    return sum(_seconds(pair.run, name) for name in ("search", "student"))
+    """Return how long the epochs of a finished pair took, of search, student, and the choice of its loss."""
+    return sum(_seconds(pair.run, name) for name in ("search", "student")) + _choice_seconds(pair.run)
 
 
 def _seconds(run, name):
     return sum(row["seconds"] for row in history.read(run.workdir / name / "history.csv"))
+
+
+def _choice_seconds(run):
+    if run.settings.train_loss != settings.AUTO:
+        return 0.0
+    return sum(entry["seconds"] for entry in choice.read(run.choice_path)["candidates"].values())
 
 
 def figures(pair):
@@ -113,6 +125,9 @@ def figures(pair):
     searched = (
         {"search_seconds": round(_seconds(pair.run, "search"), 1)} if pair.run.settings.searches else {}
     )
+    if pair.run.settings.train_loss == settings.AUTO:
+        chosen = {"train_loss": pair.run.train_loss, "choice_seconds": round(_choice_seconds(pair.run), 1)}
+        searched |= chosen
     return {
         "seed": pair.trial,
         "params": found["params"],

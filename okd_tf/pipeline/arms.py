@@ -146,7 +146,7 @@ class _Comparison:
 
     def _check_arm(self, pair):
         try:
-            check.check(pair.run, arm_runs.STAGES)
+            check.check(pair.run, arm_runs.stages_of(pair.run))
             if pair.run.settings.assistant:
                 check.check(pair.run.maker_of("assistant"), ("assistant",))
             if pair.run.settings.held_out_only and lessons.needs_teachers(pair.run.settings):
@@ -176,7 +176,7 @@ class _Comparison:
             plan = (chosen.searches, *(getattr(chosen, name) for name in settings.OPEN))
             if plan not in said and not pair.is_done:
                 said.add(plan)
-                forecast.say(pair.run, arm_runs.STAGES, timed=False)
+                forecast.say(pair.run, arm_runs.stages_of(pair.run), timed=False)
 
     def _job(self, pair, results):
         return sharing.Job(
@@ -191,7 +191,7 @@ class _Comparison:
         # A run of its own, whose networks go with it.
         context = self._runs.pair(pair.arm, pair.trial).run
         try:
-            for name in arm_runs.STAGES:
+            for name in arm_runs.stages_of(context):
                 record.complete(context, stages.STAGES[name])
             arm_runs.write_origin(context, self._made_by)
         except errors.UserError as error:
