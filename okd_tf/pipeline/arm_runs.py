@@ -7,6 +7,7 @@ from okd_tf import errors, fields, json_file, settings
 from okd_tf.pipeline import lessons, record, stages
 from okd_tf.pipeline.context import Context
 from okd_tf.settings import arms
+from okd_tf.student import choice
 from okd_tf.training import history, metrics
 
 STAGES = ("search", "choice", "student", "evaluate")  # of one arm and trial
@@ -101,12 +102,18 @@ def _origin_path(run):
 
 
 def seconds(pair):
-    """Return how long the epochs of a finished pair took, of search and student."""
-    return sum(_seconds(pair.run, name) for name in ("search", "student"))
+    """Return how long the epochs of a finished pair took, of search, student, and the choice of its loss."""
+    return sum(_seconds(pair.run, name) for name in ("search", "student")) + _choice_seconds(pair.run)
 
 
 def _seconds(run, name):
     return sum(row["seconds"] for row in history.read(run.workdir / name / "history.csv"))
+
+
+def _choice_seconds(run):
+    if run.settings.train_loss != settings.AUTO:
+        return 0.0
+    return sum(entry["seconds"] for entry in choice.read(run.choice_path)["candidates"].values())
 
 
 def figures(pair):
@@ -120,6 +127,7 @@ def figures(pair):
         more["search_seconds"] = round(_seconds(pair.run, "search"), 1)
     if chosen.train_loss == settings.choices.AUTO:
         more["train_loss"] = pair.run.train_loss
+        more["choice_seconds"] = round(_choice_seconds(pair.run), 1)
     return {
         "seed": pair.trial,
         "params": found["params"],

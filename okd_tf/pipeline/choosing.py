@@ -5,6 +5,7 @@ the order of images. It has a whole schedule of a share of the epochs, so that a
 most one student. What the networks say of the validation images decides (`student.decision`).
 """
 
+import dataclasses
 import functools
 
 from okd_tf import errors, json_file, progress, seeds
@@ -51,13 +52,19 @@ def choose_loss(context):
             training,
             epochs=epochs,
             seed=seeds.derive(context.trial_seed, "student"),
-            how=context.recipe_of("choice"),
+            how=_recipe(context, epochs),
             folder=folder,
             logs=context.workdir / "logs" / "choice" / loss,
             title=f"choice {number}/{len(names)}",
         )
         context.crew.lead(functools.partial(_say_what_is_left, context, number))
     context.crew.lead(functools.partial(_decide, context))
+
+
+def _recipe(context, epochs):
+    """The student's recipe; weights that are frozen at first are so for the same share of the epochs."""
+    how, whole = context.recipe_of("choice"), context.settings.student_epochs
+    return dataclasses.replace(how, frozen_epochs=how.frozen_epochs * epochs // whole)
 
 
 def _is_trained(folder):

@@ -276,6 +276,7 @@ STAGES = {
                 *_LOSS,
                 *_of_losses(context.settings.train_losses),
                 "student_epochs",
+                *backbone.warm_settings(context.settings),
             ),
             reads=lambda context: {
                 "arch.json": context.arch_path,

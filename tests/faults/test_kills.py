@@ -8,11 +8,8 @@ import scenes
 from okd_tf import settings
 
 SLOW = [name for name in scenes.SCENES if "short" not in name]
-EXHAUSTIVE = (
-    "mutual",
-    "assistant",
-    "choice",
-)  # trainings as those of the others, of which CI has no time for all
+# Trainings as those of the others, of which CI has no time for all.
+EXHAUSTIVE = ("mutual", "assistant", "choice")
 
 
 def test_a_run_killed_five_times_ends_in_the_same_bits(stages):

@@ -9,9 +9,10 @@ import pytest
 import tiny
 
 from okd_tf import errors, settings
-from okd_tf.pipeline import choosing, lessons, work
+from okd_tf.pipeline import arm_runs, choosing, lessons, work
 from okd_tf.pipeline.context import Context
 from okd_tf.report import choice as page
+from okd_tf.settings import arms
 from okd_tf.student import choice
 
 DATA = tiny.make_splits(train=36, val=60)
@@ -155,3 +156,14 @@ def test_the_report_says_what_was_taken_and_what_each_was_worth(mislabelled):
     assert "points over labels after 6 epochs of each" in text
     for name in ("ce", "mean"):
         assert f"\n| {name} | " in text
+
+
+def test_an_arm_of_a_comparison_chooses_before_its_student_only_where_its_loss_is_left_open(tmp_path):
+    def stages(loss):
+        chosen = settings.Settings(workdir=str(tmp_path), train_loss=loss, batch_size=9)
+        run = Context(chosen)
+        run.data = DATA
+        return [stage.name for stage in arm_runs.Pair(arms.Arm("one", {}, {}), 0, run).stages]
+
+    assert stages("auto") == ["search", "choice", "student", "evaluate"]
+    assert stages("mean") == ["search", "student", "evaluate"]
