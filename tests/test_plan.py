@@ -31,13 +31,14 @@ def test_what_can_be_left_open_is_open_by_default_and_has_no_smaller_value():
 
 
 # By hand: the power of two at or below images / 30, between 8 and 128; 60 epochs (20 of search), or as many
-# as 1,500 steps take, or 200,000 allow; a quarter of the epochs as views, from 4 to 64; a rate of 0.1 at 128.
+# as 1,500 steps take, or 200,000 allow; a quarter of the epochs as views, from 4 to 64; a rate of
+# 0.1 at 128, and half of it at 32.
 @pytest.mark.parametrize(
     ("images", "batch", "rate", "epochs", "search", "warmup", "views"),
     [
-        (100, 8, 0.00625, 125, 125, 25, 32),  # 12 steps an epoch
-        (480, 16, 0.0125, 60, 50, 10, 15),  # 30
-        (1_437, 32, 0.025, 60, 35, 7, 15),  # 44
+        (100, 8, 0.025, 125, 125, 25, 32),  # 12 steps an epoch
+        (480, 16, 0.1 / 8**0.5, 60, 50, 10, 15),  # 30
+        (1_437, 32, 0.05, 60, 35, 7, 15),  # 44
         (15_000, 128, 0.1, 60, 20, 4, 15),  # 117
         (45_000, 128, 0.1, 60, 20, 4, 15),  # 351
         (1_200_000, 128, 0.1, 21, 20, 4, 6),  # 9,375
@@ -119,8 +120,8 @@ def test_a_flag_that_is_given_wins_and_the_others_follow_it(name, value):
     usual, found = _resolve(480), _resolve(480, **{name: value})
     assert getattr(found, name) == value
     follow = {  # by hand: what else is made of that one
-        "batch_size": {  # 68 steps an epoch; 0.1 * 7 / 128 is below the lowest rate
-            "learning_rate": 0.00625,
+        "batch_size": {  # 68 steps an epoch
+            "learning_rate": 0.1 * (7 / 128) ** 0.5,
             "search_epochs": 23,
             "search_warmup_epochs": 4,
         },

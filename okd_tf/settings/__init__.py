@@ -371,7 +371,7 @@ class Settings:
     learning_rate: float = _option(
         OPEN["learning_rate"],
         "highest rate of SGD with momentum, for all weights; of the whole batch, and not scaled by how many "
-        "devices share that; 0: in proportion to the batch, 0.1 at 128",
+        "devices share that; 0: 0.1 times the square root of batch / 128",
         minimum=0,
     )
     schedule: str = _option("cosine", "of the rate: cosine, or step")

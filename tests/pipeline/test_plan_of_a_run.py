@@ -20,7 +20,7 @@ STAGES = ("teachers", "bank", "search", "student", "baseline")
 # Of the 1,294 training images of the digits, with 9 views each: 40 steps an epoch of 32 images.
 PLAN = {
     "batch_size": 32,
-    "learning_rate": 0.025,
+    "learning_rate": 0.05,
     "teacher_epochs": 60,
     "search_epochs": 38,
     "search_warmup_epochs": 7,
