@@ -14,8 +14,8 @@ from okd_tf.settings import choices
 STEPS_PER_EPOCH = 30  # the batch is the largest that gives an epoch as many
 BATCHES = (8, 128)  # the smallest and the largest batch; a power of two between them
 
-# The learning rate at that batch; in proportion to the square root of the batch (Krizhevsky, 2014). On photos,
-# at batch 16, the rate in proportion to the batch itself (Goyal et al., 2017) was too low.
+# The learning rate at that batch; in proportion to the square root of the batch (Krizhevsky, 2014). On photos
+# at batch 16 the rate in proportion to the batch itself (Goyal et al., 2017) was too low.
 RATE, RATE_BATCH = 0.1, 128
 MOST_RATE = 0.4
 
