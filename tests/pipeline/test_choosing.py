@@ -121,6 +121,7 @@ def _figures(path):
     return found
 
 
+@pytest.mark.slow
 def test_killed_within_the_second_candidate_it_goes_on_and_chooses_the_same_to_the_bit(
     tmp_path, backbone, mislabelled, monkeypatch
 ):
