@@ -220,8 +220,8 @@ def test_how_kept_weights_move_is_in_the_key_of_every_training_that_begins_from_
         return {name for name, stage in stages.STAGES.items() if warm <= set(stage.settings(context))}
 
     assert having() == set()
-    assert having(backbone="a.keras", keep_weights=True) == {"search", "student", "baseline"}
-    assert having(arch="arch.json", warm_rate=0.1) == {"search", "student", "baseline"}
+    assert having(backbone="a.keras", keep_weights=True) == {"search", "choice", "student", "baseline"}
+    assert having(arch="arch.json", warm_rate=0.1) == {"search", "choice", "student", "baseline"}
     assert having(teacher_backbone="applications:VGG16", weights="imagenet") == {"teachers"}
 
 
