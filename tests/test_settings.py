@@ -479,9 +479,9 @@ def test_more_networks_than_teachers_are_refused():
     [
         (
             {"backbone": "applications:MobilNetV2"},
-            "--backbone: applications:: unknown name 'MobilNetV2'; did you",
+            "--backbone, of applications: unknown name 'MobilNetV2'; did you",
         ),
-        ({"teacher_backbone": "applications:resnet50"}, "--teacher_backbone: applications:: unknown name"),
+        ({"teacher_backbone": "applications:resnet50"}, "--teacher_backbone, of applications: unknown name"),
         (
             {"backbone": "applications:VGG16", "keep_weights": True},
             "--keep_weights: applications:VGG16 begins wi",

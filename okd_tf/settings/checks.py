@@ -85,7 +85,7 @@ def _check_network(flag: str, name: str) -> None:
     if name.startswith(choices.APPLICATION_PREFIX):
         own = name.removeprefix(choices.APPLICATION_PREFIX)
         if own not in choices.APPLICATIONS:
-            raise errors.unknown(f"{flag}, after {choices.APPLICATION_PREFIX[:-1]}", own, choices.APPLICATIONS)
+            raise errors.unknown(f"{flag}, of applications", own, choices.APPLICATIONS)
     elif name not in choices.BACKBONES:
         unknown = errors.unknown(flag, name, choices.BACKBONES)
         file = f", or the path of a {choices.NETWORK_SUFFIX} file" if flag == "--backbone" else ""
