@@ -104,7 +104,7 @@ def table(found):
 def markdown(found):
     """Return the page."""
     lines = ["# Arms compared", "", f"`{found['command']}`", ""]
-    lines += _of(_COLUMNS, table(found))
+    lines += _of(_COLUMNS, [row for row in table(found) if found["arms"][row[0]]["trials"]])
     lines += ["", _MEANING.format(reference=found["reference"])]
     if missing := found["missing"]:
         lines += [f"Not trained yet: {_missing(missing)}.", ""]

@@ -5,7 +5,7 @@ from okd_tf.report import arms, trials
 
 
 def plot(found, path):
-    """Draw results into a .png file.
+    """Draw the results of all arms that have any into a .png file.
 
     Args:
         found: what `arms.read` gives.
@@ -14,12 +14,11 @@ def plot(found, path):
     # Imported here: it takes a second, and only plots need it. Figures, not pyplot: no display, no state.
     from matplotlib import figure
 
-    drawing = figure.Figure(figsize=(9, 1.6 + 0.32 * len(found["arms"])), layout="constrained")
+    trained = {name: arm for name, arm in found["arms"].items() if arm["trials"]}
+    drawing = figure.Figure(figsize=(9, 1.6 + 0.32 * len(trained)), layout="constrained")
     axes = drawing.subplots()
-    for place, arm in enumerate(found["arms"].values()):
+    for place, arm in enumerate(trained.values()):
         values = list(arms.by_trial(arm, "test_accuracy", 100).values())
-        if not values:
-            continue
         mean, error = trials.mean_and_error(values)
         color = f"C{place % 10}"
         axes.plot(values, [place] * len(values), ".", alpha=0.4, color=color)
@@ -33,8 +32,8 @@ def plot(found, path):
         ):
             axes.axvline(100 * value, color="grey", linestyle=style, linewidth=1, label=label)
         axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, fontsize="small", frameon=False)
-    axes.set_yticks(range(len(found["arms"])), list(found["arms"]))
-    axes.invert_yaxis()  # as the table: the first arm above
+    axes.set_yticks(range(len(trained)), list(trained))
+    axes.set_ylim(max(1, len(trained)) - 0.5, -0.5)  # as the table: the first arm above
     axes.grid(axis="x", alpha=0.3)
     axes.set_xlabel("test accuracy, % (points: trials; with bars: mean and standard error)")
     with files.replacing(path, "--json") as temporary:
