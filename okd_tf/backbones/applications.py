@@ -61,17 +61,17 @@ FAMILIES = {
 
 
 def is_application(name) -> bool:
-    """Whether a network is asked for as an application."""
+    """Return whether a network is asked for as an application."""
     return name.startswith(PREFIX)
 
 
 def has_weights(name, weights) -> bool:
-    """Whether a network of this name is an application that begins from weights."""
+    """Return whether a network of this name is an application that begins from weights."""
     return is_application(name) and weights != application_weights.NONE
 
 
 def is_kept(layer) -> bool:
-    """Whether a layer of this name begins with the weights of an application that has some."""
+    """Return whether a layer of this name begins with the weights of an application that has some."""
     return layer != HEAD
 
 

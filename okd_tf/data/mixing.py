@@ -25,7 +25,7 @@ _WHETHER, _KIND, _LEVEL, _ROW, _COLUMN, _CLASS, _MEMBER = range(1, 8)
 
 @dataclasses.dataclass(frozen=True)
 class Mixing:
-    """How views are mixed.
+    """Mix views of images with views of other ones.
 
     Attributes:
         kind: "cutmix", "mixup", or "both": one of the two, as often.
@@ -88,7 +88,7 @@ class Mixing:
 
 
 class Partners:
-    """Which example of a split each view of an example may be mixed with."""
+    """Choose which example of a split each view of an example may be mixed with."""
 
     def __init__(self, labels: np.ndarray, seed: int, balanced: bool = False):
         """Prepare the choice.

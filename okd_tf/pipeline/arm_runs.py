@@ -34,7 +34,7 @@ class Pair:
 
     @property
     def is_done(self):
-        """Whether it is trained and evaluated, with the inputs there are now."""
+        """Return whether it is trained and evaluated, with the inputs there are now."""
         outdated = any(record.outdated(self.run, stage) for stage in self.stages)
         return not outdated and origin(self.run) is not None
 

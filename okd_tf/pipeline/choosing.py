@@ -68,7 +68,7 @@ def _recipe(context, epochs):
 
 
 def _is_trained(folder):
-    """Whether a candidate's training has left its files, and no checkpoints."""
+    """Return whether a candidate's training has left its files, and no checkpoints."""
     left = all((folder / name).exists() for name in ("student.keras", "metrics.json"))
     return left and recipe.is_finished(folder)
 

@@ -67,7 +67,7 @@ def say(context, names, timed=True):
 
 
 def _trains(chosen, stage):
-    """Whether a stage that has work to do trains, and does not only take over what is there."""
+    """Return whether a stage that has work to do trains, and does not only take over what is there."""
     return {"teachers": not chosen.teachers, "search": chosen.searches}.get(stage, True)
 
 

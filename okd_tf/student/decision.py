@@ -42,11 +42,11 @@ class Difference:
         return cls(mean, error)
 
     def exceeds(self, errors: float) -> bool:
-        """Whether it is above zero by more than so many standard errors."""
+        """Return whether it is above zero by more than so many standard errors."""
         return self.mean > errors * self.error * _ROUNDING
 
     def falls_below(self, errors: float) -> bool:
-        """Whether it is below zero by more than so many standard errors."""
+        """Return whether it is below zero by more than so many standard errors."""
         return self.mean < -errors * self.error * _ROUNDING
 
 
@@ -70,17 +70,17 @@ class Figures:
 
     @property
     def is_worse(self) -> bool:
-        """Whether labels are better by more than a standard error, in accuracy or in log-loss."""
+        """Return whether labels are better by more than a standard error, in accuracy or in log-loss."""
         return self.accuracy_gain.falls_below(1.0) or self.log_loss_gain.falls_below(1.0)
 
     @property
     def is_more_accurate(self) -> bool:
-        """Whether it is more accurate than labels by more than noise."""
+        """Return whether it is more accurate than labels by more than noise."""
         return self.accuracy_gain.exceeds(CLEAR_ACCURACY)
 
     @property
     def is_better(self) -> bool:
-        """Whether it is better than labels by more than noise, in what can be told on so many images."""
+        """Return whether it is better than labels by more than noise, as far as so many images tell."""
         if self.is_worse:
             return False
         nearly = not self.accuracy_gain.falls_below(MOST_LOST)

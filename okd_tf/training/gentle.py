@@ -54,7 +54,7 @@ class Gentle:
                 )
 
     def frozen(self):
-        """Whether kept weights stand still in the step that is being made: bool []."""
+        """Return whether kept weights stand still in the step that is being made: bool []."""
         step = tf.cast(tf.convert_to_tensor(self._optimizer.iterations), tf.int64)
         return step < self._frozen_steps
 
