@@ -10,6 +10,7 @@ from okd_tf.backbones import BACKBONES, application_weights, applications, keras
 from okd_tf.data import DATASETS, imbalance, views
 from okd_tf.ops import OPS, precision
 from okd_tf.search import reinforce
+from okd_tf.settings import plan
 from okd_tf.sources import request
 from okd_tf.training import distribution, optimizers
 
@@ -25,7 +26,7 @@ def test_defaults_need_a_workdir_and_nothing_else():
 def test_default_names_are_registered():
     chosen = settings.Settings(workdir="a")
     assert chosen.dataset in DATASETS
-    assert {chosen.backbone, chosen.teacher_backbone} <= set(BACKBONES)
+    assert {*plan.SMALL_NETWORKS, *plan.LARGE_NETWORKS, *plan.FEW_NETWORKS} <= set(BACKBONES)
     assert chosen.strategy in search.STRATEGIES
     assert {chosen.search_loss, chosen.train_loss} <= set(losses.KD_LOSSES)
     assert chosen.schedule in optimizers.SCHEDULES
@@ -456,7 +457,6 @@ def test_teachers_are_of_the_named_networks_in_turn():
         chosen = settings.Settings(workdir="a", **changes)
         return [chosen.teacher_network(index) for index in range(chosen.num_teachers)]
 
-    assert networks(num_teachers=2) == ["resnet14", "resnet14"]
     assert networks(num_teachers=2, teacher_backbone="vgg8") == ["vgg8", "vgg8"]
     several = ("resnet32", "wrn16_2", "vgg8")
     assert networks(num_teachers=3, teacher_backbones=several) == list(several)
@@ -492,7 +492,7 @@ def test_more_networks_than_teachers_are_refused():
         ),
         (
             {"weights": "imagenet"},
-            "--weights: is of networks of keras.applications, and resnet8, resnet14 are",
+            "--weights: is of networks of keras.applications, and no network is one; ask",
         ),
         (
             {"keep_weights": True, "backbone": "a.keras", "warm_rate": 1.5},

@@ -49,6 +49,7 @@ def _facts(context):
     return plan.Facts(
         images=len(data.train),
         classes=data.classes,
+        side=min(data.image_shape[:2]),
         views=split_views.count(data.augmentation, context.mixing),
         teachers=max(1, _number_of_teachers(context)),
         bank_views=_stored_views(context.requested.bank),

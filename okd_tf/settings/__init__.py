@@ -199,8 +199,9 @@ class Settings:
     )
     num_teachers: int = _option(3, "teachers to train, if none are given", minimum=1)
     teacher_backbone: str = _option(
-        "resnet14",
-        "network of the trained teachers, of the same names as --backbone, or as applications:ResNet50",
+        OPEN["teacher_backbone"],
+        "network of the trained teachers, of the same names as --backbone, or as applications:ResNet50 "
+        "(default: from the data)",
     )
     teacher_backbones: tuple[str, ...] = _option(
         (),
@@ -236,8 +237,9 @@ class Settings:
     )
 
     backbone: str = _option(
-        "resnet8",
-        "network that the student grows from (resnet8/14 are resnet8 and resnet14): resnet8/14/20/32/44/56/"
+        OPEN["backbone"],
+        "network that the student grows from (default: from the size and number of images; resnet8/14 are "
+        "resnet8 and resnet14): conv4, resnet8/14/20/32/44/56/"
         "62/110, resnet8x4/32x4, resnet8_s2/14_s2/20_s2, resnet18, preact_resnet20/32/56/110, wrn16_1/16_2/"
         "16_4/28_10/40_1/40_2/40_4, densenet40_12/100_12, vgg8/13/16, mobilenet_v2, shufflenet_v2; one of "
         "keras.applications, as applications:MobileNetV2; or the path of a .keras file",

@@ -77,7 +77,7 @@ def _check_names(settings: Any) -> None:
         *(("--teacher_backbones", name) for name in settings.teacher_backbones),
         ("--backbone", settings.backbone),
     ):
-        if flag != "--backbone" or not name.endswith(choices.NETWORK_SUFFIX):
+        if name and (flag != "--backbone" or not name.endswith(choices.NETWORK_SUFFIX)):
             _check_network(flag, name)
 
 
@@ -289,8 +289,8 @@ def _check_weights(settings: Any) -> None:
         name.startswith(choices.APPLICATION_PREFIX) for name in asked
     ):
         raise errors.UserError(
-            f"--weights: is of networks of keras.applications, and {', '.join(dict.fromkeys(asked))} are "
-            "none; ask for one, as --backbone=applications:MobileNetV2, or keep a file's by --keep_weights"
+            "--weights: is of networks of keras.applications, and no network is one; ask for one, as "
+            "--backbone=applications:MobileNetV2, or keep a file's by --keep_weights"
         )
     if settings.keep_weights and application and settings.weights == choices.NO_WEIGHTS:
         raise errors.UserError(
@@ -299,8 +299,8 @@ def _check_weights(settings: Any) -> None:
         )
     if settings.keep_weights and not application and not settings.backbone.endswith(choices.NETWORK_SUFFIX):
         raise errors.UserError(
-            f"--keep_weights: {settings.backbone} is built here and has no weights to keep; give a network "
-            "that is trained, as --backbone=FILE.keras, or leave it out"
+            f"--keep_weights: {settings.backbone or 'the backbone'} is built here and has no weights to "
+            "keep; give a network that is trained, as --backbone=FILE.keras, or leave it out"
         )
     if settings.warm_rate > 1:
         raise errors.UserError(f"--warm_rate: {settings.warm_rate} is too large; at most 1")

@@ -38,6 +38,7 @@ OPS = (
     *("max_pool_3x3", "avg_pool_3x3"),
 )
 BACKBONES = (
+    "conv4",
     *("resnet8", "resnet14", "resnet20", "resnet32", "resnet44", "resnet56", "resnet62", "resnet110"),
     *("resnet8x4", "resnet32x4", "resnet8_s2", "resnet14_s2", "resnet20_s2", "resnet18"),
     *("preact_resnet20", "preact_resnet32", "preact_resnet56", "preact_resnet110"),
@@ -75,6 +76,8 @@ TRAINING = (  # of these, those that may train
 EFFORTS = ("quick", "normal", "thorough")
 EFFORT = "normal"
 OPEN = {  # settings that can be left to the data, and the value that does so, which is their default
+    "backbone": "",
+    "teacher_backbone": "",
     "batch_size": 0,
     "learning_rate": 0.0,
     "teacher_epochs": 0,

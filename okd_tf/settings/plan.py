@@ -19,6 +19,14 @@ BATCHES = (8, 128)  # the smallest and the largest batch; a power of two between
 RATE, RATE_BATCH = 0.1, 128
 MOST_RATE = 0.4
 
+# Networks of student and teachers. CIFAR's ResNets are for small images; larger ones they see at half their
+# size, and where images are few, a network of plain convolutions is more accurate.
+SMALL_NETWORKS = "resnet8", "resnet14"
+LARGE_NETWORKS = "resnet8_s2", "resnet14_s2"
+FEW_NETWORKS = "conv4", "conv4"
+LARGE_SIDE = 48  # pixels, of the shorter side
+FEW_IMAGES = 10_000
+
 WARMUP_PART = 5  # one of so many epochs of a search
 
 VIEW_REPEATS = 4  # how often a student of the planned length sees each stored view
@@ -68,6 +76,7 @@ class Facts:
     Attributes:
         images: training examples.
         classes: of the dataset.
+        side: of an image, the shorter one, in pixels.
         views: how many views an image has.
         teachers: how many teachers there are, or are to be trained.
         replicas: devices that each batch is split over.
@@ -76,6 +85,7 @@ class Facts:
 
     images: int
     classes: int
+    side: int
     views: int
     teachers: int
     replicas: int = 1
@@ -102,6 +112,8 @@ def resolve(settings: Any, facts: Facts) -> Any:
         found[name] = value if given == choices.OPEN[name] else given
         return found[name]
 
+    for name, network in zip(("backbone", "teacher_backbone"), _networks(facts), strict=True):
+        fill(name, network)
     batch_size = fill("batch_size", _batch_size(facts, _folds(settings)))
     fill("learning_rate", _learning_rate(batch_size))
     epochs = {}
@@ -169,6 +181,13 @@ def in_words(settings: Any, images: int, kinds: tuple[str, ...]) -> str:
 
 def _length(one: Training) -> str:
     return f"{one.epochs:,} epochs, {one.steps:,} steps"
+
+
+def _networks(facts: Facts) -> tuple[str, str]:
+    """Return the names of the student's backbone and of the trained teachers' network."""
+    if facts.side < LARGE_SIDE:
+        return SMALL_NETWORKS
+    return FEW_NETWORKS if facts.images < FEW_IMAGES else LARGE_NETWORKS
 
 
 def _batch_size(facts: Facts, folds: int) -> int:
