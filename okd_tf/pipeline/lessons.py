@@ -27,13 +27,14 @@ def objective(context, loss, links=0):
     """A loss, by its name, with the run's settings, and with live teachers if that is how they are asked."""
     chosen = context.settings
     live = loss in losses.NEEDS_TEACHERS and chosen.views == 0
+    given = chosen.kd_weight >= 0
     return objectives.Objective(
         loss,
         chosen.temperature,
         chosen.ce_weight,
         live_teachers=context.teaching.after(links).live if live else None,
         settings={setting: getattr(chosen, setting) for setting in losses.SETTINGS[loss]},
-        kd_weight=chosen.kd_weight,
+        kd_weight=chosen.kd_weight if given else losses.usual_kd_weight(loss, context.data.classes),
     )
 
 

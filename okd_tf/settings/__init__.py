@@ -342,7 +342,10 @@ class Settings:
     )
     ce_weight: float = _option(0.0, "share of the label's cross-entropy in a distillation loss", minimum=0)
     kd_weight: float = _option(
-        1.0, "factor of what is learnt from teachers, or peers, in a distillation loss", minimum=0
+        -1.0,
+        "factor of what is learnt from teachers, or peers, in a distillation loss; -1: a 25th of the number of "
+        "classes, at least 1; of dkd, oracle_dkd and mutual 1",
+        minimum=-1,
     )
     none_right: str = _option(
         NONE_RIGHT[0],

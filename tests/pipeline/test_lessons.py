@@ -1,5 +1,6 @@
 """What a network of a run learns from: its objective, whom it hears of which example, how classes count."""
 
+import dataclasses
 import types
 
 import numpy as np
@@ -26,6 +27,15 @@ def test_an_objective_has_the_settings_that_its_loss_takes(name):
     made = lessons.objective(Context(chosen), name)
     assert (made.name, made.temperature, made.ce_weight, made.kd_weight) == (name, 2.0, 0.25, 3.0)
     assert made.settings == {setting: said[setting] for setting in losses.SETTINGS[name]}
+
+
+def test_the_factor_of_what_teachers_say_follows_the_classes_where_none_is_given(monkeypatch):
+    monkeypatch.setattr(Context, "data", types.SimpleNamespace(classes=100))
+    given = dataclasses.replace(settings.Settings(workdir="a"), views=2)
+    monkeypatch.setattr(Context, "settings", given)
+    run = Context(given)
+    weights = {name: lessons.objective(run, name).kd_weight for name in ("oracle", "dkd")}
+    assert weights == {"oracle": 4.0, "dkd": 1.0}
 
 
 @pytest.fixture
