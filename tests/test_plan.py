@@ -54,6 +54,9 @@ def test_the_plan_at_usual_effort_is_that_computed_by_hand(
     assert {name: getattr(found, name) for name in settings.OPEN} == {
         "backbone": "resnet8",
         "teacher_backbone": "resnet14",
+        "teacher_width": 16,
+        "mix": "none",
+        "teacher_mix": "none",
         "batch_size": batch,
         "learning_rate": pytest.approx(rate, rel=1e-12),
         "teacher_epochs": epochs,
@@ -139,23 +142,52 @@ def test_a_flag_that_is_given_wins_and_the_others_follow_it(name, value):
 def test_nothing_open_is_left_as_it_is():
     given = dict.fromkeys(settings.OPEN, 5)
     given |= {"search_warmup_epochs": 1, "backbone": "vgg8", "teacher_backbone": "wrn16_2"}
+    given |= {"mix": "both", "teacher_mix": "mixup"}
     chosen = settings.Settings(workdir="a", **given)
     assert not plan.is_open(chosen)
     assert plan.resolve(chosen, plan.Facts(480, 4, 64, 162, 3)) == chosen
 
 
-# By hand: images of 48 pixels and more have networks of their own, fewer than 10,000 of them plain ones.
+# By hand: images of 48 pixels and more have networks of their own, fewer than 10,000 of them plain ones and
+# mixed views, unless there is one image a class.
 @pytest.mark.parametrize(
-    ("images", "side", "backbone", "teacher"),
+    ("images", "side", "backbone", "teacher", "mix"),
     [
-        (480, 47, "resnet8", "resnet14"),
-        (9_999, 48, "conv4", "conv4"),
-        (10_000, 48, "resnet8_s2", "resnet14_s2"),
+        (480, 47, "resnet8", "resnet14", "none"),
+        (10, 48, "conv4", "conv4", "none"),
+        (11, 48, "conv4", "conv4", "cutmix"),
+        (9_999, 48, "conv4", "conv4", "cutmix"),
+        (10_000, 48, "resnet8_s2", "resnet14_s2", "none"),
     ],
 )
-def test_networks_follow_the_size_and_the_number_of_images(images, side, backbone, teacher):
+def test_networks_and_mixed_views_follow_the_size_and_the_number_of_images(
+    images, side, backbone, teacher, mix
+):
     found = _resolve(images, side=side)
     assert (found.backbone, found.teacher_backbone) == (backbone, teacher)
+    assert (found.mix, found.teacher_mix) == (mix, mix)
+
+
+def test_teachers_are_twice_as_wide_where_the_data_chooses_plain_networks_for_them():
+    assert _resolve(480, side=64).teacher_width == 32
+    assert _resolve(480, side=64, teacher_width=8).teacher_width == 8
+    assert _resolve(480, side=64, teacher_backbone="vgg8").teacher_width == 16
+    assert _resolve(480, side=64, teacher_backbones=("vgg8", "conv4")).teacher_width == 16
+    assert _resolve(10_000, side=64).teacher_width == 16
+
+
+def test_teachers_that_are_given_are_not_trained_on_mixed_views():
+    given = settings.Settings(workdir="a", teachers=("a.keras",))
+    found = plan.resolve(given, plan.Facts(480, 4, 64, CROPS_AND_MIRRORS, teachers=1))
+    assert (found.mix, found.teacher_mix) == ("cutmix", "none")
+    found = _resolve(480, side=64, teacher_mix="mixup")
+    assert (found.mix, found.teacher_mix) == ("cutmix", "mixup")
+
+
+def test_a_share_of_mixed_views_is_refused_where_the_data_leaves_them_as_they_are():
+    assert _resolve(480, side=64, mix_probability=0.7).mix_probability == 0.7
+    with pytest.raises(errors.UserError, match=r"^--mix_probability: 0\.7 given, and nothing is mixed; add"):
+        _resolve(480, mix_probability=0.7)
 
 
 def test_the_batch_is_what_folds_leave_and_splits_over_devices():
@@ -184,14 +216,28 @@ def test_a_plan_in_words_says_once_what_networks_share():
     found = _resolve(480)
     words = plan.in_words(found, 480, ("teachers", "search", "student"))
     assert words == (
-        "480 images: batch 16, 60 epochs, 1,800 steps a network (search: 50 epochs, 1,500 steps), 15 views"
+        "480 images: teachers resnet14, backbone resnet8, batch 16, 60 epochs, 1,800 steps a network "
+        "(search: 50 epochs, 1,500 steps), 15 views"
     )
     assert plan.in_words(found, 480, ("search",)) == (
-        "480 images: batch 16, 50 epochs, 1,500 steps of search, 15 views"
+        "480 images: backbone resnet8, batch 16, 50 epochs, 1,500 steps of search, 15 views"
     )
     found = _resolve(480, teacher_epochs=7, views=0)
     assert plan.in_words(found, 480, ("teachers", "student")) == (
-        "480 images: batch 16, 60 epochs, 1,800 steps a network (teachers: 7 epochs, 210 steps)"
+        "480 images: teachers resnet14, backbone resnet8, batch 16, 60 epochs, 1,800 steps a network "
+        "(teachers: 7 epochs, 210 steps)"
+    )
+
+
+def test_a_plan_in_words_says_which_views_are_mixed():
+    found = _resolve(480, side=64, mix_probability=0.25)
+    assert plan.in_words(found, 480, ("teachers", "student")).endswith(
+        "views, 25% cutmix (teachers and student)"
+    )
+    assert plan.in_words(found, 480, ("teachers",)).endswith("views, 25% cutmix (teachers)")
+    found = dataclasses.replace(found, mix="mixup")
+    assert plan.in_words(found, 480, ("teachers", "search")).endswith(
+        "views, 25% cutmix (teachers), 25% mixup (student)"
     )
 
 

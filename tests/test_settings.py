@@ -135,9 +135,10 @@ def test_other_channels_than_grey_and_rgb_are_refused():
 )
 def test_a_flag_that_would_do_nothing_is_refused(given, needed):
     (name,) = given
-    assert settings.Settings(workdir="a", **given, **needed)
+    given = {"workdir": "a", "mix": "none", "teacher_mix": "none", **given}
+    assert settings.Settings(**{**given, **needed})
     with pytest.raises(errors.UserError, match=f"^--{name}: .*leave it out$"):
-        settings.Settings(workdir="a", **given)
+        settings.Settings(**given)
 
 
 def test_no_more_than_all_views_are_mixed():

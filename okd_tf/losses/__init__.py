@@ -48,9 +48,10 @@ FEW_CLASSES = 25  # up to here a divergence counts once
 def usual_kd_weight(name, classes) -> float:
     """Return the factor of a loss's divergence that is taken where none is given.
 
-    The gradient of a softened divergence is about (s - t) / classes in each logit (Hinton et al., 2015, equation
-    4, times the squared temperature), so that of many classes it is small beside weight decay, and a student
-    ends far from fitted. Losses with factors of their own (dkd) and of peers are left as they were published.
+    The gradient of a softened divergence is about (s - t) / classes in each logit (Hinton et al., 2015,
+    equation 4, times the squared temperature), so that of many classes it is small beside weight decay, and a
+    student ends far from fitted. Losses with factors of their own (dkd) and of peers are left as they were
+    published.
 
     Args:
         name: a key of KD_LOSSES.

@@ -94,14 +94,15 @@ class Context:
     @property
     def mixing(self):
         """How the views that students and the search learn from are mixed: `Mixing`, or None."""
-        return self._mixing(self.requested.mix)
+        return self._mixing("mix")
 
     @property
     def teacher_mixing(self):
         """How the views that teachers are trained on are mixed: `Mixing`, or None."""
-        return self._mixing(self.requested.teacher_mix)
+        return self._mixing("teacher_mix")
 
-    def _mixing(self, kind):
+    def _mixing(self, setting):
+        kind = planning.mixes(self)[setting]
         if kind == mixing.NONE:
             return None
         balanced = self.requested.balance == imbalance.SAMPLING

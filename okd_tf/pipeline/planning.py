@@ -43,6 +43,16 @@ def resolve(context):
     return Planned(plan.resolve(requested, dataclasses.replace(facts, replicas=here)), here)
 
 
+def mixes(context):
+    """Return how a `Context` mixes the views of its images, by the settings that say so."""
+    requested = context.requested
+    given = {name: getattr(requested, name) for name in ("mix", "teacher_mix")}
+    if all(given.values()):
+        return given  # and the data need not be read
+    data = context.data
+    return plan.mixes(requested, len(data.train), data.classes, min(data.image_shape[:2]))
+
+
 def _facts(context):
     """What the plan follows, but for the devices."""
     data = context.data

@@ -171,17 +171,21 @@ class Settings:
         USUAL_MAGNITUDE, f"how much each of them does, up to {MOST_MAGNITUDE}", minimum=0
     )
     mix: str = _option(
-        "none",
+        OPEN["mix"],
         f"Mix views of training images with views of other ones, labels in proportion: {', '.join(MIXES)} "
-        "(cutmix: a box of the other image; mixup: both blended; both: one of the two). For the search, the "
-        "student, the baseline and assistants; the bank stores what teachers say of the mixed images.",
+        "(cutmix: a box of the other image; mixup: both blended; both: one of the two; default: from the "
+        "size and number of images). For the search, the student, the baseline and assistants; the bank "
+        "stores what teachers say of the mixed images.",
     )
     mix_probability: float = _option(
         USUAL_MIX_PROBABILITY,
         "Share of the views that --mix and --teacher_mix mix, at most 1.",
         minimum=1e-3,
     )
-    teacher_mix: str = _option("none", "Mix the images that teachers are trained on, as --mix does.")
+    teacher_mix: str = _option(
+        OPEN["teacher_mix"],
+        "Mix the images that teachers are trained on, as --mix does (default: from the data).",
+    )
     effort: str = _option(
         EFFORT,
         f"how long networks are trained where their epochs are left to the data: {', '.join(EFFORTS)}",
@@ -208,7 +212,11 @@ class Settings:
         "networks of the trained teachers where they are not all the same, in place of --teacher_backbone: "
         "the first is of the first name, and so on, and after the last name again from the first",
     )
-    teacher_width: int = _option(16, "width of their networks, as --backbone_width", minimum=1)
+    teacher_width: int = _option(
+        OPEN["teacher_width"],
+        "width of their networks, as --backbone_width; 0: 32 where the data chooses conv4, else 16",
+        minimum=0,
+    )
     teacher_epochs: int = _option(
         OPEN["teacher_epochs"],
         "epochs each teacher is trained; 0: from the data and --effort",
@@ -343,8 +351,8 @@ class Settings:
     ce_weight: float = _option(0.0, "share of the label's cross-entropy in a distillation loss", minimum=0)
     kd_weight: float = _option(
         -1.0,
-        "factor of what is learnt from teachers, or peers, in a distillation loss; -1: a 25th of the number of "
-        "classes, at least 1; of dkd, oracle_dkd and mutual 1",
+        "factor of what is learnt from teachers, or peers, in a distillation loss; -1: a 25th of the number "
+        "of classes, at least 1; of dkd, oracle_dkd and mutual 1",
         minimum=-1,
     )
     none_right: str = _option(

@@ -61,8 +61,8 @@ def _check_names(settings: Any) -> None:
         ("--reward", [settings.reward], choices.REWARDS),
         ("--balance", [settings.balance], choices.BALANCES),
         ("--precision", [settings.precision], choices.PRECISIONS),
-        ("--mix", [settings.mix], choices.MIXES),
-        ("--teacher_mix", [settings.teacher_mix], choices.MIXES),
+        ("--mix", {settings.mix} - {choices.OPEN["mix"]}, choices.MIXES),
+        ("--teacher_mix", {settings.teacher_mix} - {choices.OPEN["teacher_mix"]}, choices.MIXES),
         ("--resize", [settings.resize], choices.RESIZE),
         ("--schedule", [settings.schedule], choices.SCHEDULES),
         ("--effort", [settings.effort], choices.EFFORTS),
@@ -146,17 +146,21 @@ def _check_augmentation(settings: Any) -> None:
 
 
 def _check_mixing(settings: Any) -> None:
-    probability, mixes = settings.mix_probability, {settings.mix, settings.teacher_mix} != {"none"}
-    if probability > 1:
-        raise errors.UserError(f"--mix_probability: {probability} is too large; at most 1")
-    if probability != choices.USUAL_MIX_PROBABILITY and not mixes:
-        raise errors.UserError(
-            f"--mix_probability: {probability} given, and nothing is mixed; add --mix=cutmix, or leave it out"
-        )
-    if settings.teacher_mix != "none" and settings.teachers:
+    if settings.mix_probability > 1:
+        raise errors.UserError(f"--mix_probability: {settings.mix_probability} is too large; at most 1")
+    check_mix_probability(settings.mix_probability, {settings.mix, settings.teacher_mix})
+    if settings.teacher_mix not in ("none", choices.OPEN["teacher_mix"]) and settings.teachers:
         raise errors.UserError(
             f"--teacher_mix: {settings.teacher_mix} given, and --teachers are not trained here; leave one "
             "of the two out"
+        )
+
+
+def check_mix_probability(probability: float, mixes: set[str]) -> None:
+    """Raise UserError if a probability is given and these ways to mix views mix none."""
+    if probability != choices.USUAL_MIX_PROBABILITY and mixes == {"none"}:
+        raise errors.UserError(
+            f"--mix_probability: {probability} given, and nothing is mixed; add --mix=cutmix, or leave it out"
         )
 
 

@@ -78,6 +78,9 @@ EFFORT = "normal"
 OPEN = {  # settings that can be left to the data, and the value that does so, which is their default
     "backbone": "",
     "teacher_backbone": "",
+    "teacher_width": 0,
+    "mix": "",
+    "teacher_mix": "",
     "batch_size": 0,
     "learning_rate": 0.0,
     "teacher_epochs": 0,

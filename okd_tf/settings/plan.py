@@ -9,7 +9,7 @@ import dataclasses
 import math
 from typing import Any
 
-from okd_tf.settings import choices
+from okd_tf.settings import checks, choices
 
 STEPS_PER_EPOCH = 30  # the batch is the largest that gives an epoch as many
 BATCHES = (8, 128)  # the smallest and the largest batch; a power of two between them
@@ -24,8 +24,10 @@ MOST_RATE = 0.4
 SMALL_NETWORKS = "resnet8", "resnet14"
 LARGE_NETWORKS = "resnet8_s2", "resnet14_s2"
 FEW_NETWORKS = "conv4", "conv4"
+WIDTH, FEW_WIDTH = 16, 32  # of teachers: the last where they are of the last of these
 LARGE_SIDE = 48  # pixels, of the shorter side
 FEW_IMAGES = 10_000
+FEW_MIX = "cutmix"  # the views of those few are mixed
 
 WARMUP_PART = 5  # one of so many epochs of a search
 
@@ -112,8 +114,13 @@ def resolve(settings: Any, facts: Facts) -> Any:
         found[name] = value if given == choices.OPEN[name] else given
         return found[name]
 
-    for name, network in zip(("backbone", "teacher_backbone"), _networks(facts), strict=True):
-        fill(name, network)
+    networks = _networks(facts)
+    fill("backbone", networks[0])
+    chosen_here = fill("teacher_backbone", networks[1]) != settings.teacher_backbone
+    few = chosen_here and networks == FEW_NETWORKS and not settings.teacher_backbones
+    fill("teacher_width", FEW_WIDTH if few else WIDTH)
+    found |= mixes(settings, facts.images, facts.classes, facts.side)
+    checks.check_mix_probability(settings.mix_probability, {found["mix"], found["teacher_mix"]})
     batch_size = fill("batch_size", _batch_size(facts, _folds(settings)))
     fill("learning_rate", _learning_rate(batch_size))
     epochs = {}
@@ -125,6 +132,22 @@ def resolve(settings: Any, facts: Facts) -> Any:
     # Not of the epochs that are given: who trains a student longer need not fill another bank.
     fill("views", _views(epochs["student"], facts))
     return dataclasses.replace(settings, effort=choices.EFFORT, **found)
+
+
+def mixes(settings: Any, images: int, classes: int, side: int) -> dict[str, str]:
+    """Return how views are mixed, by the settings that say so: they decide how many views there are.
+
+    Args:
+        settings: as they are given.
+        images, classes, side: as in `Facts`.
+    """
+    few = side >= LARGE_SIDE and classes < images < FEW_IMAGES
+    usual = FEW_MIX if few else choices.MIXES[0]
+    own = choices.MIXES[0] if settings.teachers else usual  # given teachers are not trained
+    return {
+        name: value if getattr(settings, name) == choices.OPEN[name] else getattr(settings, name)
+        for name, value in (("mix", usual), ("teacher_mix", own))
+    }
 
 
 @dataclasses.dataclass(frozen=True)
@@ -172,11 +195,33 @@ def in_words(settings: Any, images: int, kinds: tuple[str, ...]) -> str:
     # What most networks have in common is said once; a search is no network that is kept.
     usual = next((one for one in reversed(found) if one.kind != "search"), found[-1])
     others = [one for one in found if (one.epochs, one.steps) != (usual.epochs, usual.steps)]
-    text = f"{images:,} images: batch {settings.batch_size}, {_length(usual)}"
+    text = f"{images:,} images: {_named(settings, kinds)}batch {settings.batch_size}, {_length(usual)}"
     text += " a network" if usual.kind != "search" else " of search"
     if others:
         text += f" ({'; '.join(f'{one.kind}: {_length(one)}' for one in others)})"
-    return text + f", {settings.views} views" * (settings.views > 0)
+    text += f", {settings.views} views" * (settings.views > 0)
+    mixes = {kind: name for kind, name in _mixed(settings, kinds).items() if name != choices.MIXES[0]}
+    for name in dict.fromkeys(mixes.values()):
+        whose = " and ".join(kind for kind, used in mixes.items() if used == name)
+        text += f", {settings.mix_probability:.0%} {name} ({whose})"
+    return text
+
+
+def _named(settings: Any, kinds: tuple[str, ...]) -> str:
+    """Return which networks are trained, each followed by a comma."""
+    text = ""
+    if "teachers" in kinds:
+        names = [settings.teacher_network(index) for index in range(settings.num_teachers)]
+        text += f"teachers {' and '.join(dict.fromkeys(names))}, "
+    if kinds != ("teachers",) and not settings.arch:
+        text += f"backbone {settings.backbone.rpartition('/')[-1]}, "
+    return text
+
+
+def _mixed(settings: Any, kinds: tuple[str, ...]) -> dict[str, str]:
+    """Return by what the views of teachers, and of what they teach, are mixed."""
+    found = {"teachers": settings.teacher_mix} if "teachers" in kinds else {}
+    return found | ({"student": settings.mix} if kinds != ("teachers",) else {})
 
 
 def _length(one: Training) -> str:

@@ -19,6 +19,11 @@ from okd_tf.teachers import shards
 STAGES = ("teachers", "bank", "search", "student", "baseline")
 # Of the 1,294 training images of the digits, with 9 views each: 40 steps an epoch of 32 images.
 PLAN = {
+    "backbone": "resnet8",
+    "teacher_backbone": "resnet14",
+    "teacher_width": 16,
+    "mix": "none",
+    "teacher_mix": "none",
     "batch_size": 32,
     "learning_rate": 0.05,
     "teacher_epochs": 60,
@@ -120,8 +125,8 @@ def _said(capsys, context, names=STAGES, **how):
 def test_the_plan_is_said_in_one_line_with_its_time(run, capsys):
     (line,) = _said(capsys, run())
     start = (
-        "plan: 1,294 images: batch 32, 60 epochs, 2,400 steps a network (search: 38 epochs, 1,520 steps), "
-        "9 views; about "
+        "plan: 1,294 images: teachers resnet14, backbone resnet8, batch 32, 60 epochs, 2,400 steps a network "
+        "(search: 38 epochs, 1,520 steps), 9 views; about "
     )
     assert line.startswith(start)
     assert line.endswith(" in all")
@@ -133,14 +138,17 @@ def test_only_what_is_to_train_is_said(run, capsys):
     assert _said(capsys, run(), ("evaluate", "export", "report")) == []
     context = run(teachers=("mine.keras",), strategy="none", baseline=False)
     (line,) = _said(capsys, context, ("teachers", "search", "student", "baseline"))
-    assert line.startswith("plan: 1,294 images: batch 32, 60 epochs, 2,400 steps a network, 9 views; about ")
+    assert line.startswith(
+        "plan: 1,294 images: backbone resnet8, batch 32, 60 epochs, 2,400 steps a network, 9 views; about "
+    )
 
 
 def test_trainings_too_short_to_work_are_warned_of_before_they_begin(run, capsys):
     context = run(batch_size=128, teacher_epochs=2, student_epochs=3)
     plan_, *warnings = _said(capsys, context)
     assert plan_.startswith(
-        "plan: 1,294 images: batch 128, 3 epochs, 30 steps a network (teachers: 2 epochs, 20 "
+        "plan: 1,294 images: teachers resnet14, backbone resnet8, batch 128, 3 epochs, 30 steps a network "
+        "(teachers: 2 epochs, 20 "
     )
     assert warnings == [
         "warning: the teachers train 20 steps each (--teacher_epochs=2, 10 steps an epoch): train longer or "
