@@ -12,7 +12,7 @@ from typing import Any
 from okd_tf.settings import checks, choices
 
 STEPS_PER_EPOCH = 30  # the batch is the largest that gives an epoch as many
-BATCHES = (8, 128)  # the smallest and the largest batch; a power of two between them
+BATCHES = (16, 128)  # the smallest and the largest batch; a power of two between them
 
 # The learning rate at that batch; in proportion to the square root of the batch (Krizhevsky, 2014). On photos
 # at batch 16 the rate in proportion to the batch itself (Goyal et al., 2017) was too low.
@@ -43,6 +43,7 @@ class Effort:
     Attributes:
         teachers, search, assistants, student: epochs of each where the data is neither small nor large.
         least_steps: small data is trained on for more epochs, until a network has had so many steps.
+        least_search_steps: the same of a search, whose steps cost several of another training's.
         most_steps: large data for fewer, since its networks have had as many.
     """
 
@@ -51,17 +52,20 @@ class Effort:
     assistants: int
     student: int
     least_steps: int
+    least_search_steps: int
     most_steps: int
 
 
 EFFORTS = {
-    "quick": Effort(20, 8, 20, 20, least_steps=500, most_steps=50_000),
-    "normal": Effort(60, 20, 60, 60, least_steps=1_500, most_steps=200_000),
-    "thorough": Effort(200, 60, 200, 200, least_steps=5_000, most_steps=1_000_000),
+    "quick": Effort(20, 8, 20, 20, least_steps=1_000, least_search_steps=500, most_steps=50_000),
+    "normal": Effort(60, 20, 60, 60, least_steps=3_000, least_search_steps=1_500, most_steps=200_000),
+    "thorough": Effort(
+        *(200, 60, 200, 200), least_steps=10_000, least_search_steps=5_000, most_steps=1_000_000
+    ),
 }
 
 SHORT_STEPS = 150  # a training of fewer is warned of
-FEW_STEPS = EFFORTS["normal"].least_steps  # teachers trained for fewer that underfit were trained too briefly
+FEW_STEPS = 1_500  # teachers trained for fewer that underfit were trained too briefly
 
 _FLAGS = {  # what says how long each kind of network is trained
     "teachers": "teacher_epochs",
@@ -126,7 +130,8 @@ def resolve(settings: Any, facts: Facts) -> Any:
     epochs = {}
     for kind, flag in _FLAGS.items():
         shown = _shown(facts.images, _folds(settings, kind))
-        epochs[kind] = _epochs(getattr(effort, kind), effort, max(1, shown // batch_size))
+        least = effort.least_search_steps if kind == "search" else effort.least_steps
+        epochs[kind] = _epochs(getattr(effort, kind), least, effort.most_steps, max(1, shown // batch_size))
         fill(flag, epochs[kind])
     fill("search_warmup_epochs", _warmup_epochs(found["search_epochs"]))
     # Not of the epochs that are given: who trains a student longer need not fill another bank.
@@ -247,9 +252,9 @@ def _learning_rate(batch_size: int) -> float:
     return min(MOST_RATE, RATE * math.sqrt(batch_size / RATE_BATCH))
 
 
-def _epochs(usual: int, effort: Effort, steps_per_epoch: int) -> int:
-    most = max(1, effort.most_steps // steps_per_epoch)
-    return max(min(usual, most), -(-effort.least_steps // steps_per_epoch))
+def _epochs(usual: int, least_steps: int, most_steps: int, steps_per_epoch: int) -> int:
+    most = max(1, most_steps // steps_per_epoch)
+    return max(min(usual, most), -(-least_steps // steps_per_epoch))
 
 
 def _warmup_epochs(search_epochs: int) -> int:
