@@ -33,15 +33,15 @@ def test_what_can_be_left_open_is_open_by_default_and_has_no_smaller_value():
     assert plan.is_open(settings.Settings(workdir="a"))
 
 
-# By hand: the power of two at or below images / 30, between 8 and 128; 60 epochs (20 of search), or as many
-# as 1,500 steps take, or 200,000 allow; a quarter of the epochs as views, from 4 to 64; a rate of
+# By hand: the power of two at or below images / 30, between 16 and 128; 60 epochs, or as many as 3,000 steps
+# take (20 and 1,500 of search), or 200,000 allow; a quarter of the epochs as views, from 4 to 64; a rate of
 # 0.1 at 128, and half of it at 32.
 @pytest.mark.parametrize(
     ("images", "batch", "rate", "epochs", "search", "warmup", "views"),
     [
-        (100, 8, 0.025, 125, 125, 25, 32),  # 12 steps an epoch
-        (480, 16, 0.1 / 8**0.5, 60, 50, 10, 15),  # 30
-        (1_437, 32, 0.05, 60, 35, 7, 15),  # 44
+        (100, 16, 0.1 / 8**0.5, 500, 250, 50, 64),  # 6 steps an epoch
+        (480, 16, 0.1 / 8**0.5, 100, 50, 10, 25),  # 30
+        (1_437, 32, 0.05, 69, 35, 7, 18),  # 44
         (15_000, 128, 0.1, 60, 20, 4, 15),  # 117
         (45_000, 128, 0.1, 60, 20, 4, 15),  # 351
         (1_200_000, 128, 0.1, 21, 20, 4, 6),  # 9,375
@@ -133,6 +133,8 @@ def test_a_flag_that_is_given_wins_and_the_others_follow_it(name, value):
             "learning_rate": 0.1 * (7 / 128) ** 0.5,
             "search_epochs": 23,
             "search_warmup_epochs": 4,
+            **dict.fromkeys(("teacher_epochs", "assistant_epochs", "student_epochs"), 60),
+            "views": 15,
         },
         "search_epochs": {"search_warmup_epochs": 1},
     }
@@ -206,7 +208,7 @@ def test_views_are_those_an_image_has_and_that_the_disk_holds():
     assert _resolve(100_000, classes=1000).views == 0
     assert _resolve(100_000, classes=1000, views=2).views == 2
     # 36 MB; 59 fit.
-    assert _resolve(6_000, classes=1000, effort="thorough").views == 50
+    assert _resolve(6_000, classes=1000, effort="thorough").views == 55
     assert _resolve(6_000, classes=1000, teachers=6, effort="thorough").views == 29
     # A bank that is there is read as it is.
     assert _resolve(480, bank_views=7).views == 7
@@ -216,15 +218,15 @@ def test_a_plan_in_words_says_once_what_networks_share():
     found = _resolve(480)
     words = plan.in_words(found, 480, ("teachers", "search", "student"))
     assert words == (
-        "480 images: teachers resnet14, backbone resnet8, batch 16, 60 epochs, 1,800 steps a network "
-        "(search: 50 epochs, 1,500 steps), 15 views"
+        "480 images: teachers resnet14, backbone resnet8, batch 16, 100 epochs, 3,000 steps a network "
+        "(search: 50 epochs, 1,500 steps), 25 views"
     )
     assert plan.in_words(found, 480, ("search",)) == (
-        "480 images: backbone resnet8, batch 16, 50 epochs, 1,500 steps of search, 15 views"
+        "480 images: backbone resnet8, batch 16, 50 epochs, 1,500 steps of search, 25 views"
     )
     found = _resolve(480, teacher_epochs=7, views=0)
     assert plan.in_words(found, 480, ("teachers", "student")) == (
-        "480 images: teachers resnet14, backbone resnet8, batch 16, 60 epochs, 1,800 steps a network "
+        "480 images: teachers resnet14, backbone resnet8, batch 16, 100 epochs, 3,000 steps a network "
         "(teachers: 7 epochs, 210 steps)"
     )
 

@@ -26,11 +26,11 @@ PLAN = {
     "teacher_mix": "none",
     "batch_size": 32,
     "learning_rate": 0.05,
-    "teacher_epochs": 60,
+    "teacher_epochs": 75,
     "search_epochs": 38,
     "search_warmup_epochs": 7,
-    "assistant_epochs": 60,
-    "student_epochs": 60,
+    "assistant_epochs": 75,
+    "student_epochs": 75,
     "views": 9,
 }
 
@@ -67,11 +67,11 @@ def test_stages_are_recorded_with_what_was_resolved(run):
     usual = _keys(run())
     assert usual == _keys(run(**PLAN))
     assert usual == _keys(run(effort="normal"))
-    assert usual["student"]["settings"]["student_epochs"] == "60"
+    assert usual["student"]["settings"]["student_epochs"] == "75"
     assert all("effort" not in key["settings"] for key in usual.values())
     quick = _keys(run(effort="quick"))
     assert all(quick[name] != usual[name] for name in STAGES)
-    assert quick["bank"]["settings"]["views"] == "5"
+    assert quick["bank"]["settings"]["views"] == "7"
 
 
 def test_more_images_change_the_plan_and_ask_before_stages_run_again(run, digits):
@@ -125,7 +125,7 @@ def _said(capsys, context, names=STAGES, **how):
 def test_the_plan_is_said_in_one_line_with_its_time(run, capsys):
     (line,) = _said(capsys, run())
     start = (
-        "plan: 1,294 images: teachers resnet14, backbone resnet8, batch 32, 60 epochs, 2,400 steps a network "
+        "plan: 1,294 images: teachers resnet14, backbone resnet8, batch 32, 75 epochs, 3,000 steps a network "
         "(search: 38 epochs, 1,520 steps), 9 views; about "
     )
     assert line.startswith(start)
@@ -139,7 +139,7 @@ def test_only_what_is_to_train_is_said(run, capsys):
     context = run(teachers=("mine.keras",), strategy="none", baseline=False)
     (line,) = _said(capsys, context, ("teachers", "search", "student", "baseline"))
     assert line.startswith(
-        "plan: 1,294 images: backbone resnet8, batch 32, 60 epochs, 2,400 steps a network, 9 views; about "
+        "plan: 1,294 images: backbone resnet8, batch 32, 75 epochs, 3,000 steps a network, 9 views; about "
     )
 
 
