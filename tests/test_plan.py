@@ -53,8 +53,8 @@ def test_the_plan_at_usual_effort_is_that_computed_by_hand(
     found = _resolve(images)
     assert {name: getattr(found, name) for name in settings.OPEN} == {
         "backbone": "resnet8",
+        "backbone_width": 16,
         "teacher_backbone": "resnet14",
-        "teacher_width": 16,
         "mix": "none",
         "teacher_mix": "none",
         "batch_size": batch,
@@ -156,9 +156,9 @@ def test_nothing_open_is_left_as_it_is():
     ("images", "side", "backbone", "teacher", "mix"),
     [
         (480, 47, "resnet8", "resnet14", "none"),
-        (10, 48, "conv4", "conv4", "none"),
-        (11, 48, "conv4", "conv4", "cutmix"),
-        (9_999, 48, "conv4", "conv4", "cutmix"),
+        (10, 48, "conv5", "conv5", "none"),
+        (11, 48, "conv5", "conv5", "cutmix"),
+        (9_999, 48, "conv5", "conv5", "cutmix"),
         (10_000, 48, "resnet8_s2", "resnet14_s2", "none"),
     ],
 )
@@ -170,12 +170,12 @@ def test_networks_and_mixed_views_follow_the_size_and_the_number_of_images(
     assert (found.mix, found.teacher_mix) == (mix, mix)
 
 
-def test_teachers_are_twice_as_wide_where_the_data_chooses_plain_networks_for_them():
-    assert _resolve(480, side=64).teacher_width == 32
-    assert _resolve(480, side=64, teacher_width=8).teacher_width == 8
-    assert _resolve(480, side=64, teacher_backbone="vgg8").teacher_width == 16
-    assert _resolve(480, side=64, teacher_backbones=("vgg8", "conv4")).teacher_width == 16
-    assert _resolve(10_000, side=64).teacher_width == 16
+def test_the_student_has_half_the_width_of_its_teachers_where_the_data_chooses_plain_networks():
+    found = _resolve(480, side=64)
+    assert (found.backbone_width, found.teacher_width) == (8, 16)
+    assert _resolve(480, side=64, backbone_width=4).backbone_width == 4
+    assert _resolve(480, side=64, backbone="conv5").backbone_width == 16
+    assert _resolve(10_000, side=64).backbone_width == 16
 
 
 def test_teachers_that_are_given_are_not_trained_on_mixed_views():

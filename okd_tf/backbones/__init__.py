@@ -15,7 +15,7 @@ import functools
 from okd_tf import errors
 from okd_tf.backbones import (
     applications,
-    conv4,
+    conv5,
     densenet,
     keras_file,
     mobilenet,
@@ -28,7 +28,7 @@ from okd_tf.backbones import (
 from okd_tf.backbones.base import Backbone, Network
 
 BACKBONES = {
-    "conv4": Network(conv4.build, least=16),
+    "conv5": Network(conv5.build, least=16),
     "resnet8": Network(functools.partial(resnet.build, 8), least=4),
     "resnet14": Network(functools.partial(resnet.build, 14), least=4),
     "resnet20": Network(functools.partial(resnet.build, 20), least=4),

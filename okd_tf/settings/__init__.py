@@ -212,11 +212,7 @@ class Settings:
         "networks of the trained teachers where they are not all the same, in place of --teacher_backbone: "
         "the first is of the first name, and so on, and after the last name again from the first",
     )
-    teacher_width: int = _option(
-        OPEN["teacher_width"],
-        "width of their networks, as --backbone_width; 0: 32 where the data chooses conv4, else 16",
-        minimum=0,
-    )
+    teacher_width: int = _option(16, "width of their networks, as --backbone_width", minimum=1)
     teacher_epochs: int = _option(
         OPEN["teacher_epochs"],
         "epochs each teacher is trained; 0: from the data and --effort",
@@ -247,16 +243,16 @@ class Settings:
     backbone: str = _option(
         OPEN["backbone"],
         "network that the student grows from (default: from the size and number of images; resnet8/14 are "
-        "resnet8 and resnet14): conv4, resnet8/14/20/32/44/56/"
+        "resnet8 and resnet14): conv5, resnet8/14/20/32/44/56/"
         "62/110, resnet8x4/32x4, resnet8_s2/14_s2/20_s2, resnet18, preact_resnet20/32/56/110, wrn16_1/16_2/"
         "16_4/28_10/40_1/40_2/40_4, densenet40_12/100_12, vgg8/13/16, mobilenet_v2, shufflenet_v2; one of "
         "keras.applications, as applications:MobileNetV2; or the path of a .keras file",
     )
     backbone_width: int = _option(
-        16,
+        OPEN["backbone_width"],
         "16: the network as it was published; other widths scale all its channels in proportion (of CIFAR "
-        "ResNets it is the first stage's channels); not of a file",
-        minimum=1,
+        "ResNets it is the first stage's channels); not of a file; 0: 8 where the data chooses conv5, or 16",
+        minimum=0,
     )
     attach_after: str = _option(
         "",

@@ -38,7 +38,7 @@ OPS = (
     *("max_pool_3x3", "avg_pool_3x3"),
 )
 BACKBONES = (
-    "conv4",
+    "conv5",
     *("resnet8", "resnet14", "resnet20", "resnet32", "resnet44", "resnet56", "resnet62", "resnet110"),
     *("resnet8x4", "resnet32x4", "resnet8_s2", "resnet14_s2", "resnet20_s2", "resnet18"),
     *("preact_resnet20", "preact_resnet32", "preact_resnet56", "preact_resnet110"),
@@ -77,8 +77,8 @@ EFFORTS = ("quick", "normal", "thorough")
 EFFORT = "normal"
 OPEN = {  # settings that can be left to the data, and the value that does so, which is their default
     "backbone": "",
+    "backbone_width": 0,
     "teacher_backbone": "",
-    "teacher_width": 0,
     "mix": "",
     "teacher_mix": "",
     "batch_size": 0,

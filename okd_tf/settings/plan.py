@@ -23,8 +23,8 @@ MOST_RATE = 0.4
 # size, and where images are few, a network of plain convolutions is more accurate.
 SMALL_NETWORKS = "resnet8", "resnet14"
 LARGE_NETWORKS = "resnet8_s2", "resnet14_s2"
-FEW_NETWORKS = "conv4", "conv4"
-WIDTH, FEW_WIDTH = 16, 32  # of teachers: the last where they are of the last of these
+FEW_NETWORKS = "conv5", "conv5"
+WIDTH, FEW_WIDTH = 16, 8  # of the student's: the last where it is of the last of these
 LARGE_SIDE = 48  # pixels, of the shorter side
 FEW_IMAGES = 10_000
 FEW_MIX = "cutmix"  # the views of those few are mixed
@@ -118,11 +118,10 @@ def resolve(settings: Any, facts: Facts) -> Any:
         found[name] = value if given == choices.OPEN[name] else given
         return found[name]
 
-    networks = _networks(facts)
-    fill("backbone", networks[0])
-    chosen_here = fill("teacher_backbone", networks[1]) != settings.teacher_backbone
-    few = chosen_here and networks == FEW_NETWORKS and not settings.teacher_backbones
-    fill("teacher_width", FEW_WIDTH if few else WIDTH)
+    backbone, teacher_backbone = _networks(facts)
+    few = fill("backbone", backbone) == FEW_NETWORKS[0] != settings.backbone
+    fill("backbone_width", FEW_WIDTH if few else WIDTH)
+    fill("teacher_backbone", teacher_backbone)
     found |= mixes(settings, facts.images, facts.classes, facts.side)
     checks.check_mix_probability(settings.mix_probability, {found["mix"], found["teacher_mix"]})
     batch_size = fill("batch_size", _batch_size(facts, _folds(settings)))

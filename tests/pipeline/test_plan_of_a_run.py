@@ -21,7 +21,7 @@ STAGES = ("teachers", "bank", "search", "student", "baseline")
 PLAN = {
     "backbone": "resnet8",
     "teacher_backbone": "resnet14",
-    "teacher_width": 16,
+    "backbone_width": 16,
     "mix": "none",
     "teacher_mix": "none",
     "batch_size": 32,
