@@ -1,4 +1,4 @@
-"""Conv-5, for few images: five blocks of 3x3 convolution, batch norm and ReLU, the first four with max pooling.
+"""Conv-5, for few images: five blocks of 3x3 convolution, batch norm and ReLU, four of them with max pooling.
 
 A small VGG8: channels of 1, 2, 4, 8 and 8 times the width, no biases beside batch norms, the mean over all
 places and one dense layer. At width 16 it has 246,644 parameters for 4 classes of RGB images, at width 8
