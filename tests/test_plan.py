@@ -231,6 +231,17 @@ def test_a_plan_in_words_says_once_what_networks_share():
     )
 
 
+def test_a_plan_in_words_says_widths_that_are_not_the_published_ones():
+    found = _resolve(480, side=64)
+    assert plan.in_words(found, 480, ("teachers", "student")).startswith(
+        "480 images: teachers conv5, backbone conv5 of width 8, batch 16, "
+    )
+    found = _resolve(480, backbone="a/mine.keras", teacher_width=32)
+    assert plan.in_words(found, 480, ("teachers", "student")).startswith(
+        "480 images: teachers resnet14 of width 32, backbone mine.keras, batch 16, "
+    )
+
+
 def test_a_plan_in_words_says_which_views_are_mixed():
     found = _resolve(480, side=64, mix_probability=0.25)
     assert plan.in_words(found, 480, ("teachers", "student")).endswith(

@@ -216,10 +216,14 @@ def _named(settings: Any, kinds: tuple[str, ...]) -> str:
     text = ""
     if "teachers" in kinds:
         names = [settings.teacher_network(index) for index in range(settings.num_teachers)]
-        text += f"teachers {' and '.join(dict.fromkeys(names))}, "
+        text += f"teachers {' and '.join(dict.fromkeys(names))}{_of_width(settings.teacher_width)}, "
     if kinds != ("teachers",) and not settings.arch:
-        text += f"backbone {settings.backbone.rpartition('/')[-1]}, "
+        text += f"backbone {settings.backbone.rpartition('/')[-1]}{_of_width(settings.backbone_width)}, "
     return text
+
+
+def _of_width(width: int) -> str:
+    return f" of width {width}" if width != WIDTH else ""
 
 
 def _mixed(settings: Any, kinds: tuple[str, ...]) -> dict[str, str]:
