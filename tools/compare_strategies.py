@@ -29,6 +29,11 @@ def main():
     for name in ("arch", "student", "trial"):
         if getattr(chosen, name):
             raise errors.UserError(f"--{name}: searches are compared here, --trials times; leave it out")
+    if chosen.finals:
+        raise errors.UserError(
+            "--finals: what a search finds by itself is compared here; leave it out, or compare arms that "
+            "have finals by tools/compare.py"
+        )
     if not _STRATEGIES.value:
         raise errors.UserError(f"--strategies: none given; name some of {','.join(settings.STRATEGIES)}")
     cli.refuse_workers(

@@ -7,10 +7,10 @@ from okd_tf import errors, fields, json_file, settings
 from okd_tf.pipeline import lessons, record, stages
 from okd_tf.pipeline.context import Context
 from okd_tf.settings import arms
-from okd_tf.student import choice
+from okd_tf.student import choice, finals
 from okd_tf.training import history, metrics
 
-STAGES = ("search", "choice", "student", "evaluate")  # of one arm and trial
+STAGES = ("search", "choice", "finals", "student", "evaluate")  # of one arm and trial
 _ORIGIN = "origin.json"  # with which code and on which processor it was trained
 
 
@@ -40,7 +40,7 @@ class Pair:
 
     @property
     def stages(self):
-        """The stages that it needs, in order: without --arch a search, with --train_loss=auto a choice."""
+        """The stages that it needs, in order: such as a search, if --arch gives no network."""
         return [stages.STAGES[name] for name in STAGES if not stages.STAGES[name].needless(self.run)]
 
 
@@ -102,8 +102,9 @@ def _origin_path(run):
 
 
 def seconds(pair):
-    """Return how long the epochs of a finished pair took, of search, student, and the choice of its loss."""
-    return sum(_seconds(pair.run, name) for name in ("search", "student")) + _choice_seconds(pair.run)
+    """Return how long the epochs of a finished pair took: search, choice of the loss, finals, student."""
+    own = sum(_seconds(pair.run, name) for name in ("search", "student"))
+    return own + _choice_seconds(pair.run) + _finals_seconds(pair.run)
 
 
 def _seconds(run, name):
@@ -116,11 +117,15 @@ def _choice_seconds(run):
     return sum(entry["seconds"] for entry in choice.read(run.choice_path)["candidates"].values())
 
 
+def _finals_seconds(run):
+    return finals.seconds(finals.read(run.finals_path)) if run.settings.finals else 0.0
+
+
 def figures(pair):
     """Return the figures of a finished pair as the results have them: JSON values."""
     folder = pair.run.workdir / "student"
     found = metrics.read(folder / "metrics.json")
-    val = found["val"].get("kept", found["val"]["last"])
+    val = metrics.kept_of(found["val"])
     last = history.finished(folder / "history.csv", found["epochs"])[-1]
     chosen, more = pair.run.settings, {}
     if chosen.searches:
@@ -128,6 +133,10 @@ def figures(pair):
     if chosen.train_loss == settings.choices.AUTO:
         more["train_loss"] = pair.run.train_loss
         more["choice_seconds"] = round(_choice_seconds(pair.run), 1)
+    if chosen.finals:
+        more["finals_seconds"] = round(_finals_seconds(pair.run), 1)
+        held = finals.read(pair.run.finals_path)
+        more["random_won"] = held["finalists"][held["winner"]]["random"]
     return {
         "seed": pair.trial,
         "params": found["params"],

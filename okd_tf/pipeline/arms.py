@@ -250,7 +250,7 @@ def _share(maker, name):
 
 def _refuse_to_replace(pair):
     """Refuse to set aside what was trained with other flags or teachers, unless that is asked for."""
-    for name in ("student", "choice", "search"):
+    for name in ("student", "finals", "choice", "search"):
         stage = stages.STAGES[name]
         why = record.outdated(pair.run, stage) if stage in pair.stages else ""
         if why.startswith(record.OTHER_INPUTS):

@@ -5,7 +5,7 @@ import pathlib
 from okd_tf import backbones, errors, files, progress, sources
 from okd_tf.backbones import application_weights
 from okd_tf.pipeline import check_networks, lessons, record, stages
-from okd_tf.search import derive
+from okd_tf.search import derive, finalists
 from okd_tf.teachers import bank, ensemble, folds, shards, store, teacher
 
 
@@ -40,6 +40,8 @@ def check(context, names):
         derive.check_budget(context.template.cost, context.budget)
         if chosen.searches:
             _ = context.space
+        if chosen.finals:
+            finalists.check(context.space, context.budget, chosen.rounds[0])
     if chosen.arch and {"choice", "student", "baseline"} & set(names):
         check_networks.check_keeps(chosen, context.architecture())
     if chosen.student:
@@ -145,7 +147,7 @@ def _check_folds(context, names, given):
                 f"warning: {path} held out some of other training examples than these; it counts as trained "
                 "on all of these"
             )
-    learning = {"teachers", "search", "choice", "student"}
+    learning = {"teachers", "search", "choice", "finals", "student"}
     if not chosen.held_out_only or not held_out or not learning & set(names):
         return
     seen = folds.seen(ids, held_out)

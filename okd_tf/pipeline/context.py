@@ -13,7 +13,8 @@ from okd_tf.arch import build, cost, space, spec
 from okd_tf.backbones import keras_file, stored
 from okd_tf.data import imbalance, mixing, splits, views
 from okd_tf.pipeline import backbone, planning, teaching
-from okd_tf.student import choice
+from okd_tf.search import finalists
+from okd_tf.student import choice, finals
 from okd_tf.training import crew, distribution, inference, recipe
 
 _OF_A_HOST = (  # may differ from host to host
@@ -230,9 +231,24 @@ class Context:
         return spec.Budget(self.requested.max_params, self.requested.max_flops)
 
     @property
-    def arch_path(self):
-        """The arch.json to train."""
+    def found_path(self):
+        """The arch.json that the search has found, or that --arch names."""
         return pathlib.Path(self.requested.arch or self.workdir / "search" / "arch.json")
+
+    @property
+    def arch_path(self):
+        """The arch.json to train: the one that was found, or with --finals the one that won them."""
+        return self.finals_path.with_name("arch.json") if self.requested.finals else self.found_path
+
+    @property
+    def finalists_path(self):
+        """Where the search writes who takes part in the finals."""
+        return self.workdir / "search" / finalists.NAME
+
+    @property
+    def finals_path(self):
+        """Where the figures of the finals are; the winner's arch.json lies beside it."""
+        return self.workdir / "finals" / finals.NAME
 
     @property
     def choice_path(self):
@@ -254,39 +270,40 @@ class Context:
         """The student to evaluate and export."""
         return pathlib.Path(self.requested.student or self.workdir / "student" / "student.keras")
 
-    def architecture(self):
-        """The spec to train, checked against the dataset.
+    def architecture(self, path=None):
+        """The spec in an arch.json, by default in `arch_path`, checked against the dataset.
 
         Raises:
             UserError: unreadable, for other images or classes, or not buildable.
         """
-        found = spec.read(self.arch_path)
+        path = path or self.arch_path
+        found = spec.read(path)
         for what, theirs, ours in (
             ("classes", found.classes, self.data.classes),
             ("input_shape", found.input_shape, self.data.image_shape),
         ):
             if theirs != ours:
                 raise errors.UserError(
-                    f"{self.arch_path}: {what} is {theirs}, '{self.data.name}' has {ours}; "
+                    f"{path}: {what} is {theirs}, '{self.data.name}' has {ours}; "
                     "use an architecture found for this dataset"
                 )
         if not self.budget.admits(found.cost):
             raise errors.UserError(
-                f"{self.arch_path}: costs {found.cost.params:,} parameters and {found.cost.flops:,} FLOPs, "
+                f"{path}: costs {found.cost.params:,} parameters and {found.cost.flops:,} FLOPs, "
                 f"over --max_params={self.settings.max_params} or --max_flops={self.settings.max_flops}; "
                 "search again, or raise the budget"
             )
         try:
             build.student(found)
         except errors.UserError as error:
-            raise errors.UserError(f"{self.arch_path}: {error}") from None
+            raise errors.UserError(f"{path}: {error}") from None
         return found
 
     def described_backbone(self):
         """What the bare backbone of the architecture is, as text; "" while there is no architecture."""
-        if not self.arch_path.exists():
+        if not self.found_path.exists():
             return ""
-        found = spec.read(self.arch_path)
+        found = spec.read(self.found_path)
         return json.dumps([found.backbone, found.width, found.mean, found.std, found.backbone_sha256])
 
     def classifier(self, path):

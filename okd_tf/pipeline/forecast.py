@@ -81,7 +81,7 @@ def seconds(context, names, stages):
     teachers = [chosen.teacher_network(index) for index in range(chosen.num_teachers)]
     # Of teachers that are given, their files would have to be read: they count as those trained here do.
     asked = sum(_flops(context, name, chosen.teacher_width) for name in teachers)
-    needed = {"search", "choice", "student", "baseline"} & set(stages)
+    needed = {"search", "choice", "finals", "student", "baseline"} & set(stages)
     backbone, student = _of_the_student(context, names) if needed else (0, 0)
 
     def add(kind, forward, beside=0.0, count=1):
@@ -106,6 +106,11 @@ def seconds(context, names, stages):
         # Short trainings that together are as long as one student's.
         add("student", student, live(*chosen.train_losses))
         networks += len(chosen.train_losses) - 1
+    if "finals" in stages:
+        # Each round is as long as one student's training.
+        pairs = 2 if chosen.train_loss in losses.NEEDS_PEERS else 1
+        add("student", student, live(*chosen.train_losses), count=len(chosen.rounds) * pairs)
+        networks += sum(chosen.rounds) - len(chosen.rounds)
     if "student" in stages:
         add(
             "student",

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from okd_tf import backbones, errors, files, losses, settings
 from okd_tf.backbones import stored
 from okd_tf.export import student as exporting
-from okd_tf.pipeline import backbone, choosing, diagnosis, lessons, record, work
+from okd_tf.pipeline import backbone, choosing, diagnosis, finals, lessons, record, work
 from okd_tf.pipeline.context import Context
 from okd_tf.report import page
+from okd_tf.search import finalists
 from okd_tf.student import distill
 from okd_tf.teachers import assistant, ensemble, folds, shards, teacher
 
@@ -68,13 +69,15 @@ class Stage:
 
 
 def _work_report(context):
+    current = record.current(context, STAGES.values())
+    won = not context.settings.finals or "finals" in current
     text = page.markdown(
         context.workdir,
         context.split_record,
         (context.workdir / settings.FLAGFILE).read_text(encoding="utf-8") + _left_open(context),
-        arch_path=context.arch_path,
-        current=record.current(context, STAGES.values())
-        | ({"search"} if STAGES["search"].needless(context) else set()),
+        arch_path=context.arch_path if won else context.found_path,
+        current=current | ({"search"} if STAGES["search"].needless(context) else set()),
+        found_path=context.found_path,
     )
     files.write_text(context.workdir / "report.md", text)
 
@@ -138,6 +141,13 @@ def _teacher_stages_for(context, used):
     if not losses.NEEDS_TEACHERS.intersection(used):
         return []
     return [STAGES["teachers"], STAGES["bank"]] if context.settings.views else [STAGES["teachers"]]
+
+
+def _teaching_stages(context):
+    """The stages that make what the student learns from."""
+    if context.settings.assistant:
+        return [STAGES["assistant"]]
+    return _teacher_stages_for(context, context.settings.train_losses)
 
 
 def _search_loss(chosen):
@@ -237,11 +247,13 @@ STAGES = {
             reads=lambda context: {
                 **backbone.inputs(context.settings),
                 **({"also scored": repr(context.also_score)} if context.also_score else {}),
+                **({"finalists": str(context.settings.rounds[0])} if context.settings.finals else {}),
                 **_teacher_files_for(context, [_search_loss(context.settings)]),
             },
             leaves=lambda context: _there(
                 "search/arch.json",
                 *(["search/candidates.json"] if context.settings.searches else []),
+                *([f"search/{finalists.NAME}"] if context.settings.finals else []),
                 *([f"search/{stored.NAME}"] if backbones.is_stored(context.settings.backbone) else []),
             )(context),
             needs=lambda context: _teacher_stages_for(context, [_search_loss(context.settings)]),
@@ -279,7 +291,7 @@ STAGES = {
                 *backbone.warm_settings(context.settings),
             ),
             reads=lambda context: {
-                "arch.json": context.arch_path,
+                "arch.json": context.found_path,
                 "the losses to choose from": ", ".join(context.settings.train_losses),
                 **_teacher_files_for(context, context.settings.train_losses),
             },
@@ -293,6 +305,34 @@ STAGES = {
                 if context.settings.train_loss == settings.choices.AUTO
                 else f"--train_loss={context.settings.train_loss}"
             ),
+        ),
+        Stage(
+            "finals",
+            finals.hold,
+            folder="finals",
+            settings=lambda context: (
+                *_recipe(context, "finals"),
+                "trial",
+                *_LOSS,
+                *_of_losses(context.settings.train_losses),
+                "train_loss",
+                "assistant",
+                "student_epochs",
+                "finals",
+                *backbone.warm_settings(context.settings),
+            ),
+            reads=lambda context: {
+                finalists.NAME: context.finalists_path,
+                **(_last_assistant(context) or _teacher_files_for(context, context.settings.train_losses)),
+                **_taken(context),
+            },
+            leaves=_there("finals/finals.json", "finals/arch.json"),
+            needs=lambda context: [
+                STAGES["search"],
+                STAGES["choice"],
+                *_teaching_stages(context),
+            ],
+            needless=lambda context: "" if context.settings.finals else "no --finals",
         ),
         Stage(
             "student",
@@ -321,11 +361,8 @@ STAGES = {
             needs=lambda context: [
                 STAGES["search"],
                 STAGES["choice"],
-                *(
-                    [STAGES["assistant"]]
-                    if context.settings.assistant
-                    else _teacher_stages_for(context, context.settings.train_losses)
-                ),
+                STAGES["finals"],
+                *_teaching_stages(context),
             ],
         ),
         Stage(

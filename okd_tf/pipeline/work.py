@@ -9,7 +9,7 @@ from okd_tf import claims, files, json_file, losses, progress, seeds
 from okd_tf.arch import spec
 from okd_tf.export import student as exporting
 from okd_tf.pipeline import diagnosis, lessons, sharing
-from okd_tf.search import loop, options
+from okd_tf.search import finalists, loop, options
 from okd_tf.student import distill
 from okd_tf.teachers import assistant, bank, ensemble, shards, teacher
 from okd_tf.teachers import train as teacher_training
@@ -125,7 +125,8 @@ def search_architecture(context):
     if not chosen.searches:
         context.crew.lead(lambda: _take_the_backbone(context))
         return
-    if _is_done(context, "search", "arch.json", "candidates.json"):
+    of_finals = [finalists.NAME] if chosen.finals else []
+    if _is_done(context, "search", "arch.json", "candidates.json", *of_finals):
         return
     how = context.recipe_of("search")
     training = lessons.training_batches(context, chosen.search_loss, "search training")
@@ -164,6 +165,7 @@ def search_architecture(context):
         ),
         stop_on_collapse=chosen.stop_on_collapse,
         also_score=context.also_score,
+        finalists_wanted=chosen.rounds[0] if chosen.rounds else 0,
         candidates=chosen.candidates,
         folder=context.workdir / "search",
         logs=context.workdir / "logs" / "search",
@@ -251,7 +253,7 @@ def train_baseline(context):
     if _is_done(context, "baseline", "baseline.keras", "metrics.json"):
         return
     distill.train_baseline(
-        context.architecture(),
+        context.architecture(context.found_path),
         context.data,
         # The same order and views as the student's, so that network and loss are all that differs.
         lessons.training_batches(context, "ce", "student training"),

@@ -4,7 +4,7 @@
             {"seed": trial, "params": n, "val_accuracy", "val_loss", "test_accuracy", "test_loss",
              "epochs": n, "train_accuracy": of the last epoch or null, "seconds": of the student's epochs,
              "search_seconds": where it searches, "train_loss", "choice_seconds": where auto chose the loss,
-             "commit", "processor"}]}},
+             "finals_seconds", "random_won": where there were finals, "commit", "processor"}]}},
  "missing": [[ARM, trial]], "reference": ARM,
  "teachers": {"per_teacher", "mean", "vote", "oracle", "loss": {"per_teacher", "mean"}: of the test split,
               "val": {the same}, "params": [n], "sha256": [..]} or null,

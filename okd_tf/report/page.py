@@ -10,8 +10,9 @@ from okd_tf import errors, fields
 from okd_tf.arch import spec
 from okd_tf.report import choice as of_choice
 from okd_tf.report import diagnosis
+from okd_tf.report import finals as of_finals
 from okd_tf.search import candidates
-from okd_tf.student import choice
+from okd_tf.student import choice, finals
 from okd_tf.teachers import diagnosis as teaching
 from okd_tf.training import metrics as trained
 from okd_tf.training import quality
@@ -57,7 +58,7 @@ def table(workdir, current):
     return rows
 
 
-def markdown(workdir, split, settings_text, arch_path, current):
+def markdown(workdir, split, settings_text, arch_path, current, found_path=None):
     """The whole page.
 
     Args:
@@ -66,6 +67,7 @@ def markdown(workdir, split, settings_text, arch_path, current):
         settings_text: the flags of the run, one a line.
         arch_path: the arch.json that was trained.
         current: as in `table`.
+        found_path: the arch.json that the search found, if finals chose another one; by default the same.
     """
     workdir = pathlib.Path(workdir)
     lines = ["# Report", ""]
@@ -80,12 +82,19 @@ def markdown(workdir, split, settings_text, arch_path, current):
     ]
     architecture = _read(spec.read, pathlib.Path(arch_path)) if "search" in current else None
     if architecture:
-        others = _read(candidates.read, pathlib.Path(arch_path).parent / "candidates.json") or []
-        lines += [*_architecture(architecture), "", *_rivals(arch_path, architecture.provenance, others)]
+        found_path = pathlib.Path(found_path or arch_path)
+        others = _read(candidates.read, found_path.parent / "candidates.json") or []
+        lines += [*_architecture(architecture), ""]
+        whose = "" if found_path == pathlib.Path(arch_path) else ", what it had chosen"
+        lines += _rivals(found_path, spec.read(found_path).provenance, others, whose)
     chosen = _read(choice.read, workdir / "choice" / choice.NAME) if "choice" in current else None
     if chosen:
         lines += of_choice.lines(chosen)
     metrics = _read(trained.read, workdir / "student" / "metrics.json") if "student" in current else None
+    held = _read(finals.read, workdir / "finals" / finals.NAME) if "finals" in current else None
+    if held:
+        val = (metrics or {}).get("val")
+        lines += of_finals.lines(held, trained.kept_of(val)["accuracy"] if val else None)
     if metrics and "val" in metrics:
         val, best, peer = metrics["val"], metrics["val"]["best"], metrics.get("peer")
         lines += [
@@ -144,14 +153,14 @@ def _architecture(found):
     return lines
 
 
-def _rivals(path, provenance, candidates):
+def _rivals(path, provenance, candidates, whose):
     """What came close, and whether random architectures did better on the same shared weights."""
     if "val" not in provenance:
         return []
     # Free of form in arch.json, since others may write it too.
     said = fields.Field(path, provenance, "provenance", "mend it, or search again")
     own, strategy, drawn = said["val"]["accuracy"].share(), said["strategy"].text(), said.get("best_random")
-    lines = [f"On validation, with the search's shared weights: {_percent(own)}."]
+    lines = [f"On validation, with the search's shared weights{whose}: {_percent(own)}."]
     if drawn:
         random = drawn["accuracy"].share()
         compared = "more than" if own > random else "less than" if own < random else "as much as"

@@ -60,6 +60,14 @@ class SearchModel(keras.Model, abc.ABC):
     def propose(self, count, seed):
         """Up to `count` different architectures within the budget, the most promising first."""
 
+    def front(self, count, seed):
+        """Return up to `count` different architectures within the budget that are promising for their size.
+
+        Where a strategy can say what is promising among networks of a given size, they range over the budget;
+        here they are those of `propose`.
+        """
+        return self.propose(count, seed)
+
     @abc.abstractmethod
     def expectation(self):
         """What it would choose now, on average: an `Expectation`."""

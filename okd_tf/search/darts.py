@@ -62,6 +62,11 @@ class DartsSearch(base.SearchModel):
         del seed
         return self.alphas.most_probable(count)
 
+    def front(self, count, seed):
+        """See `SearchModel`; `seed` has no effect."""
+        del seed
+        return self.alphas.front(count)
+
     def expectation(self):
         """See `SearchModel`."""
         return expectation.of_distributions(self.space, self.alphas.distributions())

@@ -11,6 +11,9 @@ import numpy as np
 from okd_tf import errors
 from okd_tf.arch import space, spec
 
+# Nats that an architecture's log-probability gains for parameters as many as the budget has room for.
+TILTS = (0.0, 4.0, 16.0, 64.0, 256.0)
+
 # Per layer: probabilities of the operations [ops], of chain [], of feed back [].
 Distribution = tuple[np.ndarray, np.ndarray | np.float64, np.ndarray | np.float64]
 
@@ -80,6 +83,44 @@ def most_probable(
         states = {state: _undominated(partials, bounded, count) for state, partials in following.items()}
     # Nothing precedes the first layer, so nothing is read there.
     return [tuple(reversed(partial.choices)) for partial in states[False][:count]]
+
+
+def front(
+    search_space: space.SearchSpace,
+    distributions: Sequence[Distribution],
+    budget: spec.Budget,
+    count: int,
+) -> list[space.Architecture]:
+    """Return up to `count` different architectures that fit, from the most probable to those that use it up.
+
+    They maximise log p + tilt * params / room, with a tilt of each in TILTS in turn: points of the upper hull
+    of log-probability over parameters, and what comes next to them.
+
+    Args:
+        search_space: the space.
+        distributions: one a layer.
+        budget: what must be fitted.
+        count: how many to give, at most.
+
+    Raises:
+        UserError: not even the bare backbone fits.
+    """
+    largest = sum(max(cost.params for cost in costs) for costs in search_space.op_costs)
+    room = budget.max_params - search_space.base.params if budget.max_params else largest
+    # Of each operation, the part of the room it takes; one that takes more than all does not fit.
+    parts = [
+        np.array([min(1.0, cost.params / max(1, room)) for cost in costs]) for costs in search_space.op_costs
+    ]
+    found = []
+    for tilt in TILTS:
+        by_layer = [
+            (operations * np.exp(tilt * part), chain, feed_back)
+            for (operations, chain, feed_back), part in zip(distributions, parts, strict=True)
+        ]
+        found.append(most_probable(search_space, by_layer, budget, count))
+    # All have as many as there are, so that zip loses none.
+    in_turn = [architecture for rank in zip(*found, strict=True) for architecture in rank]
+    return list(dict.fromkeys(in_turn))[:count]
 
 
 def frequencies(

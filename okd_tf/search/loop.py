@@ -2,6 +2,7 @@
 
 search/arch.json        the chosen architecture, an ArchSpec
 search/candidates.json  every candidate that was ranked: the strategy's own, best first, then random ones
+search/finalists.json   if finals are asked for: who takes part in them
 search/history.csv      one row per epoch, with every probability
 
 The figures of each network that was ranked are kept until these are written: a kill costs those of one.
@@ -17,7 +18,7 @@ from okd_tf import files, json_file, kept, progress, search, seeds
 from okd_tf.arch import space, spec, uniform
 from okd_tf.data import batches
 from okd_tf.ops import precision
-from okd_tf.search import base, derive, ranking, supernet
+from okd_tf.search import base, derive, finalists, ranking, supernet
 from okd_tf.search.options import SearchOptions
 from okd_tf.search.telemetry import Telemetry
 from okd_tf.training import loop, optimizers, scalars
@@ -72,6 +73,7 @@ def run(
     logs,
     stop_on_collapse=False,
     also_score=(),
+    finalists_wanted=0,
 ):
     """Searches, and writes what was found.
 
@@ -92,6 +94,7 @@ def run(
         logs: folder of TensorBoard events.
         stop_on_collapse: whether a search that has turned to operations without parameters ends.
         also_score: further architectures, whose figures with shared weights go to scored.json.
+        finalists_wanted: how many go to finalists.json; 0 is no such file.
 
     Returns:
         The chosen ArchSpec. Of many workers, the lead chooses; the others are given None.
@@ -128,13 +131,33 @@ def run(
         known = kept.Kept(folder / ".ranked", epochs * training.steps_per_epoch)
         scores = _Scores(ranker, search_space, known)
         return _choose(
-            model, scores, search_space, template, strategy, options, candidates, also_score, folder
+            model,
+            scores,
+            search_space,
+            template,
+            strategy,
+            options,
+            candidates,
+            also_score,
+            finalists_wanted,
+            folder,
         )
 
     return recipe.crew.lead(choose)
 
 
-def _choose(model, scores, search_space, template, strategy, options, candidates, also_score, folder):
+def _choose(
+    model,
+    scores,
+    search_space,
+    template,
+    strategy,
+    options,
+    candidates,
+    also_score,
+    finalists_wanted,
+    folder,
+):
     """Proposes, ranks and writes; arguments as those of `run`, and what the ranker says."""
     proposed = model.propose(candidates, options.seed)
     ranked = _rank(scores, search_space, template, proposed, {"strategy": strategy, "seed": options.seed})
@@ -148,6 +171,16 @@ def _choose(model, scores, search_space, template, strategy, options, candidates
         folder / "candidates.json",
         [_candidate(item, chosen=item is ranked[0]) for item in [*ranked, *drawn]],
     )
+    if finalists_wanted:
+
+        def rank(architectures, is_random):
+            origin = {"strategy": "random" if is_random else strategy, "seed": options.seed}
+            return _rank(scores, search_space, template, architectures, origin)
+
+        taking_part = finalists.choose(
+            model, ranked[0], template.budget, finalists_wanted, options.seed, rank
+        )
+        json_file.write(folder / finalists.NAME, finalists.document(*taking_part))
     if also_score:
         json_file.write(folder / "scored.json", [scores.of(architecture) for architecture in also_score])
     spec.write(folder / "arch.json", ranked[0])

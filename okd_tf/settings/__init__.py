@@ -7,7 +7,7 @@ TensorFlow, so a wrong value is refused at once.
 import dataclasses
 from typing import Any
 
-from okd_tf.settings import checks
+from okd_tf.settings import checks, finals
 from okd_tf.settings.choices import (
     ALL_AUGMENTATION_OPS,
     APPLICATION_PREFIX,
@@ -319,6 +319,13 @@ class Settings:
         False, "end a search that has turned to operations without parameters", kind=MANNER
     )
     candidates: int = _option(8, "architectures to rank on validation", minimum=1)
+    finals: tuple[str, ...] = _option(
+        (),
+        f"numbers of finalists of one or two rounds, as {finals.EXAMPLE}: so many architectures, half of "
+        "them of the search and half random, share the epochs of one student and train from scratch, each "
+        "with a whole schedule; the best on validation go on, and the last is the student; none: the best "
+        "with shared weights is the student",
+    )
     max_params: int = _option(0, "most parameters the student may have; 0: no bound", minimum=0)
     max_flops: int = _option(0, "most FLOPs per image it may take; 0: no bound", minimum=0)
 
@@ -476,6 +483,11 @@ class Settings:
     def drops(self) -> tuple[float, ...]:
         """The numbers of --schedule_steps."""
         return checks.drops(self.schedule_steps)
+
+    @property
+    def rounds(self) -> tuple[int, ...]:
+        """The number of finalists in each round of the finals; empty where there are none."""
+        return finals.rounds(self.finals)
 
     @property
     def size(self) -> tuple[int, int] | None:

@@ -66,11 +66,11 @@ WEIGHTS_SUFFIXES = (".h5", NETWORK_SUFFIX)
 SCHEDULES = ("cosine", "step")
 KEEP = ("last", "best", "average")  # of the weights in a training
 STAGES = (
-    *("teachers", "bank", "search", "assistant", "choice", "student"),
+    *("teachers", "bank", "search", "assistant", "choice", "finals", "student"),
     *("baseline", "evaluate", "export", "report"),
 )
 TRAINING = (  # of these, those that may train
-    *("teachers", "search", "assistant", "choice", "student", "baseline"),
+    *("teachers", "search", "assistant", "choice", "finals", "student", "baseline"),
 )
 
 EFFORTS = ("quick", "normal", "thorough")
@@ -94,6 +94,7 @@ ROLES = {  # by stage, whose own settings, such as ROLE_learning_rate, go before
     "teachers": "teacher",
     "assistant": "student",
     "choice": "student",
+    "finals": "student",
     "student": "student",
     "baseline": "student",
 }

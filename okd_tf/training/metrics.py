@@ -39,6 +39,11 @@ def of_validation(path: files.PathLike) -> float:
     return (val.get("kept") or val["last"])["accuracy"].share()
 
 
+def kept_of(val: dict[str, Any]) -> dict[str, Any]:
+    """Return {"accuracy", "loss", ..} of the weights that were kept, given the "val" of a network."""
+    return val.get("kept", val["last"])
+
+
 def keeps_last(val: dict[str, Any]) -> bool:
     """Whether the weights of the last epoch were kept, given the "val" of a network."""
     return "kept" not in val or val["kept"]["how"] == "last"

@@ -30,6 +30,7 @@ MEASURED = {  # by file name, what takes the measured figures out of its text
     "history.csv": _history,
     "stages.json": lambda text: _json(text, {"seconds"}),
     "choice.json": lambda text: _json(text, {"seconds"}),
+    "finals.json": lambda text: _json(text, {"seconds"}),
     "run.json": lambda text: _json(text, {"commands"}),
     "report.json": lambda text: _json(text, {"latency_ms"}),
     "report.md": _page,

@@ -54,6 +54,15 @@ AIMED = {  # by scene, in the order in which they can strike
         "SIGKILL:replaced:choice/dkd/student.keras",  # and its metrics.json is not there
         "halve:replace:choice/choice.json",
     ),
+    "finals_search": ("halve:replace:search/finalists.json", "SIGKILL:replaced:search/finalists.json"),
+    "finals": (
+        "SIGKILL:step:finals 1/1, 1/2*:2",
+        "halve:replace:round_1/01/student.keras",
+        "SIGKILL:step:finals 1/1, 2/2*:1",
+        "SIGKILL:replaced:round_1/02/student.keras",  # and its metrics.json is not there
+        "halve:replace:finals/finals.json",
+        "SIGKILL:replaced:finals/finals.json",  # and there is no arch.json
+    ),
     "student": (
         "halve:replace:bank_00/train/view_001_*.f16",  # of what the assistant says
         "SIGKILL:step:student*:2",

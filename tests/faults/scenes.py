@@ -53,6 +53,8 @@ SCENES = {
         Scene("random", "search", "bank", ("--strategy=random",)),
         Scene("assistant", "assistant", "darts", _ASSISTANT),
         Scene("choice", "choice", "darts", ("--train_loss=auto",)),
+        Scene("finals_search", "search", "bank", ("--strategy=random", "--finals=2")),
+        Scene("finals", "finals", "finals_search"),
         Scene("student", "student", "assistant"),
         Scene("mutual", "student", "darts", ("--train_loss=mutual",)),
         Scene("baseline", "baseline", "student"),

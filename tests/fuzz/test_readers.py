@@ -15,8 +15,9 @@ from okd_tf import errors, json_file, stages_file
 from okd_tf.arch import spec
 from okd_tf.pipeline import record
 from okd_tf.report import arms, page
-from okd_tf.search import candidates
-from okd_tf.student import choice
+from okd_tf.report import finals as finals_page
+from okd_tf.search import candidates, finalists
+from okd_tf.student import choice, finals
 from okd_tf.teachers import diagnosis, folds, manifest, shards, store
 from okd_tf.training import checkpoint, history, metrics
 
@@ -113,6 +114,34 @@ CHOICE = {
         for name, gain in (("ce", 0.0), ("mean", 0.125))
     },
 }
+FINALISTS = [
+    {
+        "spec": ARCH,
+        "params": 123,
+        "flops": 4567,
+        "val_accuracy": accuracy,
+        "val_loss": 1.5,
+        "random": is_random,
+    }
+    for accuracy, is_random in ((0.5, False), (0.25, True))
+]
+FINALS = {
+    "rounds": [{"finalists": 2, "epochs": 3}],
+    "student_epochs": 6,
+    "winner": 1,
+    "finalists": [
+        {
+            "strategy": strategy,
+            "random": strategy == "random",
+            "params": 123,
+            "flops": 4567,
+            "spec": ARCH,
+            "shared_weights": {"accuracy": 0.5, "loss": 1.5},
+            "rounds": [{"accuracy": accuracy, "loss": 2.5, "epochs": 3, "seconds": 1.5}],
+        }
+        for strategy, accuracy in (("darts", 0.25), ("random", 0.5))
+    ],
+}
 PLAN = {
     "format": shards.FORMAT,
     "key": {"the dataset": "tiny", "the seed of views": 3},
@@ -141,6 +170,10 @@ def _checkpoint(path):
 
 def _export(path):
     page.table(path.parents[1], {"export"})
+
+
+def _finals(path):
+    finals_page.lines(finals.read(path))
 
 
 def _student(path):
@@ -231,6 +264,8 @@ READERS = {
     "chain_metrics.json": (metrics.read_chain, CHAIN),
     "candidates.json": (candidates.chosen, CANDIDATES),
     "choice.json": (choice.read, CHOICE),
+    "finalists.json": (finalists.read, FINALISTS),
+    "finals.json": (_finals, FINALS),
     "scored.json": (lambda path: candidates.read_scores(path, 2), SCORED),
     "bank.json": (lambda path: shards.read_plan(path.parent), PLAN),
     "step_0000000004/manifest.json": (_checkpoint, CHECKPOINT),

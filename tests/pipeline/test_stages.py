@@ -15,7 +15,7 @@ from okd_tf.pipeline import record, stages
 from okd_tf.pipeline.context import Context
 from okd_tf.teachers import assistant, diagnosis, folds, shards, teacher
 
-MADE = set(settings.STAGES) - {"report", "assistant", "choice"}
+MADE = set(settings.STAGES) - {"report", "assistant", "choice", "finals"}
 CANDIDATE = {
     **dict.fromkeys(("accuracy", "log_loss", "temperature", "accuracy_gain", "accuracy_error"), 0.5),
     "log_loss_gain": 0.5,
@@ -40,6 +40,7 @@ class _Works:
         self.arch = arch
         self.done = []
         self.taken = "mean"
+        self.won = spec.Budget(1)
 
     def of(self, name):
         def work(context):
@@ -84,6 +85,8 @@ class _Works:
     def search(self, context, name):
         spec.write(context.workdir / name / "arch.json", self.arch)
         json_file.write(context.workdir / name / "candidates.json", [])
+        if context.settings.finals:
+            json_file.write(context.workdir / name / "finalists.json", [context.settings.trial])
 
     def assistant(self, context, name):
         chain = context.settings.assistant
@@ -95,6 +98,10 @@ class _Works:
     def choice(self, context, name):
         found = {"taken": self.taken, "why": "It is better.", "examples": 9, "candidates": CANDIDATES}
         json_file.write(context.workdir / name / "choice.json", found)
+
+    def finals(self, context, name):
+        spec.write(context.workdir / name / "arch.json", dataclasses.replace(self.arch, budget=self.won))
+        json_file.write(context.workdir / name / "finals.json", {})
 
     def student(self, context, name):
         if context.settings.train_loss == "mutual":
@@ -147,7 +154,7 @@ def _current(workdir, **changes):
 def whole(tmp_path_factory, works):
     workdir = tmp_path_factory.mktemp("whole") / "run"
     _run(workdir)
-    assert works.done == [name for name in settings.STAGES if name not in ("assistant", "choice")]
+    assert works.done == [name for name in settings.STAGES if name not in ("assistant", "choice", "finals")]
     return workdir
 
 
@@ -220,8 +227,9 @@ def test_how_kept_weights_move_is_in_the_key_of_every_training_that_begins_from_
         return {name for name, stage in stages.STAGES.items() if warm <= set(stage.settings(context))}
 
     assert having() == set()
-    assert having(backbone="a.keras", keep_weights=True) == {"search", "choice", "student", "baseline"}
-    assert having(arch="arch.json", warm_rate=0.1) == {"search", "choice", "student", "baseline"}
+    of_students = {"search", "choice", "finals", "student", "baseline"}
+    assert having(backbone="a.keras", keep_weights=True) == of_students
+    assert having(arch="arch.json", warm_rate=0.1) == of_students
     assert having(teacher_backbone="applications:VGG16", weights="imagenet") == {"teachers"}
 
 
@@ -386,6 +394,52 @@ def chosen(finished, works):
     assert _current(finished, **AUTO) == MADE | {"choice"}
     works.done.clear()
     return finished
+
+
+FINALS = {"finals": ("4", "2")}
+
+
+@pytest.fixture
+def held(finished, works):
+    """The workdir of a whole run with finals."""
+    works.won = spec.Budget(1)
+    _run(finished, **FINALS)
+    assert _current(finished, **FINALS) == MADE | {"finals"}
+    works.done.clear()
+    return finished
+
+
+def test_finals_come_between_search_and_student_and_search_again_where_there_were_none(finished, works):
+    _run(finished, **FINALS)
+    assert works.done[:3] == ["search", "finals", "student"]
+    assert "baseline" not in works.done  # it is of the bare backbone
+
+
+@pytest.mark.parametrize(
+    ("change", "outdated"),
+    [
+        ({"student_epochs": 8}, {"finals", "baseline"} | STUDENT),
+        ({"finals": ("4",)}, {"finals"} | STUDENT),
+        ({"finals": ("6", "2")}, {"finals"} | SEARCH),
+        ({"temperature": 2.0}, {"finals"} | SEARCH),
+        ({"train_loss": "mean"}, {"finals"} | STUDENT),
+        ({"trial": 1}, {"finals"} | SEARCH),
+        ({"finals": ()}, SEARCH),
+    ],
+)
+def test_what_finals_depend_on_outdates_them_and_the_student(held, change, outdated):
+    kept = set() if "finals" in change and not change["finals"] else {"finals"}
+    assert _current(held, **{**FINALS, **change}) == (MADE | kept) - outdated
+
+
+def test_another_winner_is_another_student(held, works):
+    _run(held, **FINALS)
+    assert works.done == ["report"]
+    works.done.clear()
+    works.won = spec.Budget(2)
+    (held / "finals" / "finals.json").unlink()
+    _run(held, **FINALS)
+    assert works.done[:2] == ["finals", "student"]
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import tiny
 
 from okd_tf import backbones, errors, kept
 from okd_tf.arch import build, cost, space, spec
-from okd_tf.search import loop, ranking, telemetry
+from okd_tf.search import finalists, loop, ranking, telemetry
 from okd_tf.training import history, objective
 
 ARGUMENTS = ("resnet8", 2, tiny.SHAPE, tiny.CLASSES)
@@ -52,7 +52,7 @@ def _run(folder, strategy="darts", room=ROOM, epochs=2, **arguments):
 def found(tmp_path_factory):
     """(chosen spec, folder)."""
     folder = tmp_path_factory.mktemp("run")
-    return _run(folder, also_score=EVERYTHING), folder
+    return _run(folder, also_score=EVERYTHING, finalists_wanted=6), folder
 
 
 def _candidates(folder):
@@ -101,6 +101,21 @@ def test_the_best_of_its_own_candidates_is_chosen_and_no_random_one(found):
     )
 
 
+def test_finalists_are_the_chosen_one_other_proposals_and_as_many_random_ones_with_their_figures(found):
+    chosen, folder = found
+    entries = finalists.read(folder / "search" / "finalists.json")
+    assert [entry["random"] for entry in entries] == [False] * 3 + [True] * 3
+    assert entries[0]["spec"] == chosen
+    assert len({entry["spec"].add_ons for entry in entries}) == 6
+    scored = json.loads((folder / "search" / "scored.json").read_text())
+    of = space.SearchSpace.around(backbones.build(*ARGUMENTS, DATA.mean, DATA.std), OPS)
+    by_add_ons = {of.add_ons(one): figures for one, figures in zip(EVERYTHING, scored, strict=True)}
+    for entry in entries:
+        assert chosen.budget.admits(entry["spec"].cost)
+        figures = {"accuracy": entry["val_accuracy"], "loss": entry["val_loss"]}
+        assert figures == by_add_ons[entry["spec"].add_ons]
+
+
 def test_other_architectures_are_scored_as_candidates_are(found):
     folder = found[1]
     scored = json.loads((folder / "search" / "scored.json").read_text())
@@ -124,6 +139,7 @@ def test_random_search_needs_no_random_candidates_beside_its_own(tmp_path):
     assert [candidate["chosen"] for candidate, _ in drawn] == [True, False, False]
     assert drawn[0][1] == chosen
     assert not (tmp_path / "search" / "scored.json").exists()
+    assert not (tmp_path / "search" / "finalists.json").exists()
 
 
 @pytest.mark.parametrize(
