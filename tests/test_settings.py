@@ -189,7 +189,9 @@ def test_labels_can_be_smoothed_wherever_something_learns_from_them_alone(loss):
 def test_a_role_s_own_setting_decides_where_it_is_given():
     chosen = settings.Settings(workdir="a", student_weight_decay=0.0, teacher_learning_rate=0.2)
     decides = {stage: chosen.deciding("weight_decay", stage) for stage in settings.choices.TRAINING}
-    own = dict.fromkeys(("assistant", "choice", "finals", "student", "baseline"), "student_weight_decay")
+    own = dict.fromkeys(
+        ("assistant", "choice", "finals", "student", "baseline", "opponents"), "student_weight_decay"
+    )
     assert decides == {**own, "teachers": "weight_decay", "search": "weight_decay"}
     rates = {stage: chosen.deciding("learning_rate", stage) for stage in settings.choices.TRAINING}
     assert rates.pop("teachers") == "teacher_learning_rate"
@@ -307,7 +309,7 @@ def test_assistants_need_a_loss_that_hears_teachers(loss):
             settings.Settings(**arguments)
 
 
-def test_a_student_s_loss_may_be_left_to_short_trainings():
+def test_a_student_s_loss_may_be_left_to_student_trainings():
     chosen = settings.Settings(workdir="a", train_loss="auto", search_loss="ce", none_right="both")
     assert chosen.train_losses == settings.AUTO_LOSSES
     assert settings.AUTO_LOSSES[0] == "ce"

@@ -49,7 +49,9 @@ class Runs:
 
     def __init__(self, chosen):
         """Takes the `Settings` that arms have in common; reads nothing."""
-        self.common = dataclasses.replace(chosen, baseline=False, trial=0)
+        self.common = dataclasses.replace(
+            chosen, baseline=False, opponents=settings.choices.OPPONENTS[0], trial=0
+        )
         self.main = Context(self.common)
         self._banks, self._chains = {}, {}
 

@@ -42,7 +42,7 @@ def check(context, names):
             _ = context.space
         if chosen.finals:
             finalists.check(context.space, context.budget, chosen.rounds[0])
-    if chosen.arch and {"choice", "student", "baseline"} & set(names):
+    if chosen.arch and {"choice", "student", "baseline", "opponents"} & set(names):
         check_networks.check_keeps(chosen, context.architecture())
     if chosen.student:
         _check_student(context, names)
@@ -147,7 +147,7 @@ def _check_folds(context, names, given):
                 f"warning: {path} held out some of other training examples than these; it counts as trained "
                 "on all of these"
             )
-    learning = {"teachers", "search", "choice", "finals", "student"}
+    learning = {"teachers", "search", "choice", "finals", "student", "opponents"}
     if not chosen.held_out_only or not held_out or not learning & set(names):
         return
     seen = folds.seen(ids, held_out)

@@ -1,6 +1,6 @@
 """The choice of the student's loss, --train_loss=auto: a short training of the student with each candidate.
 
-Each is the student's own training in all but its length (`short_training`). It has a whole schedule of a
+Each is the student's own training in all but its length (`student_training`). It has a whole schedule of a
 share of the epochs, so that all of them together cost at most one student. What the networks say of the
 validation images decides (`student.decision`).
 """
@@ -9,7 +9,7 @@ import functools
 
 from okd_tf import errors, json_file, progress
 from okd_tf.backbones import keras_file
-from okd_tf.pipeline import short_training
+from okd_tf.pipeline import student_training
 from okd_tf.settings import choices, plan
 from okd_tf.student import choice, decision
 from okd_tf.training import inference
@@ -52,7 +52,7 @@ def _trainings(context):
     epochs = epochs_of_each(context.settings.student_epochs)
     architecture = context.architecture(context.found_path)
     return [
-        short_training.ShortTraining(
+        student_training.StudentTraining(
             "choice", loss, architecture, loss, epochs, f"choice {number}/{len(names)}"
         )
         for number, loss in enumerate(names, 1)

@@ -305,6 +305,7 @@ def _run_of(context, name, trial, train_loss, also_score=(), **changes):
         trial=trial,
         train_loss=train_loss,
         baseline=False,
+        opponents=settings.choices.OPPONENTS[0],
         stop_on_collapse=False,
         unrolled=context.settings.unrolled and strategy == "darts",
         **changes,

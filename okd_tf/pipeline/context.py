@@ -14,7 +14,7 @@ from okd_tf.backbones import keras_file, stored
 from okd_tf.data import imbalance, mixing, splits, views
 from okd_tf.pipeline import backbone, planning, teaching
 from okd_tf.search import finalists
-from okd_tf.student import choice, finals
+from okd_tf.student import choice, finals, opponents
 from okd_tf.training import crew, distribution, inference, recipe
 
 _OF_A_HOST = (  # may differ from host to host
@@ -254,6 +254,11 @@ class Context:
     def choice_path(self):
         """Where the choice of the student's loss is written and read."""
         return self.workdir / "choice" / choice.NAME
+
+    @property
+    def opponents_path(self):
+        """Where it is written which opponents there are; their trainings lie beside it."""
+        return self.workdir / "opponents" / opponents.NAME
 
     @property
     def train_loss(self):

@@ -1,7 +1,7 @@
 """Finals, --finals: architectures of a search are trained for real before one of them becomes the student.
 
 All finalists of a round train from scratch with the student's loss and recipe, from the same stored logits,
-each with a whole short schedule (`short_training`); the best on validation images go on to the next round,
+each with a whole short schedule (`student_training`); the best on validation images go on to the next round,
 which is longer, and the best of the last one is written as finals/arch.json. A round costs at most one
 training of the student (successive halving, Jamieson and Talwalkar, 2016, with whole schedules in place of
 one that is cut).
@@ -12,7 +12,7 @@ import functools
 
 from okd_tf import errors, json_file, progress
 from okd_tf.arch import spec
-from okd_tf.pipeline import short_training, work
+from okd_tf.pipeline import student_training, work
 from okd_tf.search import finalists
 from okd_tf.settings import finals as rounds_of
 from okd_tf.student import finals
@@ -54,7 +54,7 @@ def _trainings(context, entries, indices, number, epochs):
     """Return the short trainings of a round, in the order of finalists' indices."""
     chosen = context.settings
     return [
-        short_training.ShortTraining(
+        student_training.StudentTraining(
             stage="finals",
             name=f"round_{number}/{index + 1:02}",
             architecture=entries[index]["spec"],

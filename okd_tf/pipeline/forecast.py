@@ -81,7 +81,7 @@ def seconds(context, names, stages):
     teachers = [chosen.teacher_network(index) for index in range(chosen.num_teachers)]
     # Of teachers that are given, their files would have to be read: they count as those trained here do.
     asked = sum(_flops(context, name, chosen.teacher_width) for name in teachers)
-    needed = {"search", "choice", "finals", "student", "baseline"} & set(stages)
+    needed = {"search", "choice", "finals", "student", "baseline", "opponents"} & set(stages)
     backbone, student = _of_the_student(context, names) if needed else (0, 0)
 
     def add(kind, forward, beside=0.0, count=1):
@@ -120,6 +120,11 @@ def seconds(context, names, stages):
         )
     if "baseline" in stages:
         add("student", backbone)
+    if "opponents" in stages:
+        distilled = live(*chosen.train_losses)
+        add("student", backbone, distilled)
+        if chosen.opponents == choices.OPPONENTS[2]:
+            add("student", student), add("student", student, distilled)
     if check.will_run(context, "bank", names):
         flops += asked * images * chosen.views
     devices = _devices(context.strategy)

@@ -4,9 +4,10 @@ import dataclasses
 from collections.abc import Callable
 
 from okd_tf import backbones, errors, files, losses, settings
+from okd_tf.arch import spec
 from okd_tf.backbones import stored
 from okd_tf.export import student as exporting
-from okd_tf.pipeline import backbone, choosing, diagnosis, finals, lessons, record, work
+from okd_tf.pipeline import backbone, choosing, diagnosis, finals, lessons, opponents, record, work
 from okd_tf.pipeline.context import Context
 from okd_tf.report import page
 from okd_tf.search import finalists
@@ -171,6 +172,21 @@ def _of_losses(used):
     """The settings that these losses take, and whose teachers they hear."""
     own = {name: None for loss in used for name in losses.SETTINGS[loss]}
     return (*own, *(("held_out_only",) if losses.NEEDS_TEACHERS.intersection(used) else ()))
+
+
+def _size_of_student(context):
+    """Of the architecture that is trained, what decides its opponents, as text."""
+    if not context.arch_path.exists():
+        return record.MISSING
+    found = spec.read(context.arch_path)
+    wide = context.settings.opponents == settings.choices.OPPONENTS[2]
+    return f"{found.cost.params} parameters" if wide else f"add-on layers: {bool(found.add_ons)}"
+
+
+def _called(context, path):
+    """How the record of what was evaluated calls a network's file."""
+    is_opponent = context.opponents_path.parent in path.parents
+    return f"opponent {path.parent.name}" if is_opponent else path.stem
 
 
 def _taken(context):
@@ -381,16 +397,52 @@ STAGES = {
             needless=lambda context: "" if context.settings.baseline else "--nobaseline",
         ),
         Stage(
+            "opponents",
+            opponents.train,
+            folder="opponents",
+            settings=lambda context: (
+                *_recipe(context, "opponents"),
+                "trial",
+                *_LOSS,
+                *_of_losses([settings.choices.LABELS, *context.settings.train_losses]),
+                "train_loss",
+                "assistant",
+                "student_epochs",
+                "opponents",
+                *backbone.warm_settings(context.settings),
+            ),
+            reads=lambda context: {
+                "backbone": context.described_backbone() or record.MISSING,
+                "size of the student": _size_of_student(context),
+                **(_last_assistant(context) or _teacher_files_for(context, context.settings.train_losses)),
+                **_taken(context),
+            },
+            leaves=opponents.are_there,
+            needs=lambda context: [
+                STAGES["search"],
+                STAGES["choice"],
+                STAGES["finals"],
+                *_teaching_stages(context),
+            ],
+            needless=lambda context: (
+                "--opponents=none" if context.settings.opponents == settings.choices.OPPONENTS[0] else ""
+            ),
+        ),
+        Stage(
             "evaluate",
             work.evaluate,
             folder="",
             settings=lambda context: (),
-            reads=lambda context: {path.stem: path for path, *_ in work.evaluated(context)},
+            reads=lambda context: {_called(context, path): path for path, *_ in work.evaluated(context)},
             leaves=lambda context: all(
                 path.exists() and "test" in work.own_part(work.read_metrics(path, name), name)
                 for _, path, name in work.evaluated(context)
             ),
-            needs=lambda context: [] if context.settings.student else [STAGES["student"], STAGES["baseline"]],
+            needs=lambda context: (
+                []
+                if context.settings.student
+                else [STAGES["student"], STAGES["baseline"], STAGES["opponents"]]
+            ),
         ),
         Stage(
             "export",

@@ -10,7 +10,8 @@ from okd_tf.arch import spec
 from okd_tf.export import student as exporting
 from okd_tf.pipeline import diagnosis, lessons, sharing
 from okd_tf.search import finalists, loop, options
-from okd_tf.student import distill
+from okd_tf.settings import choices
+from okd_tf.student import distill, opponents
 from okd_tf.teachers import assistant, bank, ensemble, shards, teacher
 from okd_tf.teachers import train as teacher_training
 from okd_tf.training import inference, metrics, quality, recipe, scalars
@@ -277,6 +278,10 @@ def evaluated(context):
     if context.settings.baseline:
         folder = context.workdir / "baseline"
         found.append((folder / "baseline.keras", folder / "metrics.json", ""))
+    if context.settings.opponents != choices.OPPONENTS[0] and context.opponents_path.exists():
+        for one in opponents.read(context.opponents_path)["opponents"]:
+            folder = context.opponents_path.parent / one["name"]
+            found.append((folder / opponents.NETWORK, folder / "metrics.json", ""))
     if not context.origin:
         paths = map(context.teaching.assistant_path, range(len(context.settings.assistant)))
         found += [(path, path.with_name("metrics.json"), path.stem) for path in paths]

@@ -12,7 +12,9 @@ from okd_tf.report import choice as of_choice
 from okd_tf.report import diagnosis
 from okd_tf.report import finals as of_finals
 from okd_tf.search import candidates
+from okd_tf.settings import choices
 from okd_tf.student import choice, finals
+from okd_tf.student import opponents as of_opponents
 from okd_tf.teachers import diagnosis as teaching
 from okd_tf.training import metrics as trained
 from okd_tf.training import quality
@@ -48,9 +50,13 @@ def table(workdir, current):
         if "test" in entry:
             title = f"assistant {index + 1} ({entry.get('backbone', 'not recorded')})"
             rows.append([title, f"{entry['params']:,}", _percent(entry["test"]["accuracy"])])
-    for name, title in (("baseline", "bare backbone, cross-entropy"), ("student", "student")):
+    for name, title in [
+        *([("baseline", "bare backbone, cross-entropy")] if "baseline" in current else []),
+        *((f"opponents/{one['name']}", _opponent(one)) for one in _opponents(workdir, current)["opponents"]),
+        ("student", "student"),
+    ]:
         metrics = _read(trained.read, workdir / name / "metrics.json") if "evaluate" in current else None
-        if metrics and "test" in metrics and (name == "student" or name in current):
+        if metrics and "test" in metrics:
             rows.append([title, f"{metrics['params']:,}", _percent(metrics["test"]["accuracy"])])
     report = _read(_read_export, workdir / "export" / "report.json") if "export" in current else None
     for name, entry in (report or {"files": {}})["files"].items():
@@ -80,6 +86,8 @@ def markdown(workdir, split, settings_text, arch_path, current, found_path=None)
         *("| " + " | ".join(row) + " |" for row in table(workdir, current)),
         "",
     ]
+    for reason in _opponents(workdir, current)["left_out"]:
+        lines += [f"Not among the opponents: {reason}.", ""]
     architecture = _read(spec.read, pathlib.Path(arch_path)) if "search" in current else None
     if architecture:
         found_path = pathlib.Path(found_path or arch_path)
@@ -117,6 +125,18 @@ def markdown(workdir, split, settings_text, arch_path, current, found_path=None)
         lines += _export(report)
     lines += ["## Flags", "", "```", settings_text.strip(), "```", ""]
     return "\n".join(lines)
+
+
+def _opponents(workdir, current):
+    """What opponents.json holds, if it is of the run as it is now."""
+    path = workdir / "opponents" / of_opponents.NAME
+    found = _read(of_opponents.read, path) if "opponents" in current else None
+    return found or of_opponents.document([], [])
+
+
+def _opponent(one):
+    loss = "cross-entropy" if one["loss"] == choices.LABELS else one["loss"]
+    return f"{one['title']}, {loss}"
 
 
 def screen(workdir, current):

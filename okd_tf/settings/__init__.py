@@ -25,6 +25,7 @@ from okd_tf.settings.choices import (
     NO_WEIGHTS,
     NONE_RIGHT,
     OPEN,
+    OPPONENTS,
     OPS,
     PRECISIONS,
     REWARDS,
@@ -377,6 +378,12 @@ class Settings:
         minimum=0,
     )
     baseline: bool = _option(True, "also train the bare backbone with the cross-entropy")
+    opponents: str = _option(
+        OPPONENTS[0],
+        "plain networks to train beside the baseline, by the student's recipe: none; bare: the bare backbone "
+        "with the student's loss; all: also the backbone as wide as the student's number of parameters "
+        "allows, with labels and with the student's loss",
+    )
 
     balance: str = _option(
         "none",

@@ -21,11 +21,13 @@ _OF_TEACHERS = (
     *("teachers", "num_teachers", "teacher_backbone", "teacher_backbones", "teacher_width"),
     *("teacher_epochs", "teacher_folds", "teacher_mix"),
 )
+_AN_ARM = (
+    f"make the bare backbone an arm, by --strategy={choices.NO_SEARCH} and --train_loss=ce; leave it out"
+)
 _HINTS = {
     "trial": "--trials of the command line says how many each arm has",
-    "baseline": (
-        f"make the bare backbone an arm, by --strategy={choices.NO_SEARCH} and --train_loss=ce; leave it out"
-    ),
+    "baseline": _AN_ARM,
+    "opponents": _AN_ARM,
 }
 
 

@@ -68,6 +68,7 @@ def _check_names(settings: Any) -> None:
         ("--schedule", [settings.schedule], choices.SCHEDULES),
         ("--effort", [settings.effort], choices.EFFORTS),
         ("--keep", [settings.keep], choices.KEEP),
+        ("--opponents", [settings.opponents], choices.OPPONENTS),
         ("--assistant", settings.assistant, choices.BACKBONES),
     ):
         for name in names:
@@ -263,7 +264,8 @@ def _check_recipe(settings: Any) -> None:
             "one of the two out"
         )
     learnt = {*settings.train_losses, *([settings.search_loss] if settings.searches else [])}
-    if settings.label_smoothing and not settings.baseline and "ce" not in learnt:
+    from_labels = settings.baseline or settings.opponents == choices.OPPONENTS[2] or "ce" in learnt
+    if settings.label_smoothing and not from_labels:
         raise errors.UserError(
             "--label_smoothing: is of trainings whose loss is ce, and there is none with --nobaseline; leave "
             "it out, or train the baseline"

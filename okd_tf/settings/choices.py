@@ -14,6 +14,7 @@ GATED_LOSSES = ("oracle", "oracle_dkd")  # of those, the ones for which no teach
 NONE_RIGHT = ("label", "mean", "both")
 SEARCH_LOSSES = ("ce", *TEACHERS_LOSSES)
 LOSSES = (*SEARCH_LOSSES, "mutual")
+LABELS = "ce"  # the loss of labels alone
 AUTO = "auto"  # in place of the student's loss: the best of these, as short trainings show
 AUTO_LOSSES = ("ce", "mean", "oracle", "dkd")  # labels first, which the others are held against
 TRAIN_LOSSES = (*LOSSES, AUTO)
@@ -64,13 +65,14 @@ APPLICATIONS = (
 NO_WEIGHTS, IMAGENET = "none", "imagenet"  # of an application, in the place of a file
 WEIGHTS_SUFFIXES = (".h5", NETWORK_SUFFIX)
 SCHEDULES = ("cosine", "step")
+OPPONENTS = ("none", "bare", "all")  # beside the baseline
 KEEP = ("last", "best", "average")  # of the weights in a training
 STAGES = (
     *("teachers", "bank", "search", "assistant", "choice", "finals", "student"),
-    *("baseline", "evaluate", "export", "report"),
+    *("baseline", "opponents", "evaluate", "export", "report"),
 )
 TRAINING = (  # of these, those that may train
-    *("teachers", "search", "assistant", "choice", "finals", "student", "baseline"),
+    *("teachers", "search", "assistant", "choice", "finals", "student", "baseline", "opponents"),
 )
 
 EFFORTS = ("quick", "normal", "thorough")
@@ -97,6 +99,7 @@ ROLES = {  # by stage, whose own settings, such as ROLE_learning_rate, go before
     "finals": "student",
     "student": "student",
     "baseline": "student",
+    "opponents": "student",
 }
 
 DROPS = (0.5, 0.75)  # of the rate, where nobody says otherwise

@@ -85,6 +85,12 @@ AIMED = {  # by scene, in the order in which they can strike
         "SIGINT:step:baseline *:1",
         "halve:replace:baseline/metrics.json",
     ),
+    "opponents": (
+        "SIGKILL:step:opponent 1/*:3",
+        "halve:replace:opponents/bare/student.keras",
+        "halve:replace:opponents/opponents.json",
+        "SIGKILL:replaced:opponents/opponents.json",
+    ),
     "evaluate": ("halve:replace:student/metrics.json", "SIGKILL:replaced:student/metrics.json"),
     "export": (
         "halve:replace:export/saved_model",

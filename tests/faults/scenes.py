@@ -58,7 +58,8 @@ SCENES = {
         Scene("student", "student", "assistant"),
         Scene("mutual", "student", "darts", ("--train_loss=mutual",)),
         Scene("baseline", "baseline", "student"),
-        Scene("evaluate", "evaluate", "baseline"),
+        Scene("opponents", "opponents", "baseline", ("--opponents=all",)),
+        Scene("evaluate", "evaluate", "opponents"),
         Scene("export", "export", "evaluate"),
         Scene("report", "report", "export"),
         # Of a given teacher and the cheapest strategy: from the bank to the exports in seconds.

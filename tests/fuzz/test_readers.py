@@ -17,7 +17,7 @@ from okd_tf.pipeline import record
 from okd_tf.report import arms, page
 from okd_tf.report import finals as finals_page
 from okd_tf.search import candidates, finalists
-from okd_tf.student import choice, finals
+from okd_tf.student import choice, finals, opponents
 from okd_tf.teachers import diagnosis, folds, manifest, shards, store
 from okd_tf.training import checkpoint, history, metrics
 
@@ -142,6 +142,13 @@ FINALS = {
         for strategy, accuracy in (("darts", 0.25), ("random", 0.5))
     ],
 }
+OPPONENTS = {
+    "opponents": [
+        {"name": "bare", "title": "bare backbone", "loss": "oracle", "params": 7},
+        {"name": "same_size_labels", "title": "same-size plain network", "loss": "ce", "params": 12},
+    ],
+    "left_out": ["another: it cannot be made"],
+}
 PLAN = {
     "format": shards.FORMAT,
     "key": {"the dataset": "tiny", "the seed of views": 3},
@@ -174,6 +181,11 @@ def _export(path):
 
 def _finals(path):
     finals_page.lines(finals.read(path))
+
+
+def _opponents(path):
+    opponents.read(path)
+    page.table(path.parents[1], {"opponents"})
 
 
 def _student(path):
@@ -266,6 +278,7 @@ READERS = {
     "choice.json": (choice.read, CHOICE),
     "finalists.json": (finalists.read, FINALISTS),
     "finals.json": (_finals, FINALS),
+    "opponents/opponents.json": (_opponents, OPPONENTS),
     "scored.json": (lambda path: candidates.read_scores(path, 2), SCORED),
     "bank.json": (lambda path: shards.read_plan(path.parent), PLAN),
     "step_0000000004/manifest.json": (_checkpoint, CHECKPOINT),

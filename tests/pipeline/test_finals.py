@@ -9,7 +9,7 @@ import tiny
 
 from okd_tf import errors, json_file, settings
 from okd_tf.arch import spec, uniform
-from okd_tf.pipeline import arm_runs, finals, lessons, short_training
+from okd_tf.pipeline import arm_runs, finals, lessons, student_training
 from okd_tf.pipeline.context import Context
 from okd_tf.report import finals as page
 from okd_tf.search import finalists
@@ -83,8 +83,8 @@ def planted(monkeypatch):
         accuracy = said[number] if isinstance(said[number], float) else said[number][self.epochs]
         return {"accuracy": accuracy, "loss": 1.0, "epochs": self.epochs, "seconds": 2.0 * self.epochs}
 
-    monkeypatch.setattr(short_training.ShortTraining, "complete", complete)
-    monkeypatch.setattr(short_training.ShortTraining, "figures", figures)
+    monkeypatch.setattr(student_training.StudentTraining, "complete", complete)
+    monkeypatch.setattr(student_training.StudentTraining, "figures", figures)
     return said, trained
 
 

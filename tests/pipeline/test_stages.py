@@ -15,7 +15,7 @@ from okd_tf.pipeline import record, stages
 from okd_tf.pipeline.context import Context
 from okd_tf.teachers import assistant, diagnosis, folds, shards, teacher
 
-MADE = set(settings.STAGES) - {"report", "assistant", "choice", "finals"}
+MADE = set(settings.STAGES) - {"report", "assistant", "choice", "finals", "opponents"}
 CANDIDATE = {
     **dict.fromkeys(("accuracy", "log_loss", "temperature", "accuracy_gain", "accuracy_error"), 0.5),
     "log_loss_gain": 0.5,
@@ -111,8 +111,14 @@ class _Works:
 
     baseline = student
 
+    def opponents(self, context, name):
+        entry = {"name": "bare", "title": "bare backbone", "loss": "oracle", "params": 7}
+        json_file.write(context.opponents_path, {"opponents": [entry], "left_out": []})
+        files.write_text(context.workdir / name / "bare" / "student.keras", "bare")
+        json_file.write(context.workdir / name / "bare" / "metrics.json", {"params": 7})
+
     def evaluate(self, context, name):
-        for trained in ("student", "baseline"):
+        for trained in ("student", "baseline", "opponents/bare"):
             path = context.workdir / trained / "metrics.json"
             if path.exists():
                 json_file.write(path, {**json_file.read(path), "test": {"accuracy": 0.25, "loss": 1.0}})
@@ -154,7 +160,7 @@ def _current(workdir, **changes):
 def whole(tmp_path_factory, works):
     workdir = tmp_path_factory.mktemp("whole") / "run"
     _run(workdir)
-    assert works.done == [name for name in settings.STAGES if name not in ("assistant", "choice", "finals")]
+    assert works.done == [name for name in settings.STAGES if name in MADE or name == "report"]
     return workdir
 
 
@@ -227,7 +233,7 @@ def test_how_kept_weights_move_is_in_the_key_of_every_training_that_begins_from_
         return {name for name, stage in stages.STAGES.items() if warm <= set(stage.settings(context))}
 
     assert having() == set()
-    of_students = {"search", "choice", "finals", "student", "baseline"}
+    of_students = {"search", "choice", "finals", "student", "baseline", "opponents"}
     assert having(backbone="a.keras", keep_weights=True) == of_students
     assert having(arch="arch.json", warm_rate=0.1) == of_students
     assert having(teacher_backbone="applications:VGG16", weights="imagenet") == {"teachers"}
@@ -440,6 +446,25 @@ def test_another_winner_is_another_student(held, works):
     (held / "finals" / "finals.json").unlink()
     _run(held, **FINALS)
     assert works.done[:2] == ["finals", "student"]
+
+
+def test_opponents_are_of_the_student_s_recipe_backbone_and_size(finished, works):
+    bare = {"opponents": "bare"}
+    _run(finished, **bare)
+    assert works.done == ["opponents", "evaluate", "report"]
+    assert _current(finished, **bare) == MADE | {"opponents"}
+    mine = {"opponents", "evaluate"}
+    for change, outdated in (
+        ({"opponents": "all"}, mine),
+        ({"opponents": "none"}, {"evaluate"}),
+        ({"student_epochs": 8}, mine | {"baseline"} | STUDENT),
+        ({"train_loss": "mean"}, mine | STUDENT),
+        ({"label_smoothing": 0.1}, mine | {"baseline"}),
+    ):
+        kept = MADE | ({"opponents"} if change.get("opponents") != "none" else set())
+        assert _current(finished, **{**bare, **change}) == kept - outdated, change
+    (finished / "opponents" / "bare" / "student.keras").unlink()
+    assert _current(finished, **bare) == MADE
 
 
 @pytest.mark.parametrize(

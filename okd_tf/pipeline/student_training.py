@@ -1,7 +1,7 @@
-"""A training like the student's in all but its length, by which something is chosen on validation images.
+"""A training by the student's recipe, of another length, loss or architecture, which it is compared with.
 
-Recipe, initial weights, views and the order of images are the student's; the schedule is whole, and as long
-as the training. One that is done is not trained again, and one under way goes on from its checkpoint.
+Recipe, seed of initial weights, views and the order of images are the student's; the schedule is whole, and
+as long as the training. One that is done is not trained again, and one under way goes on from its checkpoint.
 """
 
 import dataclasses
@@ -17,7 +17,7 @@ from okd_tf.training import history, metrics, recipe
 
 
 @dataclasses.dataclass(frozen=True)
-class ShortTraining:
+class StudentTraining:
     """One training.
 
     Attributes:
