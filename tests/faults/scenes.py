@@ -58,8 +58,9 @@ SCENES = {
         Scene("student", "student", "assistant"),
         Scene("mutual", "student", "darts", ("--train_loss=mutual",)),
         Scene("baseline", "baseline", "student"),
-        Scene("opponents", "opponents", "baseline", ("--opponents=all",)),
-        Scene("evaluate", "evaluate", "opponents"),
+        # Of a student that is more than its backbone.
+        Scene("opponents", "opponents", "random", ("--opponents=all",)),
+        Scene("evaluate", "evaluate", "baseline"),
         Scene("export", "export", "evaluate"),
         Scene("report", "report", "export"),
         # Of a given teacher and the cheapest strategy: from the bank to the exports in seconds.
