@@ -29,6 +29,11 @@ def main():
     for name in ("arch", "student", "trial"):
         if getattr(chosen, name):
             raise errors.UserError(f"--{name}: searches are compared here, --trials times; leave it out")
+    if len(chosen.budgets) > 1:
+        raise errors.UserError(
+            "--max_params: searches of one budget are compared here; give one, or compare arms by "
+            "tools/compare.py"
+        )
     if chosen.finals:
         raise errors.UserError(
             "--finals: what a search finds by itself is compared here; leave it out, or compare arms that "

@@ -6,7 +6,7 @@ from absl import flags
 
 from okd_tf import errors, settings
 from okd_tf.cli import command_line
-from okd_tf.settings import arms
+from okd_tf.settings import arms, budgets
 
 
 def read(path):
@@ -29,6 +29,8 @@ def _arm(name, lines):
             arms.refuse_shared(flag)
             changes[flag] = command_line.absolute(flag, value)
             shown[flag] = ",".join(value) if isinstance(value, tuple) else value
+            if flag == "max_params":
+                shown[flag] = budgets.shown(value)
     except errors.UserError as error:
         raise errors.UserError(f"--arms: arm '{name}': {error}") from None
     return arms.Arm(name, changes, shown)

@@ -6,6 +6,7 @@ from okd_tf import errors, files, json_file, progress, settings
 from okd_tf.pipeline import arm_runs, record, stages
 from okd_tf.report import arms as page
 from okd_tf.report import arms_pages
+from okd_tf.settings import budgets
 from okd_tf.teachers import diagnosis, ensemble, teacher
 
 _NOT_COMMON = {"trial", "baseline", "opponents", "teachers"}  # of no arm, or paths of this machine
@@ -128,7 +129,7 @@ def common_flags(chosen):
         value, decides = getattr(chosen, name), field.metadata["kind"] == settings.RESULT
         usual = value == settings.default(field) and name != "dataset"
         if decides and not usual and name not in _NOT_COMMON:
-            found[name] = _shown(value)
+            found[name] = budgets.shown(value) if name == "max_params" else _shown(value)
     return found
 
 

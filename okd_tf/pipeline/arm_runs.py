@@ -59,6 +59,11 @@ class Runs:
         """Return the `Pair` of an arm and a trial; may read the data, on which settings can depend."""
         folder = self.main.workdir / "arms" / arm.folder
         changed = arm.of(self.common, workdir=str(folder / f"trial_{trial}"), trial=trial)
+        if len(changed.budgets) > 1:
+            raise errors.UserError(
+                f"--max_params: {','.join(changed.max_params)} are several budgets, and an arm has one "
+                "student; make each of them an arm"
+            )
         origin = self._bank_of(Context(changed, origin=self.main))
         if changed.assistant:
             # All trials of an arm have the same assistants.

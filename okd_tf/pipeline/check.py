@@ -37,11 +37,11 @@ def check(context, names):
     _check_folds(context, names, given)
     if "search" in names and not chosen.arch:
         check_networks.check_backbone(context)
-        derive.check_budget(context.template.cost, context.budget)
+        derive.check_budget(context.template.cost, context.budgets[0])
         if chosen.searches:
             _ = context.space
         if chosen.finals:
-            finalists.check(context.space, context.budget, chosen.rounds[0])
+            finalists.check(context.space, context.budgets[0], chosen.rounds[0])
     if chosen.arch and {"choice", "student", "baseline", "opponents"} & set(names):
         check_networks.check_keeps(chosen, context.architecture())
     if chosen.student:
@@ -147,7 +147,7 @@ def _check_folds(context, names, given):
                 f"warning: {path} held out some of other training examples than these; it counts as trained "
                 "on all of these"
             )
-    learning = {"teachers", "search", "choice", "finals", "student", "opponents"}
+    learning = {"teachers", "search", "choice", "finals", "student", "budgets", "opponents"}
     if not chosen.held_out_only or not held_out or not learning & set(names):
         return
     seen = folds.seen(ids, held_out)

@@ -34,6 +34,7 @@ class Context:
         also_score=(),
         source: data.Source | None = None,
         owns=(),
+        searched="",
     ):
         """Takes the settings.
 
@@ -43,6 +44,7 @@ class Context:
             origin: a run of the same dataset, views and seed, whose data and `teaching` are this one's too.
             also_score: architectures that the search gives figures of beside its own.
             source: the dataset, in place of the one that the settings name.
+            searched: a folder with what a search has found for this run, in place of one of its own.
             owns: of the stages "bank" and "assistant", those that a run with an `origin` makes itself.
         """
         self.requested = chosen
@@ -52,6 +54,7 @@ class Context:
         self.also_score = also_score
         self.source = source
         self.owns = frozenset(owns)
+        self.searched = searched
 
     @functools.cached_property
     def settings(self):
@@ -228,12 +231,22 @@ class Context:
     @property
     def budget(self):
         """What a student may cost: `Budget`."""
-        return spec.Budget(self.requested.max_params, self.requested.max_flops)
+        return self.budgets[-1]
+
+    @property
+    def budgets(self):
+        """The `Budget`s of all students of one search, rising; the last is that of the run's own."""
+        return tuple(spec.Budget(most, self.requested.max_flops) for most in self.requested.budgets)
+
+    @property
+    def search_folder(self):
+        """Where what the search has found is."""
+        return pathlib.Path(self.searched or self.workdir / "search")
 
     @property
     def found_path(self):
         """The arch.json that the search has found, or that --arch names."""
-        return pathlib.Path(self.requested.arch or self.workdir / "search" / "arch.json")
+        return pathlib.Path(self.requested.arch or self.search_folder / "arch.json")
 
     @property
     def arch_path(self):
@@ -243,7 +256,7 @@ class Context:
     @property
     def finalists_path(self):
         """Where the search writes who takes part in the finals."""
-        return self.workdir / "search" / finalists.NAME
+        return self.search_folder / finalists.NAME
 
     @property
     def finals_path(self):
@@ -295,7 +308,7 @@ class Context:
         if not self.budget.admits(found.cost):
             raise errors.UserError(
                 f"{path}: costs {found.cost.params:,} parameters and {found.cost.flops:,} FLOPs, "
-                f"over --max_params={self.settings.max_params} or --max_flops={self.settings.max_flops}; "
+                f"over --max_params={self.budget.max_params} or --max_flops={self.budget.max_flops}; "
                 "search again, or raise the budget"
             )
         try:

@@ -81,7 +81,7 @@ def seconds(context, names, stages):
     teachers = [chosen.teacher_network(index) for index in range(chosen.num_teachers)]
     # Of teachers that are given, their files would have to be read: they count as those trained here do.
     asked = sum(_flops(context, name, chosen.teacher_width) for name in teachers)
-    needed = {"search", "choice", "finals", "student", "baseline", "opponents"} & set(stages)
+    needed = set(stages) - {"teachers", "assistant"}
     backbone, student = _of_the_student(context, names) if needed else (0, 0)
 
     def add(kind, forward, beside=0.0, count=1):
@@ -120,6 +120,10 @@ def seconds(context, names, stages):
         )
     if "baseline" in stages:
         add("student", backbone)
+    if "budgets" in stages:
+        pairs = 2 if chosen.train_loss in losses.NEEDS_PEERS else 1
+        trainings = (len(chosen.budgets) - 1) * pairs * (1 + len(chosen.rounds))
+        add("student", student, live(*chosen.train_losses), count=trainings)
     if "opponents" in stages:
         distilled = live(*chosen.train_losses)
         add("student", backbone, distilled)

@@ -1,14 +1,16 @@
 """The stages: for each, what it depends on, what it leaves, and its work."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 
-from okd_tf import backbones, errors, files, losses, settings
+from okd_tf import backbones, errors, files, losses, progress, settings
 from okd_tf.arch import spec
 from okd_tf.backbones import stored
 from okd_tf.export import student as exporting
-from okd_tf.pipeline import backbone, choosing, diagnosis, finals, lessons, opponents, record, work
+from okd_tf.pipeline import backbone, budgets, choosing, diagnosis, finals, lessons, opponents, record, work
 from okd_tf.pipeline.context import Context
+from okd_tf.report import budgets as sizes
 from okd_tf.report import page
 from okd_tf.search import finalists
 from okd_tf.student import distill
@@ -80,7 +82,30 @@ def _work_report(context):
         current=current | ({"search"} if STAGES["search"].needless(context) else set()),
         found_path=context.found_path,
     )
+    if len(context.budgets) > 1:
+        sizes.draw(context.workdir, current, context.budget.max_params)
     files.write_text(context.workdir / "report.md", text)
+
+
+def _work_budgets(context):
+    """Trains and evaluates the students of the smaller budgets."""
+    for run in budgets.smaller(context):
+        at_most = f"budgets: at most {run.budget.max_params:,} parameters"
+        context.crew.lead(functools.partial(progress.say, at_most))
+        for stage in _of_a_budget(run):
+            record.complete(run, stage)
+
+
+def _of_a_budget(run):
+    """The stages that the run of a smaller budget needs, in order."""
+    return [STAGES[name] for name in budgets.STAGES if not STAGES[name].needless(run)]
+
+
+def _budgets_are_done(context):
+    if context.settings.train_loss == settings.choices.AUTO and not choosing.taken(context):
+        return False
+    runs = budgets.smaller(context)
+    return not any(record.outdated(run, stage) for run in runs for stage in _of_a_budget(run))
 
 
 def _left_open(context):
@@ -267,13 +292,17 @@ STAGES = {
                 **_teacher_files_for(context, [_search_loss(context.settings)]),
             },
             leaves=lambda context: _there(
-                "search/arch.json",
-                *(["search/candidates.json"] if context.settings.searches else []),
-                *([f"search/{finalists.NAME}"] if context.settings.finals else []),
+                *(f"search/{name}" for name in work.found_by_search(context)),
                 *([f"search/{stored.NAME}"] if backbones.is_stored(context.settings.backbone) else []),
             )(context),
             needs=lambda context: _teacher_stages_for(context, [_search_loss(context.settings)]),
-            needless=lambda context: f"--arch={context.settings.arch}" if context.settings.arch else "",
+            needless=lambda context: (
+                f"--arch={context.settings.arch}"
+                if context.settings.arch
+                else f"{context.searched} is used"
+                if context.searched
+                else ""
+            ),
         ),
         Stage(
             "assistant",
@@ -380,6 +409,17 @@ STAGES = {
                 STAGES["finals"],
                 *_teaching_stages(context),
             ],
+        ),
+        Stage(
+            "budgets",
+            _work_budgets,
+            folder="budgets",
+            # All else is in the records of the students' own folders.
+            settings=lambda context: ("max_params",),
+            reads=lambda context: {},
+            leaves=_budgets_are_done,
+            needs=lambda context: [STAGES["search"], STAGES["choice"], *_teaching_stages(context)],
+            needless=lambda context: "" if len(context.settings.budgets) > 1 else "one --max_params",
         ),
         Stage(
             "baseline",

@@ -126,8 +126,7 @@ def search_architecture(context):
     if not chosen.searches:
         context.crew.lead(lambda: _take_the_backbone(context))
         return
-    of_finals = [finalists.NAME] if chosen.finals else []
-    if _is_done(context, "search", "arch.json", "candidates.json", *of_finals):
+    if _is_done(context, "search", *found_by_search(context)):
         return
     how = context.recipe_of("search")
     training = lessons.training_batches(context, chosen.search_loss, "search training")
@@ -167,10 +166,19 @@ def search_architecture(context):
         stop_on_collapse=chosen.stop_on_collapse,
         also_score=context.also_score,
         finalists_wanted=chosen.rounds[0] if chosen.rounds else 0,
+        smaller=context.budgets[:-1],
         candidates=chosen.candidates,
         folder=context.workdir / "search",
         logs=context.workdir / "logs" / "search",
     )
+
+
+def found_by_search(context):
+    """What a search leaves, as paths below its folder: of each of its budgets the same files."""
+    names = ["arch.json", *(["candidates.json"] if context.settings.searches else [])]
+    names += [finalists.NAME] if context.settings.finals else []
+    smaller = (loop.folder_of("", budget) for budget in context.budgets[:-1])
+    return [*names, *(str(folder / name) for folder in smaller for name in names)]
 
 
 def _take_the_backbone(context):

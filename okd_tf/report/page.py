@@ -8,6 +8,7 @@ import pathlib
 
 from okd_tf import errors, fields
 from okd_tf.arch import spec
+from okd_tf.report import budgets as of_budgets
 from okd_tf.report import choice as of_choice
 from okd_tf.report import diagnosis
 from okd_tf.report import finals as of_finals
@@ -58,6 +59,9 @@ def table(workdir, current):
         metrics = _read(trained.read, workdir / name / "metrics.json") if "evaluate" in current else None
         if metrics and "test" in metrics:
             rows.append([title, f"{metrics['params']:,}", _percent(metrics["test"]["accuracy"])])
+    for row in of_budgets.students(workdir, None, 0) if {"budgets", "evaluate"} <= current else ():
+        title = f"student of at most {row['most']:,} parameters"
+        rows.append([title, f"{row['params']:,}", _percent(row["test"])])
     report = _read(_read_export, workdir / "export" / "report.json") if "export" in current else None
     for name, entry in (report or {"files": {}})["files"].items():
         rows.append([f"export {name}", f"{entry['bytes']:,} bytes", _percent(entry["accuracy"])])
@@ -117,6 +121,8 @@ def markdown(workdir, split, settings_text, arch_path, current, found_path=None)
     evaluated = _read(trained.read, workdir / "student" / "metrics.json") if "evaluate" in current else None
     if evaluated and "test" in evaluated:
         lines += _quality(evaluated["test"])
+    if evaluated and architecture and "budgets" in current:
+        lines += of_budgets.lines(of_budgets.students(workdir, evaluated, architecture.budget.max_params))
     found = _read(teaching.read, workdir / "teachers" / "diagnosis.json") if "teachers" in current else None
     if found:
         lines += _teachers(found)

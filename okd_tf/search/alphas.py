@@ -131,6 +131,10 @@ class Alphas:
         """The `count` most probable architectures within the budget, exactly."""
         return derive.most_probable(self._space, self.distributions(), self._budget, count)
 
+    def narrow(self, budget):
+        """From now on propose within this budget."""
+        self._budget = budget
+
     def front(self, count):
         """Return what `derive.front` proposes."""
         return derive.front(self._space, self.distributions(), self._budget, count)

@@ -60,6 +60,10 @@ class SearchModel(keras.Model, abc.ABC):
     def propose(self, count, seed):
         """Up to `count` different architectures within the budget, the most promising first."""
 
+    def narrow(self, budget):
+        """From now on propose within this `Budget`, which is smaller; it is not trained any more."""
+        self.budget = budget
+
     def front(self, count, seed):
         """Return up to `count` different architectures within the budget that are promising for their size.
 

@@ -68,6 +68,11 @@ class GumbelSearch(base.SearchModel):
         del seed
         return self.alphas.most_probable(count)
 
+    def narrow(self, budget):
+        """See `SearchModel`."""
+        super().narrow(budget)
+        self.alphas.narrow(budget)
+
     def front(self, count, seed):
         """See `SearchModel`; `seed` has no effect."""
         del seed

@@ -74,6 +74,7 @@ def run(
     stop_on_collapse=False,
     also_score=(),
     finalists_wanted=0,
+    smaller=(),
 ):
     """Searches, and writes what was found.
 
@@ -95,6 +96,8 @@ def run(
         stop_on_collapse: whether a search that has turned to operations without parameters ends.
         also_score: further architectures, whose figures with shared weights go to scored.json.
         finalists_wanted: how many go to finalists.json; 0 is no such file.
+        smaller: further `Budget`s, within that of the template; the files of each go to a folder of its own,
+            `folder_of` it.
 
     Returns:
         The chosen ArchSpec. Of many workers, the lead chooses; the others are given None.
@@ -130,18 +133,30 @@ def run(
     def choose():
         known = kept.Kept(folder / ".ranked", epochs * training.steps_per_epoch)
         scores = _Scores(ranker, search_space, known)
-        return _choose(
-            model,
-            scores,
-            search_space,
-            template,
-            strategy,
-            options,
-            candidates,
-            also_score,
-            finalists_wanted,
-            folder,
-        )
+
+        def within(budget, also_score, folder):
+            bounded = dataclasses.replace(template, budget=budget)
+            return _choose(
+                model,
+                scores,
+                search_space,
+                bounded,
+                strategy,
+                options,
+                candidates,
+                also_score,
+                finalists_wanted,
+                folder,
+            )
+
+        chosen = within(template.budget, also_score, folder)
+        for budget in sorted(smaller, key=lambda budget: -budget.max_params):
+            progress.say(f"search: within {budget.max_params:,} parameters")
+            model.narrow(budget)
+            within(budget, (), folder_of(folder, budget))
+        scores.forget()
+        files.remove(folder / "checkpoints")
+        return chosen
 
     return recipe.crew.lead(choose)
 
@@ -184,9 +199,12 @@ def _choose(
     if also_score:
         json_file.write(folder / "scored.json", [scores.of(architecture) for architecture in also_score])
     spec.write(folder / "arch.json", ranked[0])
-    scores.forget()
-    files.remove(folder / "checkpoints")
     return ranked[0]
+
+
+def folder_of(folder, budget):
+    """Return where a search in a folder writes what it has found within one of its smaller budgets."""
+    return pathlib.Path(folder) / f"params_{budget.max_params}"
 
 
 @dataclasses.dataclass(frozen=True)

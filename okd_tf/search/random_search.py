@@ -50,6 +50,11 @@ class RandomSearch(base.SearchModel):
         """Up to `count` different architectures, drawn as those of the training are."""
         return self._sampler.different(count, seeds.derive(seed, "candidates"))
 
+    def narrow(self, budget):
+        """See `SearchModel`."""
+        super().narrow(budget)
+        self._sampler = uniform.UniformSampler(self.space, budget)
+
     def expectation(self):
         """The averages over the architectures drawn for the training."""
         return self._expectation

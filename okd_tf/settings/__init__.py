@@ -7,7 +7,7 @@ TensorFlow, so a wrong value is refused at once.
 import dataclasses
 from typing import Any
 
-from okd_tf.settings import checks, finals
+from okd_tf.settings import budgets, checks, finals
 from okd_tf.settings.choices import (
     ALL_AUGMENTATION_OPS,
     APPLICATION_PREFIX,
@@ -327,7 +327,11 @@ class Settings:
         "with a whole schedule; the best on validation go on, and the last is the student; none: the best "
         "with shared weights is the student",
     )
-    max_params: int = _option(0, "most parameters the student may have; 0: no bound", minimum=0)
+    max_params: tuple[str, ...] = _option(
+        budgets.UNBOUNDED,
+        f"most parameters the student may have; 0: no bound; several, as {budgets.EXAMPLE}: one search, and "
+        "a student for each, of which that of the last is the run's own",
+    )
     max_flops: int = _option(0, "most FLOPs per image it may take; 0: no bound", minimum=0)
 
     assistant: tuple[str, ...] = _option(
@@ -459,6 +463,7 @@ class Settings:
     )
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "max_params", budgets.normal(self.max_params))
         checks.check(self)
 
     @property
@@ -490,6 +495,11 @@ class Settings:
     def drops(self) -> tuple[float, ...]:
         """The numbers of --schedule_steps."""
         return checks.drops(self.schedule_steps)
+
+    @property
+    def budgets(self) -> tuple[int, ...]:
+        """The numbers of parameters that --max_params says, rising; (0,) is no bound."""
+        return budgets.parse(self.max_params)
 
     @property
     def rounds(self) -> tuple[int, ...]:

@@ -5,7 +5,7 @@ import math
 from typing import Any
 
 from okd_tf import errors, sources
-from okd_tf.settings import choices, finals
+from okd_tf.settings import budgets, choices, finals
 
 
 def check(settings: Any) -> None:
@@ -19,6 +19,7 @@ def check(settings: Any) -> None:
     _check_effort(settings)
     _check_recipe(settings)
     _check_weights(settings)
+    budgets.check(settings)
     finals.check(settings)
 
 

@@ -68,11 +68,12 @@ SCHEDULES = ("cosine", "step")
 OPPONENTS = ("none", "bare", "all")  # beside the baseline
 KEEP = ("last", "best", "average")  # of the weights in a training
 STAGES = (
-    *("teachers", "bank", "search", "assistant", "choice", "finals", "student"),
+    *("teachers", "bank", "search", "assistant", "choice", "finals", "student", "budgets"),
     *("baseline", "opponents", "evaluate", "export", "report"),
 )
 TRAINING = (  # of these, those that may train
-    *("teachers", "search", "assistant", "choice", "finals", "student", "baseline", "opponents"),
+    *("teachers", "search", "assistant", "choice", "finals", "student", "budgets"),
+    *("baseline", "opponents"),
 )
 
 EFFORTS = ("quick", "normal", "thorough")
@@ -98,6 +99,7 @@ ROLES = {  # by stage, whose own settings, such as ROLE_learning_rate, go before
     "choice": "student",
     "finals": "student",
     "student": "student",
+    "budgets": "student",
     "baseline": "student",
     "opponents": "student",
 }

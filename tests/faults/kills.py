@@ -55,6 +55,17 @@ AIMED = {  # by scene, in the order in which they can strike
         "halve:replace:choice/choice.json",
     ),
     "finals_search": ("halve:replace:search/finalists.json", "SIGKILL:replaced:search/finalists.json"),
+    "budgets_search": (
+        "halve:replace:params_1000/candidates.json",
+        "SIGKILL:replaced:params_1000/candidates.json",
+        "halve:replace:params_1000/arch.json",
+    ),
+    "budgets": (
+        "SIGKILL:step:student*:2",
+        "halve:replace:budgets/1000/student/student.keras",
+        "SIGKILL:replaced:budgets/1000/student/metrics.json",
+        "halve:replace:budgets/1000/stages.json:2",
+    ),
     "finals": (
         "SIGKILL:step:finals 1/1, 1/2*:2",
         "halve:replace:round_1/01/student.keras",

@@ -55,6 +55,8 @@ SCENES = {
         Scene("choice", "choice", "darts", ("--train_loss=auto",)),
         Scene("finals_search", "search", "bank", ("--strategy=random", "--finals=2")),
         Scene("finals", "finals", "finals_search"),
+        Scene("budgets_search", "search", "bank", ("--strategy=random", "--max_params=1000,5000")),
+        Scene("budgets", "budgets", "budgets_search"),
         Scene("student", "student", "assistant"),
         Scene("mutual", "student", "darts", ("--train_loss=mutual",)),
         Scene("baseline", "baseline", "student"),

@@ -10,7 +10,10 @@ import pytest
     [
         "darts",
         "reinforce",
-        *(pytest.param(name, marks=pytest.mark.exhaustive) for name in ("gumbel", "random", "finals_search")),
+        *(
+            pytest.param(name, marks=pytest.mark.exhaustive)
+            for name in ("gumbel", "random", "finals_search", "budgets_search")
+        ),
     ],
 )
 def test_a_killed_search_ends_in_the_same_bits(stages, name):

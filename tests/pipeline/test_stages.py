@@ -13,9 +13,10 @@ from okd_tf.arch import space, spec
 from okd_tf.export import student as exporting
 from okd_tf.pipeline import record, stages
 from okd_tf.pipeline.context import Context
+from okd_tf.search import loop
 from okd_tf.teachers import assistant, diagnosis, folds, shards, teacher
 
-MADE = set(settings.STAGES) - {"report", "assistant", "choice", "finals", "opponents"}
+MADE = set(settings.STAGES) - {"report", "assistant", "choice", "finals", "budgets", "opponents"}
 CANDIDATE = {
     **dict.fromkeys(("accuracy", "log_loss", "temperature", "accuracy_gain", "accuracy_error"), 0.5),
     "log_loss_gain": 0.5,
@@ -83,10 +84,16 @@ class _Works:
         )
 
     def search(self, context, name):
-        spec.write(context.workdir / name / "arch.json", self.arch)
-        json_file.write(context.workdir / name / "candidates.json", [])
-        if context.settings.finals:
-            json_file.write(context.workdir / name / "finalists.json", [context.settings.trial])
+        folders = [context.workdir / name]
+        folders += [loop.folder_of(context.workdir / name, budget) for budget in context.budgets[:-1]]
+        for folder in folders:
+            spec.write(folder / "arch.json", self.arch)
+            json_file.write(folder / "candidates.json", [])
+            if context.settings.finals:
+                json_file.write(folder / "finalists.json", [context.settings.trial])
+
+    def budgets(self, context, name):
+        stages._work_budgets(context)
 
     def assistant(self, context, name):
         chain = context.settings.assistant
@@ -446,6 +453,42 @@ def test_another_winner_is_another_student(held, works):
     (held / "finals" / "finals.json").unlink()
     _run(held, **FINALS)
     assert works.done[:2] == ["finals", "student"]
+
+
+SEVERAL = {"max_params": ("1000000", "2000000", "3000000")}
+
+
+def test_each_budget_has_a_student_of_its_own_from_one_search(finished, works):
+    _run(finished, **SEVERAL)
+    each = ["student", "evaluate"]
+    # The architecture of the run's own student is as it was.
+    assert works.done == ["search", "budgets", *each, *each, "report"]
+    assert _current(finished, **SEVERAL) == MADE | {"budgets"}
+    key = json.loads((finished / "budgets" / "1000000" / "stages.json").read_text())["student"]["key"]
+    assert key == json.loads((finished / "stages.json").read_text())["student"]["key"]
+    works.done.clear()
+    _run(finished, **SEVERAL)
+    assert works.done == ["report"]
+    # Another architecture for one of them is another student of that alone.
+    works.done.clear()
+    path = finished / "search" / "params_2000000" / "arch.json"
+    spec.write(path, dataclasses.replace(spec.read(path), budget=spec.Budget(7)))
+    assert _current(finished, **SEVERAL) == MADE
+    _run(finished, **SEVERAL)
+    assert works.done == ["budgets", *each, "report"]
+    path.unlink()
+    assert "search" not in _current(finished, **SEVERAL)
+
+
+def test_each_budget_has_finals_of_its_own(finished, works):
+    both = {**SEVERAL, **FINALS}
+    _run(finished, **both)
+    each = ["finals", "student", "evaluate"]
+    assert works.done[: 4 + len(each)] == ["search", "finals", "student", "budgets", *each]
+    assert _current(finished, **both) == MADE | {"finals", "budgets"}
+    assert (finished / "budgets" / "1000000" / "finals" / "arch.json").exists()
+    later = _current(finished, **{**both, "student_epochs": 8})
+    assert not {"budgets", "finals", "student"} & later
 
 
 def test_opponents_are_of_the_student_s_recipe_backbone_and_size(finished, works):

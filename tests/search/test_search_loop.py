@@ -52,7 +52,7 @@ def _run(folder, strategy="darts", room=ROOM, epochs=2, **arguments):
 def found(tmp_path_factory):
     """(chosen spec, folder)."""
     folder = tmp_path_factory.mktemp("run")
-    return _run(folder, also_score=EVERYTHING, finalists_wanted=6), folder
+    return _run(folder, also_score=EVERYTHING, finalists_wanted=6, smaller=_smaller()), folder
 
 
 def _candidates(folder):
@@ -116,6 +116,34 @@ def test_finalists_are_the_chosen_one_other_proposals_and_as_many_random_ones_wi
         assert figures == by_add_ons[entry["spec"].add_ons]
 
 
+def _assert_fits_smaller_budgets(folder, strategy):
+    """What a search has found within each of `_smaller()` is in a folder of its own."""
+    for budget in _smaller():
+        own = loop.folder_of(folder / "search", budget)
+        found = spec.read(own / "arch.json")
+        assert found.budget == budget
+        assert found.provenance["strategy"] == strategy
+        entries = json.loads((own / "candidates.json").read_text())
+        assert entries[0]["spec"] == found.to_json()
+        assert all(entry["params"] <= budget.max_params for entry in entries)
+        assert build.student(found).count_params() <= budget.max_params
+
+
+def _smaller():
+    base = cost.of_model(backbones.build(*ARGUMENTS, DATA.mean, DATA.std).model).params
+    return [spec.Budget(base + 30), spec.Budget(base + 200)]
+
+
+def test_one_search_proposes_within_each_of_several_budgets(found):
+    chosen, folder = found
+    assert all(budget.max_params < chosen.budget.max_params for budget in _smaller())
+    _assert_fits_smaller_budgets(folder, "darts")
+    for budget in _smaller():
+        entries = finalists.read(loop.folder_of(folder / "search", budget) / "finalists.json")
+        assert len(entries) == 6
+        assert all(entry["params"] <= budget.max_params for entry in entries)
+
+
 def test_other_architectures_are_scored_as_candidates_are(found):
     folder = found[1]
     scored = json.loads((folder / "search" / "scored.json").read_text())
@@ -131,7 +159,7 @@ def test_other_architectures_are_scored_as_candidates_are(found):
 
 
 def test_random_search_needs_no_random_candidates_beside_its_own(tmp_path):
-    chosen = _run(tmp_path, "random", epochs=1)
+    chosen = _run(tmp_path, "random", epochs=1, smaller=_smaller())
     own, drawn = _candidates(tmp_path)
     # All are of the strategy "random", proposed one after the other.
     assert own == []
@@ -140,6 +168,7 @@ def test_random_search_needs_no_random_candidates_beside_its_own(tmp_path):
     assert drawn[0][1] == chosen
     assert not (tmp_path / "search" / "scored.json").exists()
     assert not (tmp_path / "search" / "finalists.json").exists()
+    _assert_fits_smaller_budgets(tmp_path, "random")
 
 
 @pytest.mark.parametrize(
