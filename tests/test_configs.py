@@ -61,7 +61,7 @@ def test_its_networks_take_the_images_and_its_budget_leaves_room_for_the_backbon
     for name in {chosen.teacher_network(index) for index in range(chosen.num_teachers)} - {chosen.backbone}:
         backbones.build(name, chosen.teacher_width, shape, 10, *statistics)
     student = backbones.build(chosen.backbone, chosen.backbone_width, shape, 100, *statistics)
-    assert not chosen.max_params or student.model.count_params() < chosen.max_params
+    assert not chosen.budgets[0] or student.model.count_params() < chosen.budgets[0]
 
 
 @by_name
