@@ -11,6 +11,7 @@ import hashlib
 import itertools
 import os
 import pathlib
+import re
 import secrets
 import shutil
 import tempfile
@@ -21,6 +22,7 @@ from okd_tf import errors, stopping
 
 PathLike = str | os.PathLike[str]
 
+_PATTERN = re.compile(r"[\[\]\\?*]")
 _PARTIAL = ".partial-"  # what the name of a file begins with while it is written
 _MINE = f"{_PARTIAL}{secrets.token_hex(4)}-"  # the same of this process, where others may write the same file
 _ANYONE_S = f"{_PARTIAL}????????-"
@@ -177,6 +179,30 @@ def write_error(path: PathLike, error: OSError, flag: str = "--workdir") -> erro
     elif error.errno == errno.EFBIG:
         mend = "raise the limit on the size of files (ulimit -f), and the same command goes on"
     return errors.UserError(f"cannot write {path}: {error.strerror or error}; {mend}")
+
+
+@contextlib.contextmanager
+def literal(path: PathLike) -> Iterator[str]:
+    """Yields a name of `path` that libraries which read names as patterns take for what it is.
+
+    TensorFlow looks for checkpoints and SavedModels by patterns, in which `[ ] \\ ? *` stand for other
+    characters, so that it does not find again what it has written. Where the path has none of these it is
+    yielded as it is; else a name by way of an open descriptor of the nearest folder that is there, which has
+    none. `path` need not be there; what is missing below that folder must have none of them.
+
+    Raises:
+        OSError: the folder cannot be opened.
+    """
+    path = pathlib.Path(path).absolute()
+    if not _PATTERN.search(str(path)):
+        yield str(path)
+        return
+    folder = next(one for one in (path, *path.parents) if one.is_dir())
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        yield str(pathlib.Path(f"/proc/self/fd/{descriptor}", path.relative_to(folder)))
+    finally:
+        os.close(descriptor)
 
 
 def remove(path: PathLike) -> None:

@@ -309,3 +309,20 @@ def test_what_another_library_makes_of_a_full_disk_is_the_same_one_line(tmp_path
 def test_what_is_not_of_the_disk_is_left_as_it_is(tmp_path):
     with pytest.raises(KeyError), files.telling(tmp_path):
         raise KeyError("a")
+
+
+@pytest.mark.parametrize("name", ["a[b]", "a\\b", "a*", "a?"])
+def test_a_literal_name_leads_to_the_same_file_and_has_nothing_of_a_pattern(tmp_path, name):
+    folder = tmp_path / name
+    folder.mkdir()
+    with files.literal(folder / "new" / "a.txt") as literal:
+        assert not set("[]\\?*") & set(literal)
+        os.mkdir(os.path.dirname(literal))
+        with open(literal, "w", encoding="utf-8") as file:
+            file.write("x")
+    assert (folder / "new" / "a.txt").read_text() == "x"
+
+
+def test_a_name_that_is_no_pattern_is_literal_already(tmp_path):
+    with files.literal(tmp_path / "a b") as literal:
+        assert literal == str(tmp_path / "a b")

@@ -387,6 +387,13 @@ def test_some_operations_in_any_order_are_accepted():
     )
 
 
+def test_a_name_that_ends_in_a_space_is_refused_since_flag_files_do_not_keep_it():
+    with pytest.raises(errors.UserError, match="^--workdir: 'runs/first ' ends in a space"):
+        settings.Settings(workdir="runs/first ")
+    with pytest.raises(errors.UserError, match="^--teachers: 'b "):
+        settings.Settings(workdir="runs/first", teachers=("a", "b "))
+
+
 def test_no_stage_at_all_is_refused():
     with pytest.raises(errors.UserError, match=r"^--stages: none given; name some of teachers,bank,"):
         settings.Settings(workdir="a", stages=())

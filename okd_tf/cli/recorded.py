@@ -48,12 +48,14 @@ def refuse_missing(chosen):
         given = getattr(chosen, name)
         for path in given if isinstance(given, tuple) else [given]:
             if command_line.is_path(name, path):
-                _refuse_missing_path(name, path)
+                _refuse_missing_path(name, path, given)
 
 
-def _refuse_missing_path(name, path):
+def _refuse_missing_path(name, path, given):
     if path and "://" not in path and not os.path.exists(path):
-        raise errors.UserError(f"--{name}: {path}: no such file or folder; mend the path")
+        several = isinstance(given, tuple) and len(given) > 1
+        mend = "mend the path" + (" (a comma begins another path, and cannot be in one)" if several else "")
+        raise errors.UserError(f"--{name}: {path}: no such file or folder; {mend}")
 
 
 def _given(name):

@@ -41,7 +41,8 @@ def write(model: keras.Model, path: files.PathLike) -> None:
     served.state = [variable.value for variable in model.variables]
     served.serve = serve
     with files.replacing(path) as temporary, quiet.output_held_back():
-        tf.saved_model.save(served, str(temporary), signatures={SIGNATURE: serve})
+        with files.literal(temporary) as name:
+            tf.saved_model.save(served, name, signatures={SIGNATURE: serve})
         _make_repeatable(temporary / "fingerprint.pb")
 
 
@@ -55,8 +56,8 @@ def _make_repeatable(path):
 
 def read(path: files.PathLike):
     """The serving signature of a written SavedModel: (images=uint8 tensor) -> {"probabilities": tensor}."""
-    with quiet.output_held_back():
-        loaded = tf.saved_model.load(str(path))
+    with quiet.output_held_back(), files.literal(path) as name:
+        loaded = tf.saved_model.load(name)
         signature = loaded.signatures[SIGNATURE]
     # A signature holds its variables weakly; without this they are gone when `loaded` is.
     signature.owner = loaded

@@ -32,6 +32,11 @@ def _check_fields(settings: Any) -> None:
                 raise errors.UserError(
                     f"--{field.name}: {text} has control characters, or is not UTF-8; use another name"
                 )
+            if isinstance(text, str) and text != text.rstrip():
+                raise errors.UserError(
+                    f"--{field.name}: '{text}' ends in a space, which flag files do not keep; use another "
+                    "name"
+                )
         if isinstance(value, int) and value > choices.MOST:
             raise errors.UserError(f"--{field.name}: {str(value)[:30]} is too large; at most {choices.MOST}")
         if minimum is None:

@@ -4,6 +4,7 @@ CIFAR-10 and CIFAR-100 (Krizhevsky, 2009) are two of them; `tfds:NAME` is any ot
 """
 
 import dataclasses
+import glob
 import pathlib
 import re
 from typing import Any
@@ -49,6 +50,11 @@ def find(asked: Request) -> Builder:
     if asked.kind == "tfds" and not asked.of:
         raise errors.UserError(
             "--dataset: 'tfds:' names no dataset; give one as tfds:NAME or tfds:NAME/CONFIG"
+        )
+    if glob.escape(asked.data_dir) != asked.data_dir:
+        raise errors.UserError(
+            f"--data_dir: {asked.data_dir} has one of the characters [ ? *, for which TFDS takes it for a "
+            "pattern; rename the folder, or make a symbolic link to it and name that"
         )
     # TFDS warns of a folder that is not there, which is said better below.
     with quiet.output_held_back():

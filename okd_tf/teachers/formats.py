@@ -14,7 +14,7 @@ from collections.abc import Callable
 import keras
 import tensorflow as tf
 
-from okd_tf import errors, memory, quiet
+from okd_tf import errors, files, memory, quiet
 from okd_tf.backbones import keras_file
 from okd_tf.ops import batch_norm
 from okd_tf.teachers import graph_ops, manifest
@@ -41,7 +41,10 @@ class Network:
 
 def is_saved_model(path):
     """Whether a path is the folder of a SavedModel."""
-    return pathlib.Path(path).is_dir() and tf.saved_model.contains_saved_model(str(path))
+    if not pathlib.Path(path).is_dir():
+        return False
+    with files.literal(path) as name:
+        return tf.saved_model.contains_saved_model(name)
 
 
 def inside(folder, pattern="*"):
@@ -154,7 +157,8 @@ def _load(path):
     with quiet.output_held_back():
         try:
             graph_ops.refuse_writers(path)
-            return tf.saved_model.load(str(path))
+            with files.literal(path) as name:
+                return tf.saved_model.load(name)
         except errors.UserError:
             raise
         except Exception as error:  # parsing, reading and op registration each raise their own

@@ -59,7 +59,8 @@ class Checkpointer:
             path = path_of(self._folder, step)
             try:
                 verify(path)
-                self._checkpoint.read(str(path / _VARIABLES)).assert_consumed()
+                with files.literal(path) as folder:
+                    self._checkpoint.read(f"{folder}/{_VARIABLES}").assert_consumed()
             except errors.UserError as error:
                 reason = str(error)
             except Exception as error:  # TensorFlow raises many types for what does not fit
@@ -96,7 +97,8 @@ class Checkpointer:
             files.remove(path_of(self._folder, other))
 
     def _write(self, folder):
-        self._checkpoint.write(str(folder / _VARIABLES))
+        with files.literal(folder) as name:
+            self._checkpoint.write(f"{name}/{_VARIABLES}")
         sums = {path.name: files.sha256(path) for path in sorted(folder.iterdir())}
         manifest = {"format": FORMAT, "step": int(self._step), "files": sums}
         (folder / MANIFEST).write_text(json.dumps(manifest, indent=2) + "\n", encoding="utf-8")

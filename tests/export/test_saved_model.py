@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from okd_tf.export import saved_model
+from okd_tf.teachers import formats, manifest
 
 # What a user's program does; that it can do without them, it says by making their imports fail.
 SERVE_ELSEWHERE = """
@@ -72,6 +73,16 @@ def test_writing_again_replaces_the_folder(random_model, tmp_path):
     saved_model.write(random_model, path)
     assert not (path / "stale").exists()
     assert [entry.name for entry in tmp_path.iterdir()] == ["saved_model"]
+
+
+@pytest.mark.parametrize("name", ["a[v1]", "a\\b", "a*b?"])
+def test_a_folder_whose_name_could_be_a_pattern_is_written_and_read(random_model, images, tmp_path, name):
+    path = tmp_path / name / "saved_model"
+    saved_model.write(random_model, path)
+    assert formats.is_saved_model(path)
+    saved_model.check(path, images, softmax_of(random_model, images))
+    asked = formats.read(path, manifest.Manifest())
+    np.testing.assert_allclose(asked.call(tf.constant(images)), softmax_of(random_model, images), atol=1e-6)
 
 
 def test_check_refuses_other_probabilities(written, random_model, images):

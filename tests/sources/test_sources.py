@@ -23,6 +23,7 @@ BAD = {
     "a dataset that is nowhere": ("tfds:nowhere", {"data_dir": "{root}"}),
     "a dataset without a name": ("tfds:", {}),
     "a dataset that is not prepared": ("cifar100", {"data_dir": "{root}"}),
+    "a folder that TFDS takes for a pattern": ("cifar100", {"data_dir": "{root}/a[v1]"}),
     "no file": ("npz:{root}/none.npz", {}),
     "a file of nothing": ("npz:{root}/nothing.npz", {}),
     "a file of other arrays": ("npz:{root}/others.npz", {}),

@@ -44,6 +44,15 @@ def test_what_is_restored_is_what_was_saved(tmp_path):
     assert _restored(tmp_path) == (4, [[4.0] * 3, 4])
 
 
+@pytest.mark.parametrize("name", ["a[v1]", "a\\b", "a*b", "a?b", "100%s 'q' \"ü\" 🐱 "])
+def test_a_name_that_could_be_a_pattern_is_taken_for_what_it_is(tmp_path, name):
+    # What a pattern of this name would match as well.
+    for other in ("av", "a-b"):
+        _saved(tmp_path / other, 4)
+    _saved(tmp_path / name, 5)
+    assert _restored(tmp_path / name) == (5, [[5.0] * 3, 5])
+
+
 def test_without_a_checkpoint_nothing_is_changed(tmp_path):
     assert _restored(tmp_path / "missing") == (0, [[-1.0] * 3, -1])
 
