@@ -185,10 +185,11 @@ def write_error(path: PathLike, error: OSError, flag: str = "--workdir") -> erro
 def literal(path: PathLike) -> Iterator[str]:
     """Yields a name of `path` that libraries which read names as patterns take for what it is.
 
-    TensorFlow looks for checkpoints and SavedModels by patterns, in which `[ ] \\ ? *` stand for other
-    characters, so that it does not find again what it has written. Where the path has none of these it is
-    yielded as it is; else a name by way of an open descriptor of the nearest folder that is there, which has
-    none. `path` need not be there; what is missing below that folder must have none of them.
+    TensorFlow looks for checkpoints and SavedModels by patterns, in which brackets, backslashes, question
+    marks and asterisks stand for other characters, so that it does not find again what it has written. Where
+    the path has none of these it is yielded as it is; else a name by way of an open descriptor of the nearest
+    folder that is there, which has none. `path` need not be there; what is missing below that folder must
+    have none of them.
 
     Raises:
         OSError: the folder cannot be opened.

@@ -388,9 +388,9 @@ def test_some_operations_in_any_order_are_accepted():
 
 
 def test_a_name_that_ends_in_a_space_is_refused_since_flag_files_do_not_keep_it():
-    with pytest.raises(errors.UserError, match="^--workdir: 'runs/first ' ends in a space"):
+    with pytest.raises(errors.UserError, match=r"^--workdir: 'runs/first ' ends in a space"):
         settings.Settings(workdir="runs/first ")
-    with pytest.raises(errors.UserError, match="^--teachers: 'b "):
+    with pytest.raises(errors.UserError, match=r"^--teachers: 'b "):
         settings.Settings(workdir="runs/first", teachers=("a", "b "))
 
 
