@@ -43,12 +43,46 @@ def in_policy(layer, dtype):
 def in_float32(model):
     """The model itself, or a twin of the same weights in float32 if some of its layers compute in less.
 
-    Other layers are the model's own, shared and not copied.
+    Other layers are the model's own, shared and not copied; but for a model with models, or other layers of
+    layers, that compute in less: of that all is made anew.
     """
-    lower = {layer.name for layer in model.layers if layer.compute_dtype in (BFLOAT16, FLOAT16)}
+    lower = {layer.name for layer in model.layers if _is_lower(layer)}
+    within = [layer for layer in model.layers for part in _parts(layer) if _is_lower(part)]
+    if within:
+        return _anew_in_float32(model)
     if not lower:
         return model
     return with_layers(model, lambda layer: in_policy(layer, FLOAT32) if layer.name in lower else layer)
+
+
+def _is_lower(layer):
+    return layer.compute_dtype in (BFLOAT16, FLOAT16)
+
+
+def _parts(layer):
+    """All layers within a layer."""
+    return layer._flatten_layers(include_self=False)
+
+
+def _anew_in_float32(model):
+    """The model of its own configuration, with float32 wherever that says less, and of the same weights."""
+    config = keras.saving.serialize_keras_object(model)
+    twin = keras.saving.deserialize_keras_object(_raised(config))
+    twin.set_weights(model.get_weights())
+    for layer in _parts(twin):
+        if isinstance(layer, keras.layers.Normalization):
+            layer.finalize_state()  # which makes of its weights what it computes with
+    return twin
+
+
+def _raised(config):
+    """A configuration with float32 in place of the names of lower precisions and of their policies."""
+    if isinstance(config, dict):
+        return {key: _raised(value) for key, value in config.items()}
+    if isinstance(config, list | tuple):
+        return type(config)(map(_raised, config))
+    lower = (BFLOAT16, FLOAT16, policy(BFLOAT16), policy(FLOAT16))
+    return FLOAT32 if isinstance(config, str) and config in lower else config
 
 
 def with_layers(model, twin):
