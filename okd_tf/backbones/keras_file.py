@@ -6,6 +6,7 @@ Keras writes into a .keras file when it was saved and where its objects lay in m
 here by the hash of their files, so that neither may be in one: the same network gives the same bytes.
 """
 
+import collections
 import json
 import pathlib
 import zipfile
@@ -97,6 +98,54 @@ def _renumbered(config, numbers):
     if "shared_object_id" in config:
         renumbered["shared_object_id"] = numbers.setdefault(config["shared_object_id"], len(numbers))
     return renumbered
+
+
+def classifier(path, network, output="", declared=""):
+    """A network of one input and one output, each one tensor: of several outputs, the one that is named.
+
+    Args:
+        path: its file, for errors.
+        network: what `load` gave; a Functional model may take or give its tensors in lists or dictionaries.
+        output: name of the output; "" is the only one.
+        declared: where it can be named, for errors; "" where it cannot.
+
+    Raises:
+        UserError: several inputs; or several outputs of which none is named, or none of this name.
+    """
+    if len(getattr(network, "inputs", None) or ()) != 1:
+        shapes(path, network)  # which refuses it
+    if type(network).__name__ != "Functional":
+        if output:
+            raise errors.UserError(
+                f"{path}: has one output, and '{output}' is named {declared}; leave it out"
+            )
+        return network
+    given = network.output
+    named = isinstance(given, dict) and all(isinstance(one, keras.KerasTensor) for one in given.values())
+    outputs = dict(given) if named else _by_names(network)
+    if output and output not in outputs:
+        raise errors.unknown(f"{path}: output", output, outputs)
+    if not output and len(outputs) > 1:
+        if not declared:
+            shapes(path, network)
+        raise errors.UserError(
+            f"{path}: has {len(outputs)} outputs; name the one that says the class, one of "
+            f"{', '.join(outputs)}, {declared}"
+        )
+    chosen = outputs[output] if output else next(iter(outputs.values()))
+    if given is chosen and network.input is network.inputs[0]:
+        return network
+    return keras.Model(network.inputs[0], chosen, name=network.name)
+
+
+def _by_names(network):
+    """Its different outputs by the names of what gives them; further ones of the same get a number."""
+    found, several = {}, collections.Counter()
+    for name, tensor in zip(network.output_names, network.outputs, strict=True):
+        if not any(tensor is other for other in found.values()):
+            found[f"{name}_{several[name]}" if several[name] else name] = tensor
+            several[name] += 1
+    return found
 
 
 def shapes(path, network):

@@ -59,7 +59,7 @@ def functional(path) -> keras.Model:
 
 def opened(network) -> keras.Model:
     """The same network as one flat Functional model of one input and one output, with nothing frozen."""
-    network = _opened(keras.Model(network.inputs[0], network.outputs[0], name=network.name))
+    network = flat(network)
     for layer in network.layers:
         layer.trainable = True
     return network
@@ -92,8 +92,13 @@ def prepared(path, network, image_shape, front, units=None):
     return model
 
 
-def _opened(model):
-    """The same network with the layers of models within it as its own; names that clash get a number."""
+def flat(network):
+    """Return the same network with the layers of models within it as its own; names that clash get a number.
+
+    Args:
+        network: a built Functional or Sequential model of one input and one output.
+    """
+    model = keras.Model(network.inputs[0], network.outputs[0], name=network.name)
     while any(map(graph.is_functional, model.layers)):
         used = {operation.name for operation in model.operations}
         for nested in filter(graph.is_functional, model.layers):

@@ -4,6 +4,8 @@ Both are what a wrong scale of pixels or classes in another order look like from
 neither.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 from scipy import optimize, special
 
@@ -19,18 +21,20 @@ ORDER_SHARE = 0.5
 FOLDS = 5
 
 
-def doubts(logits: np.ndarray, labels: np.ndarray) -> list[str]:
+def doubts(logits: np.ndarray, labels: np.ndarray, names: Sequence[str] = ()) -> list[str]:
     """A sentence for each teacher that there is reason to doubt.
 
     Args:
         logits: [teachers, examples, classes].
         labels: int [examples]; of validation, since whether a teacher is used may be decided by it.
+        names: what they are called in it; without, "teacher 1" and so on.
     """
     found = []
     for index, own in enumerate(logits):
         predictions = np.argmax(own, axis=-1)
         accuracy = float(np.mean(predictions == labels))
-        known = f"teacher {index + 1} is right on {_percent(accuracy)} of the validation images"
+        called = names[index] if names else f"teacher {index + 1}"
+        known = f"{called} is right on {_percent(accuracy)} of the validation images"
         reordered = in_another_order(predictions, labels, own.shape[-1])
         if reordered:
             found.append(

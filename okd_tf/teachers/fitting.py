@@ -9,6 +9,7 @@ import json
 import numpy as np
 
 from okd_tf import errors
+from okd_tf.backbones import ending
 from okd_tf.teachers import manifest
 from okd_tf.training import inference
 
@@ -26,6 +27,12 @@ def another_size(path):
 def size(path, network, own, data):
     """(height, width) of the images that the network is shown."""
     takes, (*size, channels) = network.takes, data.image_shape
+    if len(takes) == 3 and takes[0] == channels and takes[2] not in (None, channels):
+        raise errors.UserError(
+            f"{path}: takes images of shape {takes}, channels first, the dataset's are {data.image_shape}, "
+            "channels last; build the same network after "
+            "keras.config.set_image_data_format('channels_last'), give it these weights, and save that"
+        )
     if len(takes) != 3 or takes[2] not in (None, channels):
         raise errors.UserError(
             f"{path}: takes images of shape {takes}, the dataset's are {data.image_shape}; use a network for "
@@ -74,7 +81,7 @@ def declared_scaling(path, own, channels):
 
 def order(path, network, own, data):
     """Which of its outputs is each class of the dataset, [classes]; None if they are in that order."""
-    if network.gives not in (None, data.classes):
+    if network.gives not in (None, data.classes) and not is_single(network.gives, data.classes):
         raise other_classes(path, (network.gives,), data.classes)
     names = own.class_names
     if not names or names == data.class_names:
@@ -96,13 +103,33 @@ def order(path, network, own, data):
     return [names.index(name) for name in data.class_names]
 
 
-def kind(path, own, outputs):
-    """Whether outputs [examples, classes] are logits or probabilities, as declared or as they look."""
+def is_single(gives, classes):
+    """Return whether a network gives one number for two classes: of the second, as one sigmoid does."""
+    return gives == 1 and classes == 2
+
+
+def kind(path, own, outputs, ends_in=ending.UNKNOWN):
+    """What outputs [examples, classes] are, as declared or as they look: `manifest.OUTPUTS`.
+
+    Args:
+        path: the network's file, for errors.
+        own: its manifest.
+        outputs: what it gives; of two classes, one number may be of the second alone.
+        ends_in: what its graph ends in, as `ending.of` says it; logits of a network that knows little may
+            look as sigmoids do.
+    """
+    from_zero_to_one = outputs.min() >= 0 and 0 < outputs.max() <= 1
+    if outputs.shape[1] == 1:
+        return _kind_of_single(path, own, outputs, from_zero_to_one, ends_in)
     looks = manifest.PROBABILITIES if inference.are_probabilities(outputs) else manifest.LOGITS
-    if not own.outputs and looks == manifest.LOGITS and outputs.min() >= 0 and 0 < outputs.max() <= 1:
+    if own.outputs == manifest.SIGMOIDS and from_zero_to_one and looks == manifest.LOGITS:
+        return manifest.SIGMOIDS
+    logits = ends_in == ending.LINEAR or not from_zero_to_one or looks != manifest.LOGITS
+    if not own.outputs and not logits:
         raise errors.UserError(
             f"{path}: gives numbers from 0 to 1 whose rows do not sum to one, as sigmoids do; use a network "
-            "that ends in a softmax or in logits, or to take them for logits, "
+            "that ends in a softmax or in logits, or to have them divided by their sum, "
+            f"{declare(path, 'outputs', manifest.SIGMOIDS)}, or to take them for logits, "
             f"{declare(path, 'outputs', manifest.LOGITS)}"
         )
     if own.outputs in ("", looks):
@@ -116,6 +143,20 @@ def kind(path, own, outputs):
     raise errors.UserError(
         f'{manifest.path(path)}: outputs: "{own.outputs}" declared, but the rows that {path.name} gives '
         f'{seen}; declare "{looks}", or leave it out'
+    )
+
+
+def _kind_of_single(path, own, outputs, from_zero_to_one, ends_in):
+    """What the one output [examples, 1] of a network of two classes is: a probability, or its logit."""
+    if own.outputs == manifest.LOGITS or (not own.outputs and ends_in == ending.LINEAR):
+        return manifest.LOGITS
+    if from_zero_to_one:
+        return manifest.PROBABILITIES
+    if not own.outputs:
+        return manifest.LOGITS
+    raise errors.UserError(
+        f'{manifest.path(path)}: outputs: "{own.outputs}" declared, but the numbers that {path.name} gives '
+        f'reach from {outputs.min():.4g} to {outputs.max():.4g}; declare "{manifest.LOGITS}", or leave it out'
     )
 
 

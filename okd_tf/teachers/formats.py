@@ -10,13 +10,14 @@ import dataclasses
 import os
 import pathlib
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from okd_tf import errors, files, memory, quiet
-from okd_tf.backbones import keras_file
-from okd_tf.ops import batch_norm
+from okd_tf.backbones import ending, keras_file
+from okd_tf.ops import batch_norm, precision
 from okd_tf.teachers import graph_ops, manifest
 
 
@@ -30,6 +31,9 @@ class Network:
         gives: how many classes; None if only a call shows it.
         dtype: of the images.
         params: how many parameters it has.
+        holds: what must be saved beside a graph of `call`, so that its variables are in the file.
+        model: the Keras model of a .keras file, as it is asked; None of a SavedModel.
+        ends_in: what that ends in, as `ending.of` says it.
     """
 
     call: Callable[[tf.Tensor], tf.Tensor]
@@ -37,6 +41,9 @@ class Network:
     gives: int | None
     dtype: tf.DType
     params: int
+    holds: Any = ()
+    model: keras.Model | None = None
+    ends_in: str = ending.UNKNOWN
 
 
 def is_saved_model(path):
@@ -78,34 +85,75 @@ def contents(path):
     return [one for one in found if one.is_file()]
 
 
-def read(path, own: manifest.Manifest):
+def read(path, own: manifest.Manifest, fused=True):
     """The `Network` of a .keras file or a SavedModel folder.
+
+    Args:
+        path: the file or folder.
+        own: what is declared of it.
+        fused: whether batch norms of a .keras file are computed by the fused kernel.
 
     Raises:
         UserError: unreadable, or nothing that can be asked about images; names the file.
     """
     if is_saved_model(path):
         return _of_saved_model(path, own)
-    if own.signature != manifest.Manifest.signature or own.output:
+    if own.signature != manifest.Manifest.signature:
         raise errors.UserError(
-            f"{manifest.path(path)}: signature, output: are of SavedModels; for a .keras file leave them out"
+            f"{manifest.path(path)}: signature: is of SavedModels; for a .keras file leave it out"
         )
-    return of_model(path, keras_file.load(path))
+    if pathlib.Path(path).is_dir():
+        raise errors.UserError(
+            f"{path}: a folder without a SavedModel in it; name a .keras file, or the folder that has "
+            "saved_model.pb"
+        )
+    return of_model(path, keras_file.load(path), own, fused)
 
 
-def of_model(path, model):
-    """The `Network` of a built Keras model, which is not trained any more; `path` is its file, for errors."""
+def of_model(path, model, own=None, fused=True):
+    """The `Network` of a built Keras model, which is not trained any more; float32 if it computed in less.
+
+    Args:
+        path: its file, for errors.
+        model: of one input; of several outputs its manifest names one.
+        own: its manifest; None is one that declares nothing.
+        fused: as of `read`.
+    """
+    output = own.output if own else ""
+    model = keras_file.classifier(path, model, output, f'as "output" in {manifest.path(path)}')
     takes, gives = keras_file.shapes(path, model)
     if len(gives) != 1:
         raise errors.UserError(
             f"{path}: gives outputs of shape {gives}, one number a class was expected; use a classifier"
         )
     dtype = tf.as_dtype(model.inputs[0].dtype)
-    if isinstance(model, keras.Model) and type(model).__name__ == "Functional":
+    model = precision.in_float32(model)
+    ends_in = ending.of(model)
+    if fused and isinstance(model, keras.Model) and type(model).__name__ == "Functional":
         model = batch_norm.fused_copy(model)
     model.trainable = False
     return Network(
-        lambda images: model(images, training=False), takes, gives[0], dtype, params=model.count_params()
+        lambda images: model(images, training=False),
+        takes,
+        gives[0],
+        dtype,
+        params=model.count_params(),
+        # Not the model: its layers would be saved under names of their own.
+        holds=[variable.value for variable in model.variables],
+        model=model,
+        ends_in=ends_in,
+    )
+
+
+def of_logits(network):
+    """The `Network` without the softmax or sigmoid that its Keras model ends in."""
+    model = ending.without(network.model)
+    return dataclasses.replace(
+        network,
+        call=lambda images: model(images, training=False),
+        holds=[variable.value for variable in model.variables],
+        model=model,
+        ends_in=ending.LINEAR,
     )
 
 
@@ -150,6 +198,7 @@ def _of_saved_model(path, own):
         gives.shape[1] if gives.shape.rank else None,
         images.dtype,
         params=sum(variable.shape.num_elements() for variable in signature.variables),
+        holds=loaded,
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from okd_tf import errors, fields, files
 
-LOGITS, PROBABILITIES = "logits", "probabilities"
+LOGITS, PROBABILITIES, SIGMOIDS = OUTPUTS = "logits", "probabilities", "sigmoids"
 LARGEST_SIDE = 2**14  # of images: beyond it a number is a mistake
 SMALLEST_STD = 1e-30  # its reciprocal is finite in float32
 
@@ -21,14 +21,16 @@ class Manifest:
     """What a teacher takes and gives, where that is not what the dataset has.
 
     Attributes:
-        outputs: LOGITS or PROBABILITIES; "" is whichever its outputs look like.
+        outputs: of OUTPUTS; SIGMOIDS are probabilities still to be divided by their sum; "" is LOGITS or
+            PROBABILITIES, whichever its outputs look like.
         input_size: (height, width) that images are resized to; None is the dataset's own.
         value_range: what the pixel values 0 and 255 are mapped to.
         mean: per channel, subtracted after that; empty is none.
         std: per channel, divided by after that; empty is none.
         class_names: the dataset's, in the order of its outputs; empty is the dataset's order.
         signature: which one of a SavedModel to ask.
-        output: which one of that signature's outputs holds the classes; "" is the only one.
+        output: which one of its outputs holds the classes, of a SavedModel those of that signature; "" is the
+            only one.
         held_out: which part of the training split the network has not seen; None is not known.
     """
 
@@ -79,7 +81,7 @@ def read(teacher: files.PathLike) -> Manifest:
 
 
 def _outputs(field: fields.Field) -> str:
-    return field.text((LOGITS, PROBABILITIES))
+    return field.text(OUTPUTS)
 
 
 def _size(field: fields.Field) -> tuple[int, int]:

@@ -1,7 +1,7 @@
 """One teacher: a network of the user's or of ours, whose call takes the dataset's pixels and gives logits.
 
 All that lies between is in the call: resizing, value range, normalisation, the logarithm of probabilities,
-the order of the classes.
+the order of the classes. A student from elsewhere, which is evaluated or exported, is read the same way.
 """
 
 import functools
@@ -13,11 +13,13 @@ import numpy as np
 import tensorflow as tf
 
 from okd_tf import errors, files, memory
+from okd_tf.backbones import ending
 from okd_tf.data import splits
 from okd_tf.teachers import fitting, formats, manifest
 
 PROBE = 64  # validation images that a network is tried on
 LEAST_PROBABILITY = 1e-12  # what one of zero is taken for: its logarithm is finite
+SAME = 1e-3  # how near probabilities by either way to the logits must be
 
 
 class Teacher:
@@ -28,11 +30,22 @@ class Teacher:
         params: how many parameters it has.
         manifest: what is declared of it.
         image_shape: (height, width, channels) of the dataset's images.
-        outputs: manifest.LOGITS or manifest.PROBABILITIES, what the network itself gives.
+        outputs: of manifest.OUTPUTS, what the network itself gives.
+        network: as its file has it.
     """
 
-    def __init__(self, path, network: formats.Network, own: manifest.Manifest, data: splits.Splits):
+    def __init__(
+        self, path, network: formats.Network, own: manifest.Manifest, data: splits.Splits, exact=False
+    ):
         """Holds the network and its manifest against the dataset and tries it on validation images.
+
+        Args:
+            path: its file or folder.
+            network: what is in it.
+            own: what is declared of it.
+            data: the dataset.
+            exact: whether logits are taken from before a softmax or sigmoid at its end, where that can be,
+                and not as logarithms of what it gives.
 
         Raises:
             UserError: it does not fit, or is not what its manifest says; names the file.
@@ -41,25 +54,58 @@ class Teacher:
         self.params = network.params
         self.manifest = own
         self.image_shape = data.image_shape
-        self._network = network
+        self.network = network
         self._size = fitting.size(self.path, network, own, data)
         self._factor, self._offset = fitting.scaling(self.path, network, own, data)
         self._order = fitting.order(self.path, network, own, data)
-        self.outputs = fitting.kind(self.path, own, self._try(data.val.images[:PROBE], data.classes))
+        self._single = ""
+        images = data.val.images[:PROBE]
+        outputs = self._try(images, data.classes)
+        if outputs.shape[1] == 1:
+            self._single = (own.class_names or data.class_names)[1]
+        self.outputs = self._gives = fitting.kind(self.path, own, outputs, network.ends_in)
+        if exact or self._single:
+            self._take_logits(images, outputs)
 
     def __call__(self, pixels, training=False):
         """Pixels float32 [batch, height, width, channels] -> logits float32 [batch, classes], traceable.
 
         `training` is what networks are called with; a teacher does not train.
         """
-        outputs = self._raw(pixels)
-        if self.outputs == manifest.PROBABILITIES:
-            outputs = tf.math.log(tf.maximum(outputs, LEAST_PROBABILITY))
-        return outputs if self._order is None else tf.gather(outputs, self._order, axis=1)
+        logits = self._logits(self._raw(pixels))
+        return logits if self._order is None else tf.gather(logits, self._order, axis=1)
+
+    def _logits(self, outputs):
+        """The network's outputs as logits float32 [batch, classes], in its own order of classes."""
+        is_logits = self.outputs == manifest.LOGITS
+        if self._single:
+            other = tf.zeros_like(outputs) if is_logits else 1 - outputs
+            outputs = tf.concat([other, outputs], axis=1)
+        # Of sigmoids too: a softmax divides them by their sum.
+        return outputs if is_logits else tf.math.log(tf.maximum(outputs, LEAST_PROBABILITY))
+
+    def count_params(self):
+        """How many parameters it has, as a Keras model says it."""
+        return self.params
+
+    def _take_logits(self, images, outputs):
+        """Leaves out what makes probabilities of the network's logits, if that is the last thing it does."""
+        given, end = self.network, ending.SIGMOID if self._single else ending.SOFTMAX
+        if given.model is None or given.ends_in != end or self.outputs != manifest.PROBABILITIES:
+            return
+        before = self._logits(tf.constant(outputs))
+        self.network = formats.of_logits(given)
+        self.outputs = manifest.LOGITS
+        # Of all that a graph can be, what it gives is the judge.
+        after = self._logits(self._raw(tf.cast(images, tf.float32)))
+        if np.abs(tf.nn.softmax(before) - tf.nn.softmax(after)).max() > SAME:
+            self.network, self.outputs = given, manifest.PROBABILITIES
 
     def description(self):
         """What it gives, and how images are shown to it, in a few words."""
-        parts = [f"{self.params:,} parameters", f"gives {self.outputs}"]
+        parts = [f"{self.params:,} parameters", f"gives {self._gives}"]
+        if self._single:
+            parts[-1] += f" of one class, taken for '{self._single}'"
         if self._size != self.image_shape[:2]:
             parts.append(f"images resized to {self._size[0]}x{self._size[1]}")
         if self._scales():
@@ -74,9 +120,9 @@ class Teacher:
             pixels = tf.image.resize(pixels, self._size, method="bilinear", antialias=True)
         if self._scales():
             pixels = pixels * self._factor + self._offset
-        if self._network.dtype.is_integer:
+        if self.network.dtype.is_integer:
             pixels = tf.round(pixels)
-        return tf.cast(self._network.call(tf.cast(pixels, self._network.dtype)), tf.float32)
+        return tf.cast(self.network.call(tf.cast(pixels, self.network.dtype)), tf.float32)
 
     def _scales(self):
         return np.any(self._factor != 1) or np.any(self._offset != 0)
@@ -96,7 +142,8 @@ class Teacher:
                 f"{self.path}: gives {len(outputs)} rows for {len(images)} images of shape "
                 f"{(*self._size, self.image_shape[2])}; {fitting.another_size(self.path)}"
             )
-        if outputs.ndim != 2 or outputs.shape[1] != classes:
+        fits = outputs.ndim == 2 and outputs.shape[1] in (classes, *([1] if classes == 2 else []))
+        if not fits:
             raise fitting.other_classes(self.path, outputs.shape[1:], classes)
         finite = np.isfinite(outputs).all(axis=1)
         if not finite.all():
@@ -107,14 +154,20 @@ class Teacher:
         return outputs
 
 
-def read(path, data: splits.Splits):
+def read(path, data: splits.Splits, exact=False):
     """Reads a .keras file or a SavedModel folder, with its manifest, as a `Teacher` of a dataset.
+
+    Args:
+        path: the file or folder.
+        data: the dataset.
+        exact: to have the network's own kernels, and logits from before a softmax or sigmoid at its end, as
+            for a student; teachers are asked by faster kernels, and of what they give logarithms are taken.
 
     Raises:
         UserError: it or its manifest is unreadable or does not fit; names the file.
     """
     own = manifest.read(path)
-    return Teacher(path, formats.read(path, own), own, data)
+    return Teacher(path, formats.read(path, own, fused=not exact), own, data, exact)
 
 
 def content_hash(path):

@@ -143,7 +143,7 @@ def test_outputs_are_what_they_look_like_and_may_be_declared_so(outputs, kind):
         assert fitting.kind(PATH, manifest.Manifest(outputs=declared), outputs) == kind
 
 
-def test_sigmoids_are_neither_unless_they_are_declared_logits():
+def test_sigmoids_are_neither_unless_they_are_declared():
     sigmoids = np.array([[0.2, 0.3, 0.9], [1.0, 0.0, 0.4]])
     with pytest.raises(errors.UserError) as refusal:
         fitting.kind(PATH, manifest.Manifest(), sigmoids)
@@ -151,7 +151,11 @@ def test_sigmoids_are_neither_unless_they_are_declared_logits():
     assert str(refusal.value).endswith(
         'to take them for logits, declare "outputs": "logits" in models/mine.json'
     )
-    assert fitting.kind(PATH, manifest.Manifest(outputs="logits"), sigmoids) == "logits"
+    assert 'declare "outputs": "sigmoids" in models/mine.json' in str(refusal.value)
+    for declared in ("logits", "sigmoids"):
+        assert fitting.kind(PATH, manifest.Manifest(outputs=declared), sigmoids) == declared
+    # Of a graph that ends in a layer with weights alone it is known that they are logits.
+    assert fitting.kind(PATH, manifest.Manifest(), sigmoids, "linear") == "logits"
     # What nothing has been learnt by says nothing of its kind.
     assert fitting.kind(PATH, manifest.Manifest(), np.zeros([2, 3])) == "logits"
 
@@ -170,3 +174,28 @@ def test_a_wrong_declaration_is_refused_with_what_was_seen(outputs, declared, sa
     assert str(refusal.value).startswith(
         f'models/mine.json: outputs: "{declared}" declared, but the rows that mine.keras gives {said}'
     )
+
+
+@pytest.mark.parametrize(
+    ("outputs", "declared", "ends_in", "kind"),
+    [
+        ([[0.2], [0.9]], "", "sigmoid", "probabilities"),
+        ([[0.2], [0.9]], "", "", "probabilities"),
+        ([[0.2], [0.9]], "", "linear", "logits"),
+        ([[0.2], [0.9]], "logits", "", "logits"),
+        ([[-3.0], [0.9]], "", "", "logits"),
+        ([[0.2], [0.9]], "probabilities", "linear", "probabilities"),
+    ],
+)
+def test_one_number_for_two_classes_is_a_probability_or_its_logit(outputs, declared, ends_in, kind):
+    assert fitting.kind(PATH, manifest.Manifest(outputs=declared), np.array(outputs), ends_in) == kind
+
+
+def test_one_number_beyond_one_is_no_probability():
+    with pytest.raises(errors.UserError, match=r'reach from -3 to 0\.9; declare "logits"'):
+        fitting.kind(PATH, manifest.Manifest(outputs="probabilities"), np.array([[-3.0], [0.9]]))
+
+
+def test_channels_first_is_said_by_name(data):
+    with pytest.raises(errors.UserError, match="channels first, the dataset's are"):
+        fitting.size(PATH, _network((1, 4, 4)), manifest.Manifest(), data)

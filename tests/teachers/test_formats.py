@@ -10,7 +10,7 @@ import tensorflow as tf
 import tiny
 
 from okd_tf import errors
-from okd_tf.export import saved_model
+from okd_tf.export import network, saved_model
 from okd_tf.teachers import formats, manifest
 
 DEFAULT = manifest.Manifest()
@@ -78,20 +78,55 @@ def test_a_network_of_any_image_size_says_so(tmp_path):
     assert (found.takes, found.gives, found.params) == ((None, None, 1), 5, 10)
 
 
-def test_a_network_of_two_outputs_or_of_maps_is_refused(tmp_path):
+def _of_outputs(structure):
+    """A model that gives [batch, 3] and twice that, in a structure of both."""
     model = _linear()
-    keras.Model(model.input, [model.output, model.output]).save(tmp_path / "mine.keras")
-    assert "one input and one output, got 1 and 2" in _refusal(tmp_path / "mine.keras")
+    doubled = keras.layers.Rescaling(2.0, name="doubled")(model.output)
+    return model, keras.Model(model.input, structure(model.output, doubled))
+
+
+@pytest.mark.parametrize(
+    ("structure", "names"),
+    [
+        (lambda one, two: [one, two], ("dense", "doubled")),
+        (lambda one, two: {"class": one, "other": two}, ("class", "other")),
+        (lambda one, two: {"z": one, "a": two}, ("z", "a")),
+    ],
+)
+def test_of_several_outputs_the_one_that_is_named_is_asked(tmp_path, rng, structure, names):
+    model, several = _of_outputs(structure)
+    path = tmp_path / "mine.keras"
+    several.save(path)
+    images = rng.integers(0, 256, (5, *tiny.SHAPE)).astype(np.float32)
+    names = [name if name != "dense" else model.layers[-1].name for name in names]
+    for name, factor in zip(names, (1, 2), strict=True):
+        found = formats.read(path, manifest.Manifest(output=name))
+        np.testing.assert_allclose(found.call(images), factor * model(images).numpy(), rtol=1e-5)
+    message = _refusal(path)
+    assert message.startswith(f"{path}: has 2 outputs; name the one that says the class, one of ")
+    assert message.endswith(f'as "output" in {tmp_path / "mine.json"}')
+    assert "output: unknown name 'none'" in _refusal(path, output="none")
+
+
+@pytest.mark.parametrize("structure", [lambda one, two: {"logits": one}, lambda one, two: [one]])
+def test_a_single_output_may_come_in_a_dictionary_or_a_list(tmp_path, rng, structure):
+    model, wrapped = _of_outputs(structure)
+    wrapped.save(tmp_path / "mine.keras")
+    images = rng.integers(0, 256, (5, *tiny.SHAPE)).astype(np.float32)
+    found = formats.read(tmp_path / "mine.keras", DEFAULT)
+    np.testing.assert_allclose(found.call(images), model(images).numpy(), rtol=1e-5)
+
+
+def test_a_network_of_maps_is_refused(tmp_path):
     inputs = keras.Input(tiny.SHAPE)
     keras.Model(inputs, keras.layers.Conv2D(3, 1)(inputs)).save(tmp_path / "mine.keras")
     assert f"{tmp_path / 'mine.keras'}: gives outputs of shape (4, 4, 3)" in _refusal(tmp_path / "mine.keras")
 
 
-@pytest.mark.parametrize("declared", [{"signature": "serve"}, {"output": "logits"}])
-def test_what_is_of_saved_models_is_refused_of_a_keras_file(tmp_path, declared):
+def test_what_is_of_saved_models_is_refused_of_a_keras_file(tmp_path):
     _linear().save(tmp_path / "mine.keras")
-    message = _refusal(tmp_path / "mine.keras", **declared)
-    assert message.startswith(f"{tmp_path / 'mine.json'}: signature, output: are of SavedModels")
+    message = _refusal(tmp_path / "mine.keras", signature="serve")
+    assert message.startswith(f"{tmp_path / 'mine.json'}: signature: is of SavedModels")
 
 
 def _images(dtype=tf.float32, batch=None):
@@ -224,7 +259,7 @@ def test_exports_of_networks_are_networks_again(tmp_path, data, export):
     pixels = data.val.images.astype(np.float32)
     expected = model(pixels, training=False)
     if export == "ours":
-        saved_model.write(model, tmp_path / "mine")
+        saved_model.write(network.of_model(model), tmp_path / "mine")
         expected = tf.nn.softmax(expected)
     else:
         model.export(tmp_path / "mine", verbose=False)

@@ -11,7 +11,7 @@ import tensorflow as tf
 import tiny
 
 from okd_tf import errors, files, json_file
-from okd_tf.export import saved_model
+from okd_tf.export import network, saved_model
 from okd_tf.teachers import formats, manifest, teacher
 from okd_tf.training import inference
 
@@ -163,7 +163,7 @@ def exported(tmp_path_factory, networks):
     """A folder with one network as a .keras file and as this project's SavedModel."""
     folder = tmp_path_factory.mktemp("given")
     networks[0].save(folder / "a.keras")
-    saved_model.write(networks[0], folder / "saved")
+    saved_model.write(network.of_model(networks[0]), folder / "saved")
     return folder
 
 
