@@ -9,13 +9,12 @@ import pathlib
 import time
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 from ai_edge_litert import interpreter as litert
 
 from okd_tf import files, quiet
-from okd_tf.export import saved_model
+from okd_tf.export import network, saved_model
 
 BATCH = 256  # images at a time, where a file takes more than one
 LATENCY_IMAGES = 200  # of a SavedModel, whose accuracy is measured in batches
@@ -35,6 +34,8 @@ class Parity:
         accuracy: share of images given their label.
         latency_ms: median time of one image (batch 1): on one thread for TFLite, on TensorFlow's own choice
             of threads for a SavedModel.
+        integer_share: of an int8 file, the share of its operations that compute in integers; else None.
+        float_operations: of an int8 file, those that stay in float, with their layers; else empty.
     """
 
     bytes: int
@@ -44,6 +45,8 @@ class Parity:
     agreement: float
     accuracy: float
     latency_ms: float
+    integer_share: float | None = None
+    float_operations: list[str] = dataclasses.field(default_factory=list)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -56,12 +59,15 @@ class Run:
     output: dict[str, Any]
 
 
-def keras_logits(model: keras.Model, images: np.ndarray) -> np.ndarray:
-    """The Keras model's logits: images uint8 [examples, height, width, channels] -> [examples, classes]."""
+def logits(exported: network.Exported, images: np.ndarray) -> np.ndarray:
+    """The network's own logits, before it is exported: images uint8 -> [examples, classes].
+
+    images [examples, height, width, channels].
+    """
 
     @tf.function(input_signature=[tf.TensorSpec([None, *images.shape[1:]], tf.uint8)], autograph=False)
     def forward(batch):
-        return tf.cast(model(tf.cast(batch, tf.float32), training=False), tf.float32)
+        return exported.call(tf.cast(batch, tf.float32))
 
     return np.concatenate([forward(tf.constant(batch)).numpy() for batch in _batches(images)])
 

@@ -7,38 +7,38 @@ neither okd_tf nor Keras.
 
 import hashlib
 
-import keras
 import numpy as np
 import tensorflow as tf
 from tensorflow.core.protobuf import fingerprint_pb2
 
 from okd_tf import files, quiet
+from okd_tf.export import network
 
 SIGNATURE = "serving_default"
 # Of probabilities. Keras and the loaded graph run the same ops; only the order of additions may differ.
 TOLERANCE = 1e-4
 
 
-def write(model: keras.Model, path: files.PathLike) -> None:
+def write(exported: network.Exported, path: files.PathLike) -> None:
     """Writes the SavedModel folder; `path` is replaced whole or left as it was.
 
     Args:
-        model: pixel values 0..255 [batch, height, width, channels] -> logits [batch, classes].
+        exported: the network.
         path: the folder to write.
 
     Raises:
         UserError: the file system refuses.
     """
-    images = tf.TensorSpec([None, *model.input_shape[1:]], tf.uint8, name="images")
+    images = tf.TensorSpec([None, *exported.image_shape], tf.uint8, name="images")
 
     @tf.function(input_signature=[images], autograph=False)
     def serve(images):
-        logits = model(tf.cast(images, tf.float32), training=False)
-        return {"probabilities": tf.nn.softmax(tf.cast(logits, tf.float32))}
+        logits = exported.call(tf.cast(images, tf.float32))
+        return {"probabilities": tf.nn.softmax(logits)}
 
     # Not Keras's ExportArchive, which numbers the variables in the order of a set, another in each process.
     served = tf.Module()
-    served.state = [variable.value for variable in model.variables]
+    served.state = exported.holds
     served.serve = serve
     with files.replacing(path) as temporary, quiet.output_held_back():
         with files.literal(temporary) as name:

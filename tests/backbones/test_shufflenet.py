@@ -7,7 +7,7 @@ from ai_edge_litert import interpreter as litert
 
 from okd_tf import backbones
 from okd_tf.backbones import shufflenet
-from okd_tf.export import tflite
+from okd_tf.export import network, tflite, tflite_file
 
 
 def _build(width=16, input_shape=(32, 32, 3), classes=100):
@@ -52,8 +52,11 @@ def test_splitting_and_shuffling_are_of_the_stock_runtime_in_eight_bits_too(rng)
     outputs = shufflenet._shuffled(right, left, "unit")
     model = keras.Model(inputs, keras.layers.Flatten()(outputs))
     images = rng.integers(0, 256, (8, 4, 4, 6), dtype=np.uint8)
-    for content in (tflite.convert_float32(model), tflite.convert_int8(model, images)):
-        assert tflite.foreign_operations(content) == []
+    for content in (
+        tflite.convert_float32(network.of_model(model)),
+        tflite.convert_int8(network.of_model(model), images),
+    ):
+        assert tflite_file.foreign_operations(content) == []
         interpreter = litert.Interpreter(model_content=content)
         interpreter.allocate_tensors()
         (source,), (sink,) = interpreter.get_input_details(), interpreter.get_output_details()

@@ -72,7 +72,7 @@ def test_progress_names_each_file(exported):
 def test_exporting_again_leaves_no_file_of_a_former_export(trained_model, splits, tmp_path):
     for format_name in tflite.FORMATS:
         (tmp_path / student.file_name(format_name)).write_text("old")
-    report = student.export_student(trained_model, splits, tmp_path, formats=())
+    report = student.export_student(trained_model, splits, tmp_path, formats=("saved_model",))
     assert list(report["files"]) == ["saved_model"]
     assert {path.name for path in tmp_path.iterdir()} == {"saved_model", "labels.txt", "report.json"}
 
@@ -84,7 +84,7 @@ def test_mixed_precision_is_exported_as_float32(splits, tmp_path):
         backbone = backbones.build("resnet8", 4, splits.image_shape, splits.classes, splits.mean, splits.std)
     finally:
         keras.config.set_dtype_policy(policy)
-    report = student.export_student(backbone.model, splits, tmp_path, formats=("float32",))
+    report = student.export_student(backbone.model, splits, tmp_path, formats=("saved_model", "float32"))
     written = report["files"]["student_float32.tflite"]
     assert (written["output"]["dtype"], written["agreement"]) == ("float32", 1.0)
 
@@ -151,10 +151,10 @@ def test_a_kill_costs_the_file_it_strikes(few, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         _made(patch, dies_at=2)
         with pytest.raises(KeyboardInterrupt):
-            student.export_student(model, few, tmp_path, formats=("float32",))
+            student.export_student(model, few, tmp_path, formats=("saved_model", "float32"))
     assert not (tmp_path / "report.json").exists()
     made = _made(monkeypatch)
-    report = student.export_student(model, few, tmp_path, formats=("float32",))
+    report = student.export_student(model, few, tmp_path, formats=("saved_model", "float32"))
     assert made == ["student_float32.tflite"]
     assert list(report["files"]) == ["saved_model", "student_float32.tflite"]
     assert not (tmp_path / ".kept").exists()
@@ -164,11 +164,11 @@ def test_a_file_that_was_changed_since_or_is_of_another_student_is_made_again(fe
     first, second = _small(few), _small(few)
     made = _made(monkeypatch)
     monkeypatch.setattr(student.kept.Kept, "forget", lambda self: None)
-    student.export_student(first, few, tmp_path, formats=())
-    student.export_student(first, few, tmp_path, formats=())
+    student.export_student(first, few, tmp_path, formats=("saved_model",))
+    student.export_student(first, few, tmp_path, formats=("saved_model",))
     assert made == ["saved_model"]
     (tmp_path / "saved_model" / "saved_model.pb").write_bytes(b"")
-    student.export_student(first, few, tmp_path, formats=())
+    student.export_student(first, few, tmp_path, formats=("saved_model",))
     assert made == ["saved_model"] * 2
-    student.export_student(second, few, tmp_path, formats=())
+    student.export_student(second, few, tmp_path, formats=("saved_model",))
     assert made == ["saved_model"] * 3

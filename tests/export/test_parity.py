@@ -4,7 +4,7 @@ import keras
 import numpy as np
 import pytest
 
-from okd_tf.export import parity, tflite
+from okd_tf.export import network, parity, tflite
 
 
 def test_compare_counts_shares_and_the_largest_difference(tmp_path):
@@ -27,7 +27,7 @@ def test_size_of_a_folder_is_that_of_all_its_files(tmp_path):
 def test_keras_logits_do_not_depend_on_batches(random_model, splits):
     images = splits.train.images[: parity.BATCH + 5]
     expected = keras.ops.convert_to_numpy(random_model(images.astype(np.float32), training=False))
-    np.testing.assert_allclose(parity.keras_logits(random_model, images), expected, atol=1e-5)
+    np.testing.assert_allclose(parity.logits(network.of_model(random_model), images), expected, atol=1e-5)
 
 
 def test_int8_logits_are_real_numbers_within_their_resolution(tmp_path):
@@ -37,7 +37,7 @@ def test_int8_logits_are_real_numbers_within_their_resolution(tmp_path):
     model.set_weights([np.array([[1.0, 0.0], [0.0, 1.0]], np.float32)])
     images = np.array([[[[0, 255]]], [[[255, 0]]], [[[17, 200]]]], np.uint8)
     path = tmp_path / "model.tflite"
-    path.write_bytes(tflite.convert_int8(model, images))
+    path.write_bytes(tflite.convert_int8(network.of_model(model), images))
     run = parity.run_tflite(path, images)
     np.testing.assert_allclose(run.outputs, images.reshape(3, 2), atol=0.51 * run.output["scale"])
     assert run.output["scale"] == pytest.approx(1.0, rel=0.02)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from okd_tf.export import saved_model
+from okd_tf.export import network, saved_model
 from okd_tf.teachers import formats, manifest
 
 # What a user's program does; that it can do without them, it says by making their imports fail.
@@ -25,7 +25,7 @@ np.save(sys.argv[3], serve(images=tf.constant(np.load(sys.argv[2])))["probabilit
 @pytest.fixture(scope="module")
 def written(random_model, tmp_path_factory):
     path = tmp_path_factory.mktemp("export") / "saved_model"
-    saved_model.write(random_model, path)
+    saved_model.write(network.of_model(random_model), path)
     return path
 
 
@@ -70,7 +70,7 @@ def test_writing_again_replaces_the_folder(random_model, tmp_path):
     path = tmp_path / "saved_model"
     path.mkdir()
     (path / "stale").touch()
-    saved_model.write(random_model, path)
+    saved_model.write(network.of_model(random_model), path)
     assert not (path / "stale").exists()
     assert [entry.name for entry in tmp_path.iterdir()] == ["saved_model"]
 
@@ -78,7 +78,7 @@ def test_writing_again_replaces_the_folder(random_model, tmp_path):
 @pytest.mark.parametrize("name", ["a[v1]", "a\\b", "a*b?"])
 def test_a_folder_whose_name_could_be_a_pattern_is_written_and_read(random_model, images, tmp_path, name):
     path = tmp_path / name / "saved_model"
-    saved_model.write(random_model, path)
+    saved_model.write(network.of_model(random_model), path)
     assert formats.is_saved_model(path)
     saved_model.check(path, images, softmax_of(random_model, images))
     asked = formats.read(path, manifest.Manifest())
