@@ -4,7 +4,7 @@ import pathlib
 
 from okd_tf import backbones, errors, files, progress, sources
 from okd_tf.backbones import application_weights
-from okd_tf.pipeline import check_networks, lessons, record, stages
+from okd_tf.pipeline import check_networks, foreign_student, lessons, record, stages
 from okd_tf.search import derive, finalists
 from okd_tf.teachers import bank, ensemble, folds, shards, store, teacher
 
@@ -45,7 +45,7 @@ def check(context, names):
     if chosen.arch and {"choice", "student", "baseline", "opponents"} & set(names):
         check_networks.check_keeps(chosen, context.architecture())
     if chosen.student:
-        _check_student(context, names)
+        foreign_student.check(context, names)
     _check_bank(context, names, given)
     _check_stages(context, names, given)
 
@@ -157,21 +157,6 @@ def _check_folds(context, names, given):
         progress.say(
             f"warning: {unheard:.1%} of the training examples are held out by no teacher; with "
             "--held_out_only they are learnt from their labels"
-        )
-
-
-def _check_student(context, names):
-    if not set(names) <= {"evaluate", "export", "report"}:
-        raise errors.UserError(
-            "--student: names a finished network, which tools/evaluate.py and tools/export.py take; "
-            "leave it out here"
-        )
-    context.classifier(context.student_path)
-    own = context.workdir / "student" / "student.keras"
-    if own.exists():
-        raise errors.UserError(
-            f"--student: {context.workdir} has a student of its own, whose figures would be overwritten; "
-            "use another --workdir, or leave --student out"
         )
 
 

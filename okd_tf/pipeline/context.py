@@ -15,6 +15,7 @@ from okd_tf.data import imbalance, mixing, splits, views
 from okd_tf.pipeline import backbone, planning, teaching
 from okd_tf.search import finalists
 from okd_tf.student import choice, finals, opponents
+from okd_tf.teachers import teacher
 from okd_tf.training import crew, distribution, inference, recipe
 
 _OF_A_HOST = (  # may differ from host to host
@@ -324,8 +325,15 @@ class Context:
         found = spec.read(self.found_path)
         return json.dumps([found.backbone, found.width, found.mean, found.std, found.backbone_sha256])
 
+    @functools.cached_property
+    def foreign_student(self):
+        """The network that --student names, held against the dataset as a teacher is: `Teacher`."""
+        return teacher.read(self.student_path, self.data, exact=True)
+
     def classifier(self, path):
-        """A .keras file as a network that takes this dataset's pixels and gives logits."""
+        """A network that takes this dataset's pixels and gives logits: of the workdir, or of --student."""
+        if self.settings.student and path == self.student_path:
+            return self.foreign_student
         network = keras_file.load(path)
         keras_file.check_fits(path, network, self.data.image_shape, self.data.classes)
         return inference.as_logits(network, self.data.val.images)

@@ -8,7 +8,18 @@ from okd_tf import backbones, errors, files, losses, progress, settings
 from okd_tf.arch import spec
 from okd_tf.backbones import stored
 from okd_tf.export import student as exporting
-from okd_tf.pipeline import backbone, budgets, choosing, diagnosis, finals, lessons, opponents, record, work
+from okd_tf.pipeline import (
+    backbone,
+    budgets,
+    choosing,
+    diagnosis,
+    finals,
+    foreign_student,
+    lessons,
+    opponents,
+    record,
+    work,
+)
 from okd_tf.pipeline.context import Context
 from okd_tf.report import budgets as sizes
 from okd_tf.report import page
@@ -219,6 +230,11 @@ def _taken(context):
     if context.settings.train_loss != settings.choices.AUTO:
         return {}
     return {"the loss that --train_loss=auto took": choosing.taken(context) or record.MISSING}
+
+
+def _unusual(chosen, *names):
+    """Those of these settings that are not as they are by default."""
+    return tuple(name for name in names if getattr(chosen, name) != settings.default(settings.FIELDS[name]))
 
 
 def _recorded(context):
@@ -473,7 +489,10 @@ STAGES = {
             work.evaluate,
             folder="",
             settings=lambda context: (),
-            reads=lambda context: {_called(context, path): path for path, *_ in work.evaluated(context)},
+            reads=lambda context: {
+                **{_called(context, path): path for path, *_ in work.evaluated(context)},
+                **foreign_student.declared(context.settings),
+            },
             leaves=lambda context: all(
                 path.exists() and "test" in work.own_part(work.read_metrics(path, name), name)
                 for _, path, name in work.evaluated(context)
@@ -488,9 +507,14 @@ STAGES = {
             "export",
             work.export_student,
             folder="export",
-            settings=lambda context: (),
-            reads=lambda context: {"student": context.student_path},
-            leaves=_there(*(f"export/{name}" for name in exporting.written())),
+            settings=lambda context: _unusual(context.settings, "export_formats", "min_integer_share"),
+            reads=lambda context: {
+                "student": context.student_path,
+                **foreign_student.declared(context.settings),
+            },
+            leaves=lambda context: _there(
+                *(f"export/{name}" for name in exporting.written(context.settings.export_formats))
+            )(context),
             needs=lambda context: [] if context.settings.student else [STAGES["student"]],
         ),
         Stage(

@@ -5,7 +5,7 @@ import functools
 
 import numpy as np
 
-from okd_tf import claims, files, json_file, losses, progress, seeds
+from okd_tf import claims, errors, files, json_file, losses, progress, seeds
 from okd_tf.arch import spec
 from okd_tf.export import student as exporting
 from okd_tf.pipeline import diagnosis, lessons, sharing
@@ -311,7 +311,8 @@ def evaluate(context):
     for path, metrics_path, name in evaluated(context):
         network = context.classifier(path)
         labels, names = context.data.test.labels, context.data.class_names
-        logits = inference.Predictor(network).logits(context.data.test.images)
+        predictor = inference.Predictor(network, image_shape=context.data.image_shape)
+        logits = predictor.logits(context.data.test.images)
         test = {**inference.figures(logits, labels), **quality.figures(logits, labels, names)}
         own = name or (metrics_path.exists() and not context.settings.student)
         found = read_metrics(metrics_path, name) if own else {"params": network.count_params()}
@@ -325,11 +326,16 @@ def evaluate(context):
 
 
 def export_student(context):
-    """Writes the files that leave; warns of one that disagrees with the Keras model."""
+    """Writes the files that leave; warns of one that disagrees with the Keras model.
+
+    Raises:
+        UserError: as `student.export_student`; or fewer integers in the int8 file than were asked for.
+    """
     report = exporting.export_student(
         context.classifier(context.student_path),
         context.data,
         context.workdir / "export",
+        context.settings.export_formats,
         progress=lambda message: progress.say(f"export: {message}"),
     )
     for name, entry in report["files"].items():
@@ -338,3 +344,16 @@ def export_student(context):
                 f"warning: {name} gives the Keras model's class on {entry['agreement']:.1%} of the test "
                 "images; look at its accuracy before it is used"
             )
+        if entry["float_operations"]:
+            progress.say(
+                f"export: {name} computes {entry['integer_share']:.1%} of its operations in integers; in "
+                f"float are {errors.some(entry['float_operations'])}, as the runtime has no integers for them"
+            )
+    least = context.settings.min_integer_share
+    int8 = report["files"].get(exporting.file_name(exporting.INT8))
+    if int8 and int8["integer_share"] < least:
+        raise errors.UserError(
+            f"--min_integer_share: {exporting.file_name(exporting.INT8)} computes "
+            f"{int8['integer_share']:.1%} of its operations in integers, {least:.1%} are asked for; in float "
+            f"are {errors.some(int8['float_operations'])}: replace these layers, or lower it"
+        )

@@ -259,6 +259,11 @@ def _export(report):
             f"| {name} | {entry['bytes']:,} | {_percent(entry['agreement'])} | {entry['max_abs_diff']:.2g} | "
             f"{_percent(entry['accuracy'])} | {entry['latency_ms']:.3f} |"
         )
+    for name, entry in report["files"].items():
+        if entry.get("integer_share") is not None:
+            floats = ", ".join(entry["float_operations"])
+            lines += ["", f"{name} computes {_percent(entry['integer_share'])} of its operations in integers"]
+            lines[-1] += f"; in float, for which the runtime has none, are {floats}." if floats else "."
     return [*lines, ""]
 
 
@@ -272,6 +277,11 @@ def _read_export(path):
             entry[name].share()
         for name in ("max_abs_diff", "latency_ms"):
             entry[name].number(0)
+        # Versions before have none; of a file that is not of integers it is null.
+        if entry.value.get("integer_share") is not None:
+            entry["integer_share"].share()
+            for operation in entry["float_operations"].items():
+                operation.text()
     return document.value
 
 

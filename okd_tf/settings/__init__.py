@@ -16,6 +16,7 @@ from okd_tf.settings.choices import (
     AUTO_LOSSES,
     EFFORT,
     EFFORTS,
+    EXPORT_FORMATS,
     GATED_LOSSES,
     KEEP,
     LOSSES,
@@ -347,7 +348,21 @@ class Settings:
     )
 
     arch: str = _option("", "train this arch.json in place of the workdir's own")
-    student: str = _option("", "evaluate or export this .keras file in place of the workdir's own", kind=ONCE)
+    student: str = _option(
+        "",
+        "evaluate or export this .keras file or SavedModel folder in place of the workdir's own; what a JSON "
+        "file beside it declares counts as of a teacher",
+        kind=ONCE,
+    )
+    export_formats: tuple[str, ...] = _option(
+        EXPORT_FORMATS, f"what is exported, of {', '.join(EXPORT_FORMATS)}"
+    )
+    min_integer_share: float = _option(
+        0.0,
+        "smallest share of the operations of student_int8.tflite that must compute in integers, for the "
+        "export not to fail; 1: all",
+        minimum=0,
+    )
     train_loss: str = _option(
         "oracle",
         f"loss of the student's training: {', '.join(LOSSES)}; or {AUTO}: whichever of "

@@ -75,6 +75,7 @@ def _check_names(settings: Any) -> None:
         ("--effort", [settings.effort], choices.EFFORTS),
         ("--keep", [settings.keep], choices.KEEP),
         ("--opponents", [settings.opponents], choices.OPPONENTS),
+        ("--export_formats", settings.export_formats, choices.EXPORT_FORMATS),
         ("--assistant", settings.assistant, choices.BACKBONES),
     ):
         for name in names:

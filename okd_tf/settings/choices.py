@@ -66,6 +66,7 @@ NO_WEIGHTS, IMAGENET = "none", "imagenet"  # of an application, in the place of 
 WEIGHTS_SUFFIXES = (".h5", NETWORK_SUFFIX)
 SCHEDULES = ("cosine", "step")
 OPPONENTS = ("none", "bare", "all")  # beside the baseline
+EXPORT_FORMATS = ("saved_model", "float32", "int8")
 KEEP = ("last", "best", "average")  # of the weights in a training
 STAGES = (
     *("teachers", "bank", "search", "assistant", "choice", "finals", "student", "budgets"),

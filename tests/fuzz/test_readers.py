@@ -216,6 +216,8 @@ EXPORT = {
             "agreement": 0.9975,
             "accuracy": 0.87,
             "latency_ms": 0.125,
+            "integer_share": 0.75,
+            "float_operations": ["ELU in layer 'elu'"],
         }
     },
 }

@@ -9,7 +9,7 @@ import tensorflow as tf
 import tiny
 
 from okd_tf import json_file, settings
-from okd_tf.export import saved_model
+from okd_tf.export import network, saved_model
 from okd_tf.pipeline import check, lessons, record, stages
 from okd_tf.pipeline.context import Context
 from okd_tf.teachers import teacher
@@ -38,7 +38,7 @@ def given(tmp_path_factory):
     folder = tmp_path_factory.mktemp("given")
     plain, turned = _networks()
     plain.save(folder / "a.keras")
-    saved_model.write(turned, folder / "b")
+    saved_model.write(network.of_model(turned), folder / "b")
     json_file.write(folder / "b.json", DECLARED)
     return folder
 

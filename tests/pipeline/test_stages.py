@@ -286,7 +286,15 @@ def test_whatever_decides_a_result_is_in_the_key_of_a_stage_that_has_it():
         )
         context = Context(chosen)
         keyed = keyed.union(*(stage.settings(context) for stage in stages.STAGES.values()))
-    warm = Context(settings.Settings(workdir="a", backbone="applications:VGG16", weights="imagenet"))
+    warm = Context(
+        settings.Settings(
+            workdir="a",
+            backbone="applications:VGG16",
+            weights="imagenet",
+            export_formats=("int8",),
+            min_integer_share=0.5,
+        )
+    )
     keyed = keyed.union(*(stage.settings(warm) for stage in stages.STAGES.values()))
     decide = {name for name, field in settings.FIELDS.items() if field.metadata["kind"] == settings.RESULT}
     # Whether there is one; and what it makes of other settings is in the keys.

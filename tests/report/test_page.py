@@ -63,6 +63,8 @@ EXPORT = {
             "agreement": 0.9975,
             "accuracy": 0.87,
             "latency_ms": 0.125,
+            "integer_share": 0.75,
+            "float_operations": ["ELU in layer 'elu'"],
         }
     },
 }
@@ -300,3 +302,10 @@ def test_the_page_says_what_came_close_and_what_random_architectures_did(tmp_pat
     assert "with the search's shared weights: 75.00 %." in text
     assert "That is more than the 50.00 % of the best of as many random ones (losses 1.0000, 1.5000)." in text
     assert "Next among its candidates: 70.00 % (1,234 parameters)." in text
+
+
+def test_what_is_computed_in_float_is_named_beside_an_export(tmp_path):
+    said = (
+        "student_int8.tflite computes 75.00 % of its operations in integers; in float, for which the runtime"
+    )
+    assert f"\n\n{said} runtime has none, are ELU in layer 'elu'.\n" in _markdown(_write(tmp_path))

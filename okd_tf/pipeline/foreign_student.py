@@ -1,0 +1,46 @@
+"""A student from elsewhere, that --student names: held to what a teacher is held to, before it is used."""
+
+import numpy as np
+
+from okd_tf import errors, progress
+from okd_tf.teachers import doubts, manifest
+from okd_tf.training import inference
+
+LOOKED_AT = 512  # validation images, by which it is doubted
+
+
+def check(context, names):
+    """Refuses a student that does not fit, and says what it was taken for and what is odd about it.
+
+    Args:
+        context: the run.
+        names: of the stages that are to run.
+
+    Raises:
+        UserError: one line naming the flag or file.
+    """
+    if not set(names) <= {"evaluate", "export", "report"}:
+        raise errors.UserError(
+            "--student: names a finished network, which tools/evaluate.py and tools/export.py take; "
+            "leave it out here"
+        )
+    network = context.foreign_student
+    own = context.workdir / "student" / "student.keras"
+    if own.exists():
+        raise errors.UserError(
+            f"--student: {context.workdir} has a student of its own, whose figures would be overwritten; "
+            "use another --workdir, or leave --student out"
+        )
+    progress.say(f"student: {context.student_path}: {network.description()}")
+    val = context.data.val
+    rows = np.unique(np.linspace(0, len(val) - 1, LOOKED_AT).astype(int))
+    predictor = inference.Predictor(network, image_shape=context.data.image_shape)
+    logits = predictor.logits(val.images[rows])
+    for doubt in doubts.doubts(logits[np.newaxis], val.labels[rows], ["--student"]):
+        progress.say(f"warning: {doubt}")
+
+
+def declared(chosen):
+    """The file that declares something of a student from elsewhere, by what it is to a stage."""
+    path = manifest.path(chosen.student) if chosen.student else None
+    return {"what is declared of the student": path} if path and path.exists() else {}
