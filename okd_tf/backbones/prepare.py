@@ -15,12 +15,12 @@ from okd_tf.ops import batch_norm
 _SCALING = {"Rescaling", "Normalization", "Multiply", "Divide", "TrueDivide", "Subtract"}
 
 
-def read(path, image_shape, classes, mean, std) -> keras.Model:
+def read(path, image_shape, classes, mean, std, scaling=None, output="") -> keras.Model:
     """Reads a .keras file and prepares its model.
 
     Models within the model are opened, so that their layers are layers of the whole. A softmax at the end is
-    left out. Unless something before the first layer that learns scales the pixels (`Rescaling`,
-    `Normalization`, or arithmetic such as `x / 255.0`), the dataset's normalisation is put in front.
+    left out. What is declared is put in front; or, unless something before the first layer that learns scales
+    the pixels (`Rescaling`, `Normalization`, or arithmetic such as `x / 255.0`), the dataset's normalisation.
 
     Args:
         path: the file.
@@ -28,13 +28,18 @@ def read(path, image_shape, classes, mean, std) -> keras.Model:
         classes: of the dataset.
         mean: per-channel mean of the pixels, scale 0..255.
         std: per-channel standard deviation of the pixels.
+        scaling: (factor, offset), numbers or one for each channel, that pixel values 0..255 are multiplied by
+            and what is added to them; None is not declared.
+        output: which of several outputs says the class; "" is the only one.
 
     Raises:
         UserError: unreadable, subclassed, for other images or classes, or it gives no logits; names the file.
     """
-    network = functional(path)
+    network = functional(path, output)
     keras_file.check_fits(path, network, image_shape, classes)
     network = opened(network)
+    if scaling is not None:
+        return prepared(path, network, image_shape, rescaling(scaling))
 
     def normalize(pixels, name):
         return base.normalize(pixels, mean, std, name)
@@ -42,8 +47,18 @@ def read(path, image_shape, classes, mean, std) -> keras.Model:
     return prepared(path, network, image_shape, None if scales(network) else normalize)
 
 
-def functional(path) -> keras.Model:
-    """The model of a .keras file, whose layers can be seen.
+def rescaling(scaling):
+    """The `front` of `prepared` that multiplies pixels by a factor and adds an offset: (factor, offset)."""
+
+    def front(pixels, name):
+        factor, offset = (np.asarray(value, float).tolist() for value in scaling)
+        return keras.layers.Rescaling(factor, offset, name=name)(pixels)
+
+    return front
+
+
+def functional(path, output="") -> keras.Model:
+    """The model of a .keras file, whose layers can be seen; of several outputs, with the one of this name.
 
     Raises:
         UserError: unreadable, or subclassed; names the file.
@@ -54,7 +69,7 @@ def functional(path) -> keras.Model:
             f"{path}: is a {type(network).__name__}, a subclassed model, which does not show how its layers "
             "are connected; save it as a Functional or Sequential model"
         )
-    return network
+    return keras_file.classifier(path, network, output, 'as "output" in a JSON file of its name beside it')
 
 
 def opened(network) -> keras.Model:

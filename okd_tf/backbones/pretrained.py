@@ -24,7 +24,7 @@ class Kept:
     scales: bool
 
 
-def read(path, image_shape, classes, scaling=None, new_head=False) -> Kept:
+def read(path, image_shape, classes, scaling=None, new_head=False, output="") -> Kept:
     """Reads a .keras file and prepares its model as `prepare` does, with the weights in the file.
 
     The dataset's normalisation is not put in front, since the weights know nothing of it, but what is
@@ -38,11 +38,12 @@ def read(path, image_shape, classes, scaling=None, new_head=False) -> Kept:
         scaling: (factor, offset), numbers or one for each channel, that pixel values 0..255 are multiplied by
             and what is added to them, before the file's first layer; None is none.
         new_head: whether the last dense layer is replaced whatever its number of classes.
+        output: which of several outputs says the class; "" is the only one.
 
     Raises:
         UserError: as `prepare.read`; and if there are no weights that can be kept.
     """
-    network = prepare.functional(path)
+    network = prepare.functional(path, output)
     _, gives = keras_file.shapes(path, network)
     keras_file.check_fits(path, network, image_shape, gives[0] if len(gives) == 1 else classes)
     return keep(path, prepare.opened(network), image_shape, classes, scaling, new_head)
@@ -52,11 +53,7 @@ def keep(whose, network, image_shape, classes, scaling=None, new_head=False) -> 
     """The same of a network that is there already, `prepare.opened`; `whose` names it in errors."""
     front, new = None, ()
     if scaling is not None:
-
-        def front(pixels, name):
-            factor, offset = (np.asarray(value, float).tolist() for value in scaling)
-            return keras.layers.Rescaling(factor, offset, name=name)(pixels)
-
+        front = prepare.rescaling(scaling)
     if new_head or network.output_shape[1:] != (classes,):
         new = (_head(whose, network).name,)
     model = prepare.prepared(whose, network, image_shape, front, dict.fromkeys(new, classes))

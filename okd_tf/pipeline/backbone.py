@@ -46,18 +46,28 @@ def of(chosen, data):
 
 def _from_file(chosen, data):
     path = chosen.backbone
-    if not chosen.keeps_weights:
-        return prepare.read(path, data.image_shape, data.classes, data.mean, data.std), None
     own = manifest.read(path)
+    if own.signature != manifest.Manifest.signature:
+        raise errors.UserError(
+            f"{manifest.path(path)}: signature: is of SavedModels; for a .keras file leave it out"
+        )
     if own.input_size not in (None, data.image_shape[:2]):
         raise errors.UserError(
             f"{manifest.path(path)}: input_size: {list(own.input_size)} declared, but backbones' images are "
             f"not resized; bring the dataset's to that by --image_size={'x'.join(map(str, own.input_size))}"
         )
+    if chosen.keeps_weights and own.channel_order != manifest.RGB:
+        raise errors.UserError(
+            f'{manifest.path(path)}: channel_order: "{own.channel_order}" declared, but backbones are shown '
+            "red, green, blue; reverse the input channels of its first layer's weights, and leave it out"
+        )
     declared = manifest.path(path).exists() and _SCALING & set(fields.read(manifest.path(path)).entries())
     scaling = fitting.declared_scaling(path, own, data.image_shape[2]) if declared else None
+    if not chosen.keeps_weights:
+        arguments = (data.image_shape, data.classes, data.mean, data.std, scaling, own.output)
+        return prepare.read(path, *arguments), None
     other_order = bool(own.class_names) and own.class_names != tuple(data.class_names)
-    read = pretrained.read(path, data.image_shape, data.classes, scaling, other_order)
+    read = pretrained.read(path, data.image_shape, data.classes, scaling, other_order, own.output)
     if not read.scales:
         progress.say(
             f"warning: {path} does not scale its pixels: taken to have been trained on values 0..255 as "
@@ -88,7 +98,7 @@ def inputs(chosen) -> dict[str, pathlib.Path]:
     if not backbones.is_file(chosen.backbone):
         return {}
     declared = manifest.path(chosen.backbone)
-    found = {"what is declared of it": declared} if chosen.keeps_weights and declared.exists() else {}
+    found = {"what is declared of it": declared} if declared.exists() else {}
     return {"the backbone's file": pathlib.Path(chosen.backbone), **found}
 
 

@@ -184,6 +184,28 @@ def _subclassed():
     return model
 
 
+def test_what_is_declared_of_its_pixels_takes_the_place_of_the_dataset_s_normalisation(tmp_path, pixels):
+    mine = _through()
+    mine.save(tmp_path / "mine.keras")
+    arguments = (SHAPE, CLASSES, MEAN, STD)
+    model = prepare.read(tmp_path / "mine.keras", *arguments, scaling=(1 / 127.5, -1.0))
+    _with_weights_of(model, mine)
+    np.testing.assert_allclose(model(pixels), mine(pixels / 127.5 - 1.0), atol=1e-5)
+
+
+def test_of_several_outputs_the_one_that_is_named_is_the_backbone_s(tmp_path, pixels):
+    inputs = keras.Input(SHAPE)
+    flat = keras.layers.Flatten()(inputs)
+    outputs = {"class": keras.layers.Dense(CLASSES, name="class")(flat), "size": keras.layers.Dense(1)(flat)}
+    keras.Model(inputs, outputs).save(tmp_path / "mine.keras")
+    arguments = (tmp_path / "mine.keras", SHAPE, CLASSES, MEAN, STD)
+    with pytest.raises(errors.UserError, match=r"has 2 outputs; name the one that says"):
+        prepare.read(*arguments)
+    model = prepare.read(*arguments, output="class")
+    assert model.output_names == ["class"]
+    assert model(pixels).shape == (len(pixels), CLASSES)
+
+
 def _ending_in(layer):
     inner = _through()
     return keras.Model(inner.input, layer(inner.output))

@@ -240,6 +240,29 @@ def test_an_own_backbone_with_kept_weights_says_what_it_keeps_and_what_it_assume
         made(mean=[1.0, 2.0])
 
 
+def test_what_is_declared_of_an_own_backbone_is_read_without_its_weights_too(tmp_path, splits, residual):
+    def made(**declared):
+        path = tmp_path / "mine.keras"
+        path.write_bytes(pathlib.Path(residual).read_bytes())
+        path.with_suffix(".json").write_text(json.dumps(declared))
+        chosen = settings.Settings(workdir=str(tmp_path / "run"), backbone=str(path), attach_after=".*_add")
+        context = Context(chosen)
+        context.data = splits
+        return context.backbone.model
+
+    model = made(value_range=[-1, 1])
+    scaled = keras.Model(model.inputs[0], model.layers[1].output)(np.full((1, 8, 8, 1), 255.0))
+    np.testing.assert_allclose(scaled, 1.0, rtol=1e-6)
+    for declared, said in (
+        ({"value_rang": [0, 1]}, "unknown name 'value_rang'"),
+        ({"input_size": [9, 9]}, r"mine.json: input_size: \[9, 9\] declared, .*--image_size=9x9"),
+        ({"signature": "serve"}, "mine.json: signature: is of SavedModels"),
+        ({"output": "none"}, "output: unknown name 'none'"),
+    ):
+        with pytest.raises(errors.UserError, match=said):
+            made(**declared)
+
+
 def test_applications_that_cannot_be_made_are_refused_by_their_flag(run, tmp_path, monkeypatch):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     small = "applications:VGG16 takes images of 3 channels, these have 1; add --channels=3"
