@@ -10,7 +10,7 @@ from okd_tf import errors, files, json_file, kept, progress, seeds
 from okd_tf.data import splits
 from okd_tf.report import diagnosis as page
 from okd_tf.settings import plan
-from okd_tf.teachers import diagnosis, doubts, folds, regime, teacher
+from okd_tf.teachers import diagnosis, doubts, ensemble, folds, regime, remedies, teacher
 from okd_tf.training import scalars
 
 MOST_VIEWED = 5000  # training examples that are also shown augmented
@@ -80,7 +80,7 @@ def _measured(context, said):
         if name == "train" and not teaching.seen.all():
             found["held_out"] = folds.accuracies(logits, split.labels, teaching.seen)
         if name == "val":
-            warnings = doubts.doubts(logits, split.labels)
+            warnings = doubts.doubts(logits, split.labels, mend=functools.partial(_mended, context))
     found["teachers"] = [
         {
             "file": path.name,
@@ -98,6 +98,14 @@ def _measured(context, said):
         "regime": dataclasses.asdict(regime.of(found["train_views"], _steps(context))),
         "warnings": warnings,
     }
+
+
+def _mended(context, index):
+    """What is to be declared of a teacher that is doubted; nothing of one that was trained here."""
+    given = ensemble.paths(context.settings.teachers)
+    if not given:
+        return ""
+    return remedies.advice(context.teaching.ensemble.teachers[index], context.data, given[index])
 
 
 def _backbone(context, index):

@@ -3,7 +3,7 @@
 import numpy as np
 
 from okd_tf import errors, progress
-from okd_tf.teachers import doubts, manifest
+from okd_tf.teachers import doubts, manifest, remedies
 from okd_tf.training import inference
 
 LOOKED_AT = 512  # validation images, by which it is doubted
@@ -36,7 +36,12 @@ def check(context, names):
     rows = np.unique(np.linspace(0, len(val) - 1, LOOKED_AT).astype(int))
     predictor = inference.Predictor(network, image_shape=context.data.image_shape)
     logits = predictor.logits(val.images[rows])
-    for doubt in doubts.doubts(logits[np.newaxis], val.labels[rows], ["--student"]):
+
+    def mend(index):
+        del index  # there is one
+        return remedies.advice(network, context.data, context.student_path)
+
+    for doubt in doubts.doubts(logits[np.newaxis], val.labels[rows], ["--student"], mend):
         progress.say(f"warning: {doubt}")
 
 

@@ -4,7 +4,7 @@ Both are what a wrong scale of pixels or classes in another order look like from
 neither.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 from scipy import optimize, special
@@ -21,13 +21,19 @@ ORDER_SHARE = 0.5
 FOLDS = 5
 
 
-def doubts(logits: np.ndarray, labels: np.ndarray, names: Sequence[str] = ()) -> list[str]:
+def doubts(
+    logits: np.ndarray,
+    labels: np.ndarray,
+    names: Sequence[str] = (),
+    mend: Callable[[int], str] = lambda index: "",
+) -> list[str]:
     """A sentence for each teacher that there is reason to doubt.
 
     Args:
         logits: [teachers, examples, classes].
         labels: int [examples]; of validation, since whether a teacher is used may be decided by it.
         names: what they are called in it; without, "teacher 1" and so on.
+        mend: (index of a teacher) -> what would mend it, as the end of a sentence; "" if that is not known.
     """
     found = []
     for index, own in enumerate(logits):
@@ -36,13 +42,18 @@ def doubts(logits: np.ndarray, labels: np.ndarray, names: Sequence[str] = ()) ->
         called = names[index] if names else f"teacher {index + 1}"
         known = f"{called} is right on {_percent(accuracy)} of the validation images"
         reordered = in_another_order(predictions, labels, own.shape[-1])
-        if reordered:
+        if not reordered and not at_chance(predictions, labels):
+            continue
+        mended = mend(index)
+        if mended:
+            found.append(f"{known}; {mended}: declare that")
+        elif reordered:
             found.append(
                 f"{known}, and on {_percent(reordered)} with its outputs in another order: its classes seem "
                 "to be in another order than the dataset's; declare class_names in its manifest (NAME.json "
                 "beside it)"
             )
-        elif at_chance(predictions, labels):
+        else:
             found.append(
                 f"{known}, no better than its answers dealt out at random "
                 f"({_percent(luck(predictions, labels))}); does it take pixels 0..255, and have these "

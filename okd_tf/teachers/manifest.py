@@ -12,6 +12,7 @@ from typing import Any
 from okd_tf import errors, fields, files
 
 LOGITS, PROBABILITIES, SIGMOIDS = OUTPUTS = "logits", "probabilities", "sigmoids"
+RGB, BGR = ORDERS = "rgb", "bgr"  # of the channels
 LARGEST_SIDE = 2**14  # of images: beyond it a number is a mistake
 SMALLEST_STD = 1e-30  # its reciprocal is finite in float32
 
@@ -24,8 +25,9 @@ class Manifest:
         outputs: of OUTPUTS; SIGMOIDS are probabilities still to be divided by their sum; "" is LOGITS or
             PROBABILITIES, whichever its outputs look like.
         input_size: (height, width) that images are resized to; None is the dataset's own.
+        channel_order: of ORDERS, in which the network takes them.
         value_range: what the pixel values 0 and 255 are mapped to.
-        mean: per channel, subtracted after that; empty is none.
+        mean: per channel, in the network's order, subtracted after that; empty is none.
         std: per channel, divided by after that; empty is none.
         class_names: the dataset's, in the order of its outputs; empty is the dataset's order.
         signature: which one of a SavedModel to ask.
@@ -36,6 +38,7 @@ class Manifest:
 
     outputs: str = ""
     input_size: tuple[int, int] | None = None
+    channel_order: str = RGB
     value_range: tuple[float, float] = (0.0, 255.0)
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
@@ -84,6 +87,10 @@ def _outputs(field: fields.Field) -> str:
     return field.text(OUTPUTS)
 
 
+def _order(field: fields.Field) -> str:
+    return field.text(ORDERS)
+
+
 def _size(field: fields.Field) -> tuple[int, int]:
     height, width = (side.whole(1, LARGEST_SIDE) for side in field.items(2))
     return height, width
@@ -122,6 +129,7 @@ def _object(field: fields.Field) -> dict[str, Any]:
 _KEYS: dict[str, Callable[[fields.Field], Any]] = {
     "outputs": _outputs,
     "input_size": _size,
+    "channel_order": _order,
     "value_range": _range,
     "mean": _numbers,  # one per channel
     "std": _positive,  # likewise

@@ -108,6 +108,8 @@ class Teacher:
             parts[-1] += f" of one class, taken for '{self._single}'"
         if self._size != self.image_shape[:2]:
             parts.append(f"images resized to {self._size[0]}x{self._size[1]}")
+        if self.manifest.channel_order == manifest.BGR:
+            parts.append("channels reversed")
         if self._scales():
             parts.append("pixel values scaled")
         if self._order is not None:
@@ -118,6 +120,8 @@ class Teacher:
         """The network's own outputs, float32 [batch, classes]."""
         if self._size != self.image_shape[:2]:
             pixels = tf.image.resize(pixels, self._size, method="bilinear", antialias=True)
+        if self.manifest.channel_order == manifest.BGR:
+            pixels = pixels[..., ::-1]
         if self._scales():
             pixels = pixels * self._factor + self._offset
         if self.network.dtype.is_integer:

@@ -112,7 +112,8 @@ def test_one_no_better_than_chance_or_of_another_order_is_doubted(tmp_path, caps
     _run(path, tmp_path / "run", "evaluate")
     printed = capsys.readouterr().out
     assert "warning: --student is right on " in printed
-    assert "its classes seem to be in another order" in printed
+    named = '"class_names": ["bright", "dark", "grey"]'
+    assert f"; with {named} in {tmp_path / 'mine.json'} it is right on " in printed
     _right().save(path)
     _run(path, tmp_path / "other", "evaluate")
     printed = capsys.readouterr().out
