@@ -61,7 +61,7 @@ def stop() -> None:
 atexit.register(stop)
 
 
-def convert(folder: files.PathLike, signature: str, int8: bool) -> bytes:
+def convert(folder: files.PathLike, signature: str, int8: bool) -> tuple[bytes, str]:
     """Converts a SavedModel.
 
     Args:
@@ -71,7 +71,7 @@ def convert(folder: files.PathLike, signature: str, int8: bool) -> bytes:
         int8: whether to convert to 8 bits, else to float32.
 
     Returns:
-        The TFLite file.
+        The TFLite file, and what the runtime said that cannot run it, or "".
 
     Raises:
         FailedError: it cannot be converted.
@@ -90,10 +90,10 @@ def convert(folder: files.PathLike, signature: str, int8: bool) -> bytes:
     if not answer:
         ended = f"signal {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
         raise FailedError(f"its process ended by {ended}", crashed=True)
-    failed = json.loads(answer)["failed"]
-    if failed is not None:
-        raise FailedError(failed)
-    return (pathlib.Path(folder) / converter.NETWORK).read_bytes()
+    found = json.loads(answer)
+    if found["failed"] is not None:
+        raise FailedError(found["failed"])
+    return (pathlib.Path(folder) / converter.NETWORK).read_bytes(), found["refused"] or ""
 
 
 def _ask(line):

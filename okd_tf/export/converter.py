@@ -9,9 +9,9 @@ A request is one line of JSON on standard input:
 
 The folder has `saved_model/` and gets `network.tflite`; for 8 bits it also has `images.npy`, uint8
 [examples, height, width, channels]: the ranges of all activations are those seen on them. The answer is one
-line of JSON on the descriptor that standard output was: {"failed": null} or {"failed": message}. What the
-converter prints goes to standard error. It leaves when its standard input ends, or when nothing was asked for
-a while.
+line of JSON on the descriptor that standard output was: {"failed": message or null, "refused": message or
+null}, of the converter, and of the runtime about its file. What either prints goes to standard error. It
+leaves when its standard input ends, or when nothing was asked for a while.
 """
 
 import json
@@ -36,17 +36,17 @@ def main():
         line = sys.stdin.buffer.raw.readline()
         if not line:
             return
+        failed = refused = None
         try:
             request = json.loads(line)
             # Names in it are then relative, and none is a pattern.
             os.chdir(request["folder"])
             content = _converted(tf, np, request["signature"], request["int8"])
             pathlib.Path(NETWORK).write_bytes(content)
-            _run_once(litert, np, content)
-            failed = None
+            refused = _refused(litert, np, content)
         except Exception as error:  # whatever it is, it is said where it was asked
             failed = str(error) or type(error).__name__
-        print(json.dumps({"failed": failed}), file=answers)
+        print(json.dumps({"failed": failed, "refused": refused}), file=answers)
 
 
 def _converted(tf, np, signature, int8):
@@ -64,16 +64,20 @@ def _converted(tf, np, signature, int8):
     return converter.convert()
 
 
-def _run_once(litert, np, content):
-    """Runs a file on zeros: one that ends its process does not end the process that compares it."""
+def _refused(litert, np, content):
+    """What the runtime says that cannot run a file, else None, having run it on zeros.
+
+    A file that ends the process of who runs it is not to end that of who compares it.
+    """
     interpreter = litert.Interpreter(model_content=content, num_threads=1)
     try:
         interpreter.allocate_tensors()
-    except RuntimeError:
-        return  # of operations that the stock runtime has not, which is said by who looks for them
+    except RuntimeError as error:
+        return str(error)
     for details in interpreter.get_input_details():
         interpreter.set_tensor(details["index"], np.zeros(details["shape"], details["dtype"]))
     interpreter.invoke()
+    return None
 
 
 if __name__ == "__main__":

@@ -83,7 +83,7 @@ def _convert(exported, images):
     int8 = images is not None
     _refuse_quantized(exported, int8)
     try:
-        content = _in_its_process(exported, images)
+        content, refused = _in_its_process(exported, images)
     except conversion.FailedError as error:
         foreign = _operations_refused(str(error))
         if foreign:
@@ -92,6 +92,8 @@ def _convert(exported, images):
     foreign = tflite_file.foreign_operations(content)
     if foreign:
         raise _foreign_error(foreign, int8)
+    if refused:
+        raise _refusal_of_runtime(exported, content, refused, int8)
     return content
 
 
@@ -155,6 +157,18 @@ def _refusal(exported, images, error):
     return errors.UserError(
         f"TFLite export: the converter fails to make {kind} of this network{where} ({said}); replace the "
         f"layer, {_without(images is not None)}"
+    )
+
+
+def _refusal_of_runtime(exported, content, refused, int8):
+    """The one line about a file that the runtime does not run."""
+    constant = tflite_file.constant_layer(content, exported.scopes)
+    why = f"the runtime cannot run it ({' '.join(refused.split())[:150]})"
+    if constant:
+        why = f"layer '{constant.name}' gives the same number for all training images, no range for 8 bits"
+    kind = "int8" if int8 else "float32"
+    return errors.UserError(
+        f"TFLite export: {kind} of this network is of no use: {why}; mend the layer, {_without(int8)}"
     )
 
 

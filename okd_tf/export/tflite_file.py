@@ -12,6 +12,7 @@ from okd_tf import errors
 
 _NAMES = {number: name for name, number in vars(schema.BuiltinOperator).items() if isinstance(number, int)}
 _FLOATS = (schema.TensorType.FLOAT32, schema.TensorType.FLOAT16, schema.TensorType.FLOAT64)
+_NO_RANGE = 1e-8  # scale that the converter gives where it has seen nothing but 0
 _BETWEEN = ("QUANTIZE", "DEQUANTIZE")  # which change the form of numbers and compute nothing
 
 
@@ -52,6 +53,17 @@ def arithmetic(content: bytes, scopes: Mapping[str, Any] | None = None) -> Arith
             layer = layer_of(where, scopes or {})
             floats.append(f"{name} in layer '{layer.name}'" if layer else f"{name} ({where[:80]})")
     return Arithmetic(1 - len(floats) / count if count else 1.0, list(dict.fromkeys(floats)))
+
+
+def constant_layer(content: bytes, scopes: Mapping[str, Any]) -> Any:
+    """The first layer whose outputs were 0 on all images that set the ranges; None if there is none."""
+    for _, _, made in _operations(content):
+        for tensor in made:
+            quantization = tensor.Quantization()
+            scales = quantization.ScaleAsNumpy() if quantization and quantization.ScaleLength() else [1.0]
+            if max(scales) < _NO_RANGE:
+                return layer_of(tensor.Name().decode(), scopes)
+    return None
 
 
 def layer_of(text: str, scopes: Mapping[str, Any]) -> Any:

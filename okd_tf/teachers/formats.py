@@ -34,6 +34,7 @@ class Network:
         holds: what must be saved beside a graph of `call`, so that its variables are in the file.
         model: the Keras model of a .keras file, as it is asked; None of a SavedModel.
         ends_in: what that ends in, as `ending.of` says it.
+        batch: how many images it takes at once; None is any number.
     """
 
     call: Callable[[tf.Tensor], tf.Tensor]
@@ -44,6 +45,7 @@ class Network:
     holds: Any = ()
     model: keras.Model | None = None
     ends_in: str = ending.UNKNOWN
+    batch: int | None = None
 
 
 def is_saved_model(path):
@@ -142,6 +144,7 @@ def of_model(path, model, own=None, fused=True):
         holds=[variable.value for variable in model.variables],
         model=model,
         ends_in=ends_in,
+        batch=model.inputs[0].shape[0],
     )
 
 

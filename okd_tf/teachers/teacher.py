@@ -137,9 +137,12 @@ class Teacher:
         except Exception as error:  # each operation has its own way to say that it cannot take something
             if memory.line(error):
                 raise
+            mend = fitting.another_size(self.path)
+            if self.network.batch:
+                mend = f"it was made for {self.network.batch} at once; build it without batch_size"
             raise errors.UserError(
-                f"{self.path}: fails on images of shape {(*self._size, self.image_shape[2])} "
-                f"({_why(error)}); {fitting.another_size(self.path)}"
+                f"{self.path}: fails on {len(images)} images of shape "
+                f"{(*self._size, self.image_shape[2])} ({_why(error)}); {mend}"
             ) from None
         if outputs.ndim and len(outputs) != len(images):
             raise errors.UserError(
@@ -218,6 +221,8 @@ def copy(path, target):
 
 def _why(error):
     lines = [line.strip() for line in str(error).splitlines() if line.strip() and "[[" not in line]
+    # Around what went wrong, Keras says in which call.
+    lines = [line for line in lines if not line.startswith("Exception encountered when calling")] or lines
     if not lines:
         return type(error).__name__
     # Of what fails in a graph, where comes first and what last.

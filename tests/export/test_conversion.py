@@ -25,7 +25,8 @@ def folder(tmp_path):
 
 
 def test_its_end_is_an_error_that_names_the_signal_and_the_next_request_starts_another(folder):
-    content = conversion.convert(folder, "serve", int8=False)
+    content, refused = conversion.convert(folder, "serve", int8=False)
+    assert refused == ""
     first = conversion._Worker.process
     # It reads its requests one after another, and ends in the middle of this one.
     first.send_signal(11)
@@ -33,7 +34,7 @@ def test_its_end_is_an_error_that_names_the_signal_and_the_next_request_starts_a
     with pytest.raises(conversion.FailedError, match="its process ended by signal SIGSEGV") as caught:
         _of_a_process_that_is_gone(folder, first)
     assert caught.value.crashed
-    assert conversion.convert(folder, "serve", int8=False) == content
+    assert conversion.convert(folder, "serve", int8=False) == (content, "")
     assert conversion._Worker.process is not first
 
 

@@ -185,3 +185,15 @@ def test_layers_that_keras_has_quantised_are_named(images):
         model.quantize("int8")
     with pytest.raises(errors.UserError, match=r"Keras has quantised 'head' to int8 .*=saved_model$"):
         tflite.convert_float32(network.of_model(model))
+
+
+def test_a_layer_that_is_dead_is_named_since_the_runtime_has_no_range_for_it(images):
+    inputs = keras.Input([8, 8, 1])
+    dead = keras.layers.Conv2D(
+        4, 3, activation="relu", bias_initializer=keras.initializers.Constant(-1e4), name="dead"
+    )
+    features = keras.layers.Conv2D(4, 3, use_bias=False)(dead(inputs))
+    exported = network.of_model(keras.Model(inputs, keras.layers.Dense(10)(keras.layers.Flatten()(features))))
+    with pytest.raises(errors.UserError, match="layer 'dead' gives the same number for all training images"):
+        tflite.convert_int8(exported, images)
+    assert tflite.convert_float32(exported)

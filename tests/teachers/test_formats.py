@@ -11,7 +11,7 @@ import tiny
 
 from okd_tf import errors
 from okd_tf.export import network, saved_model
-from okd_tf.teachers import formats, manifest
+from okd_tf.teachers import formats, manifest, teacher
 
 DEFAULT = manifest.Manifest()
 
@@ -267,3 +267,15 @@ def test_exports_of_networks_are_networks_again(tmp_path, data, export):
     assert found.dtype == (tf.uint8 if export == "ours" else tf.float32)
     assert found.params == model.count_params()
     np.testing.assert_allclose(found.call(tf.cast(pixels, found.dtype)), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_network_for_so_many_images_at_once_is_asked_or_refused_by_that(tmp_path, data, rng):
+    inputs = keras.Input(tiny.SHAPE, batch_size=1)
+    outputs = keras.layers.Dense(tiny.CLASSES)(keras.layers.Flatten()(inputs))
+    keras.Model(inputs, outputs).save(tmp_path / "any.keras")
+    found = formats.read(tmp_path / "any.keras", DEFAULT)
+    assert found.call(rng.random((5, *tiny.SHAPE)).astype(np.float32)).shape == (5, tiny.CLASSES)
+    flat = keras.ops.reshape(inputs, (1, 16))
+    keras.Model(inputs, keras.layers.Dense(tiny.CLASSES)(flat)).save(tmp_path / "one.keras")
+    with pytest.raises(errors.UserError, match="it was made for 1 at once; build it without batch_size"):
+        teacher.read(tmp_path / "one.keras", data)

@@ -152,7 +152,7 @@ def test_a_network_that_fails_on_the_images_is_refused_with_its_reason(data):
         ]
     )
     message = _refusal(tiny.make_teacher, model, data)
-    assert message.startswith("mine.keras: fails on images of shape (4, 4, 1) (")
+    assert message.startswith("mine.keras: fails on 18 images of shape (4, 4, 1) (")
     assert message.endswith('if it takes another size, declare "input_size": [height, width] in mine.json')
     one = tiny.make_teacher(model, data, input_size=(8, 8))
     assert one(tf.zeros([5, *tiny.SHAPE])).shape == (5, tiny.CLASSES)
