@@ -7,6 +7,7 @@ others lie beside them, one that is called so is a class if it holds images itse
 
 import os
 import pathlib
+import unicodedata
 from collections import Counter
 
 from okd_tf import errors
@@ -21,6 +22,14 @@ SPLITS = {
     "testing": "test",
 }
 SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".gif", ".bmp", ".dib", ".webp"}
+
+# What network storage, desktops and archives leave beside and below one's own folders, in small letters:
+# thumbnails, trash, snapshots and notes of the system. Names that begin with a dot are left out anyway.
+SYSTEM = {
+    *("@eadir", "@tmp", "@recycle", "@recently-snapshot", "#recycle", "#snapshot", "$recycle.bin"),
+    *("recycler", "recycled", "system volume information", "__macosx", "lost+found", "__pycache__"),
+    *("network trash folder", "temporary items", "trash-1000"),
+}
 
 
 class Entries:
@@ -41,12 +50,19 @@ class Entries:
             suffix = pathlib.PurePath(entry.name).suffix.lower()
             if entry.name.startswith("."):
                 ignored["hidden"] += 1
+            elif entry.is_dir() and entry.name.lower() in SYSTEM:
+                ignored["folders of the system"] += 1
             elif entry.is_dir():
                 self.folders.append(entry)
             elif suffix in SUFFIXES:
                 self.images.append(entry)
             else:
                 ignored[suffix or "without suffix"] += 1
+
+
+def known_as(name: str) -> str:
+    """The name of a class in the Unicode form by which names are compared; a Mac writes another."""
+    return unicodedata.normalize("NFC", name)
 
 
 def read(root: pathlib.Path) -> tuple[dict[str, pathlib.Path], tuple[str, ...]]:
@@ -64,6 +80,13 @@ def read(root: pathlib.Path) -> tuple[dict[str, pathlib.Path], tuple[str, ...]]:
             raise errors.UserError(
                 f"--data_dir: {folders['train']}: the class {name!r} is no text of one line; rename its "
                 "folder"
+            )
+    same: dict[str, str] = {}
+    for name in class_names:
+        if same.setdefault(known_as(name), name) != name:
+            raise errors.UserError(
+                f"--data_dir: {folders['train']} has two folders that are called {known_as(name)}, in two "
+                "Unicode forms of one name; put their images into one"
             )
     if len(class_names) < 2:
         there = f"one folder, {class_names[0]}" if class_names else "no folders"

@@ -121,13 +121,21 @@ def _by_class(
     classes = _loose(folder, ignored)
     if not classes:
         raise errors.UserError(f"--data_dir: {folder} has no folders of classes; fill it, or remove it")
+    labels = {layout.known_as(name): label for label, name in enumerate(class_names)}
+    seen: dict[str, str] = {}
     for entry in classes:
-        if entry.name not in class_names:
+        known = layout.known_as(entry.name)
+        if seen.setdefault(known, entry.name) != entry.name:
+            raise errors.UserError(
+                f"--data_dir: {folder} has two folders that are called {known}, in two Unicode forms of one "
+                "name; put their images into one"
+            )
+        if known not in labels:
             raise errors.UserError(
                 f"--data_dir: {folder} has the class '{entry.name}', which train has not; add images of it "
                 "there, or move it elsewhere"
             )
-        yield _of_class(entry, class_names.index(entry.name), above, ignored)
+        yield _of_class(entry, labels[known], above, ignored)
 
 
 def _of_class(

@@ -10,6 +10,7 @@ import numpy as np
 
 from okd_tf import errors
 from okd_tf.backbones import ending
+from okd_tf.sources import layout
 from okd_tf.teachers import manifest
 from okd_tf.training import inference
 
@@ -88,14 +89,15 @@ def order(path, network, own, data):
     """Which of its outputs is each class of the dataset, [classes]; None if they are in that order."""
     if network.gives not in (None, data.classes) and not is_single(network.gives, data.classes):
         raise other_classes(path, (network.gives,), data.classes)
-    names = own.class_names
-    if not names or names == data.class_names:
+    names = tuple(map(layout.known_as, own.class_names))
+    wanted = tuple(map(layout.known_as, data.class_names))
+    if not names or names == wanted:
         return None
     problems = [
         f"{problem}: {', '.join(wrong[:5])}{f' and {len(wrong) - 5} more' if len(wrong) > 5 else ''}"
         for problem, wrong in (
-            ("missing", [name for name in data.class_names if name not in names]),
-            ("not in the dataset", [name for name in names if name not in data.class_names]),
+            ("missing", [name for name in wanted if name not in names]),
+            ("not in the dataset", [name for name in names if name not in wanted]),
             ("named twice", [name for name in dict.fromkeys(names) if names.count(name) > 1]),
         )
         if wrong
@@ -105,7 +107,7 @@ def order(path, network, own, data):
             f"{manifest.path(path)}: class_names: {'; '.join(problems)}; name each class of '{data.name}' "
             f"once, in the order of {path.name}'s outputs"
         )
-    return [names.index(name) for name in data.class_names]
+    return [names.index(name) for name in wanted]
 
 
 def is_single(gives, classes):

@@ -172,3 +172,45 @@ def test_no_folder_is_one_line(tmp_path):
     assert f"{tmp_path / 'none'}: no such folder" in _refusal(tmp_path / "none")
     (tmp_path / "file").write_text("")
     assert f"{tmp_path / 'file'}: is no folder" in _refusal(tmp_path / "file")
+
+
+SYSTEM = (
+    "@eaDir",
+    "#recycle",
+    "$RECYCLE.BIN",
+    "__MACOSX",
+    "System Volume Information",
+    "@Recycle",
+    ".Trashes",
+)
+
+
+@pytest.mark.parametrize("name", SYSTEM)
+def test_what_systems_leave_in_a_folder_is_no_class_and_has_no_images(tmp_path, name):
+    plain = _touch(tmp_path / "plain", "a/1.png", "b/1.png")
+    below = _touch(tmp_path / "below", "a/1.png", "b/1.png", f"a/{name}/1.png/THUMB_M.jpg", f"{name}/2.png")
+    assert _names(listing.read(below)) == _names(listing.read(plain))
+    assert listing.read(below).class_names == ("a", "b")
+    split = _touch(
+        tmp_path / "split", "train/a/1.png", "train/b/1.png", f"{name}/c/3.png", f"train/{name}/4.jpg"
+    )
+    assert _names(listing.read(split)) == {"train": ["a/1.png", "b/1.png"]}
+
+
+NFC, NFD = "caf\u00e9", "cafe\u0301"
+
+
+@pytest.mark.parametrize(("train", "test"), [(NFC, NFD), (NFD, NFC)])
+def test_a_class_is_known_in_either_unicode_form(tmp_path, train, test):
+    _touch(tmp_path, f"train/{train}/1.png", "train/tea/1.png", "test/tea/1.png", f"test/{test}/2.png")
+    listed = listing.read(tmp_path)
+    assert listed.class_names == (train, "tea")
+    labels = {file.name: file.label for file in listed.files["test"]}
+    assert labels == {f"{test}/2.png": 0, "tea/1.png": 1}
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_two_folders_of_one_name_in_two_forms_are_refused(tmp_path, split):
+    _touch(tmp_path, f"train/{NFC}/1.png", "train/tea/1.png", "test/tea/1.png")
+    _touch(tmp_path, f"{split}/{NFC}/1.png", f"{split}/{NFD}/2.png")
+    assert f"has two folders that are called {NFC}, in two Unicode forms" in _refusal(tmp_path)

@@ -199,3 +199,9 @@ def test_one_number_beyond_one_is_no_probability():
 def test_channels_first_is_said_by_name(data):
     with pytest.raises(errors.UserError, match="channels first, the dataset's are"):
         fitting.size(PATH, _network((1, 4, 4)), manifest.Manifest(), data)
+
+
+def test_class_names_are_compared_in_one_unicode_form(data):
+    there = dataclasses.replace(data, class_names=("caf\u00e9", "tea", "water"))
+    declared = manifest.Manifest(class_names=("tea", "cafe\u0301", "water"))
+    assert fitting.order(PATH, _network((4, 4, 1)), declared, there) == [1, 0, 2]
