@@ -360,11 +360,42 @@ def test_a_positional_argument_is_refused(refused, workdir):
         (["--stages="], "--stages: none given"),
         (["--stages=serach"], "--stages: unknown name 'serach'; did you mean search"),
         (["--flagfile=none.cfg"], "none.cfg"),
+        (["--epochs=3"], "--search_epochs, --search_warmup_epochs, --student_epochs, --teacher_epochs"),
+        (["--max_params=1.0005k"], "1.0005k is not a whole number"),
+        (["--max_params=50kk"], "max_params"),
     ],
 )
 def test_a_flag_that_cannot_be_used_is_refused_in_one_line(refused, workdir, arguments, message):
     assert message in refused(f"--workdir={workdir}", *arguments)
     assert not workdir.exists()
+
+
+@pytest.mark.parametrize(
+    ("said", "number"),
+    [("50k", 50_000), ("50K", 50_000), ("1.5M", 1_500_000), ("2m", 2_000_000), ("1e6", 1_000_000), ("7", 7)],
+)
+def test_whole_numbers_may_be_said_in_thousands_and_millions(run, workdir, said, number):
+    assert run(f"--workdir={workdir}", f"--max_params={said}")[0].max_params == number
+
+
+BOM = "\ufeff"
+
+
+@pytest.mark.parametrize("flag", ["--flagfile={}", "-flagfile={}", "--flagfile {}"])
+def test_a_flagfile_may_have_a_byte_order_mark_and_values_in_quotes(run, tmp_path, flag):
+    path, inner = tmp_path / "my flags.cfg", tmp_path / "inner.cfg"
+    inner.write_text(f"{BOM}--dataset='digits'\n", encoding="utf-8")
+    lines = [f"{BOM}# mine", f'--workdir="{tmp_path / "my run"}"', f"--flagfile={inner}", "--seed=3"]
+    path.write_text("\r\n".join(lines), encoding="utf-8")
+    words = flag.split(" ")
+    chosen, _ = run(*(word.format(path) for word in words))
+    assert (chosen.workdir, chosen.dataset, chosen.seed) == (str(tmp_path / "my run"), "digits", 3)
+
+
+def test_quotes_within_a_value_are_of_it(run, tmp_path):
+    path = tmp_path / "mine.cfg"
+    path.write_text(f'--workdir={tmp_path}/a"b"c\n', encoding="utf-8")
+    assert run(f"--flagfile={path}")[0].workdir == f'{tmp_path}/a"b"c'
 
 
 def test_a_missing_workdir_flag_is_refused(refused):

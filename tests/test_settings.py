@@ -394,6 +394,26 @@ def test_a_name_that_ends_in_a_space_is_refused_since_flag_files_do_not_keep_it(
         settings.Settings(workdir="runs/first", teachers=("a", "b "))
 
 
+@pytest.mark.parametrize("name", ["efficientnet_b0", "EfficientNet-B0", "mobilenet_v3_small", "resnet50"])
+@pytest.mark.parametrize("flag", ["backbone", "teacher_backbones"])
+def test_a_network_of_keras_is_suggested_by_any_spelling(flag, name):
+    meant = {
+        "efficientnetb0": "EfficientNetB0",
+        "mobilenetv3small": "MobileNetV3Small",
+        "resnet50": "ResNet50",
+    }
+    meant = meant[name.lower().replace("_", "").replace("-", "")]
+    with pytest.raises(errors.UserError, match=rf"did you mean applications:{meant}\?$"):
+        settings.Settings(workdir="a", **{flag: name if flag == "backbone" else (name,)})
+
+
+def test_a_folder_or_a_file_of_arrays_for_a_dataset_is_said_to_be_one(tmp_path):
+    with pytest.raises(errors.UserError, match=f"give --dataset=folder and --data_dir={tmp_path}$"):
+        settings.Settings(workdir="a", dataset=str(tmp_path))
+    with pytest.raises(errors.UserError, match=r"give --dataset=npz:a\.npz$"):
+        settings.Settings(workdir="a", dataset="a.npz")
+
+
 def test_no_stage_at_all_is_refused():
     with pytest.raises(errors.UserError, match=r"^--stages: none given; name some of teachers,bank,"):
         settings.Settings(workdir="a", stages=())

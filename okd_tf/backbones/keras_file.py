@@ -21,6 +21,16 @@ _DATE = (1980, 1, 1, 0, 0, 0)  # the first that a zip file can have
 _METADATA, _CONFIG = "metadata.json", "config.json"
 
 
+def not_keras(path):
+    """What is said of a path that does not end as .keras files do."""
+    if pathlib.Path(path).suffix.lower() in (".h5", ".hdf5"):
+        return (
+            f"not a .keras file; make one of it by keras.saving.load_model('{pathlib.Path(path).name}', "
+            f"compile=False).save('{pathlib.Path(path).stem}{SUFFIX}'), if it holds a whole model"
+        )
+    return "not a .keras file; save the model as one"
+
+
 def load(path):
     """The model in a .keras file, not compiled; code in the file is not run.
 
@@ -32,16 +42,32 @@ def load(path):
         raise errors.UserError(f"{path}: no such file")
     if path.suffix != SUFFIX:
         # Other suffixes make Keras read other formats, whose code it would run.
-        raise errors.UserError(f"{path}: not a .keras file; save the model as one")
+        raise errors.UserError(f"{path}: {not_keras(path)}")
     try:
         return keras.saving.load_model(path, compile=False, safe_mode=True)
     except Exception as error:  # zip, JSON, HDF5 and Keras each raise their own
         if memory.line(error):
             raise
+        version = _keras_version(path)
+        if version.startswith("2."):
+            raise errors.UserError(
+                f"{path}: was saved by Keras {version}, which Keras 3 does not read; where that is "
+                "installed, load it and save it as a SavedModel (model.export('mine')), and give that "
+                "folder; or save its weights, build the same network in Keras 3 and load them there"
+            ) from None
         raise errors.UserError(
             f"{path}: not a readable .keras file ({_reason(path, error)}); is it cut short, or of custom "
             "code? save a Functional model of stock layers again, or delete the file if a run has written it"
         ) from None
+
+
+def _keras_version(path):
+    """Which Keras wrote a file, "" if that cannot be seen."""
+    try:
+        with zipfile.ZipFile(path) as saved:
+            return str(json.loads(saved.read(_METADATA)).get("keras_version", ""))
+    except Exception:  # not a zip archive, or not one of Keras's
+        return ""
 
 
 def _reason(path, error):

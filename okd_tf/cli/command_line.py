@@ -1,25 +1,44 @@
 """Flags: one of each setting, read from the command line and from flagfiles; refusals of one line."""
 
+import decimal
 import os
+import re
 import sys
 
 from absl import flags
 
 from okd_tf import errors, settings
+from okd_tf.cli import flagfiles
 
 INPUTS = settings.INPUTS | {"student", "bank", "backbone", "weights"}  # what must be there when it is named
 NPZ = "npz:"  # what --dataset begins with where it names a file
 EXIT_USER_ERROR = 2
 
+_SHORT = re.compile(r"(?P<number>\d+(\.\d+)?)(?P<times>[kKmM]|[eE]\+?\d{1,2})")
 _NAMES_TOO = {"backbone", "weights"}  # inputs that may be a name in place of a file
 _FILES = (".keras", ".h5")  # how those files end
 _PLACES = {"workdir", "data_dir", "cache_dir", "tiny_imagenet_zip"}  # other paths
 
 
+class _WholeNumbers(flags.IntegerParser):
+    """Whole numbers, thousands and millions also as 50k and 1.5M, or as 1e6."""
+
+    def convert(self, argument):
+        """The number of a text, as absl asks for it; what is none is refused as absl does."""
+        found = _SHORT.fullmatch(argument.strip()) if isinstance(argument, str) else None
+        if not found:
+            return super().convert(argument)
+        exponent = {"k": "e3", "m": "e6"}.get(found["times"].lower(), found["times"])
+        number = decimal.Decimal(found["number"] + exponent)
+        if number != number.to_integral_value():
+            raise ValueError(f"{argument} is not a whole number")
+        return int(number)
+
+
 def define(names, defaults=None):
     """Defines the flags of these settings; `defaults` by name, where they are others than the settings'."""
     parsers = {
-        int: (flags.IntegerParser, flags.ArgumentSerializer),
+        int: (_WholeNumbers, flags.ArgumentSerializer),
         float: (flags.FloatParser, flags.ArgumentSerializer),
         str: (flags.ArgumentParser, flags.ArgumentSerializer),
         tuple: (flags.ListParser, lambda: flags.CsvListSerializer(",")),
@@ -39,17 +58,31 @@ def define(names, defaults=None):
 
 def parse(argv):
     """Reads the flags, as `app.run` has it; what is none of them ends the process with one line."""
+    readable = flagfiles.Readable(argv)
     try:
-        rest = flags.FLAGS(argv)
+        rest = flags.FLAGS(readable.argv)
+    except flags.UnrecognizedFlagError as error:
+        return fail(f"{_unknown(error)}{_or_in_a_flagfile(argv)}")
     # Not UTF-8; and what absl raises while it looks for flags like one of a thousand letters.
     except (flags.Error, ValueError, RecursionError) as error:
         return fail(f"{' '.join(str(error).split())[:400]}{_or_in_a_flagfile(argv)}")
+    finally:
+        readable.close()
     if rest[1:]:
         fail(
             f"'{rest[1][:60]}' is not a flag; flags begin with two dashes, as in --workdir=runs/first"
             f"{_or_in_a_flagfile(argv)}"
         )
     return rest
+
+
+def _unknown(error):
+    """What absl says of a flag that there is not, with those that end so where it knows no near one."""
+    said = " ".join(str(error).split())[:400]
+    ending = sorted(name for name in settings.FIELDS if name.endswith(f"_{error.flagname}"))
+    if "Did you mean" in said or not ending:
+        return said
+    return f"{said}; there are {', '.join(f'--{name}' for name in ending)}"
 
 
 def _or_in_a_flagfile(argv):

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import os
 from typing import Any
 
 from okd_tf import errors, sources
@@ -96,6 +97,11 @@ def _check_network(flag: str, name: str) -> None:
         if own not in choices.APPLICATIONS:
             raise errors.unknown(f"{flag}, of applications", own, choices.APPLICATIONS)
     elif name not in choices.BACKBONES:
+        meant = [one for one in choices.APPLICATIONS if _plain(one) == _plain(name)]
+        if meant:
+            raise errors.UserError(
+                f"{flag}: unknown name '{name}'; did you mean {choices.APPLICATION_PREFIX}{meant[0]}?"
+            )
         unknown = errors.unknown(flag, name, choices.BACKBONES)
         file = f", or the path of a {choices.NETWORK_SUFFIX} file" if flag == "--backbone" else ""
         raise errors.UserError(
@@ -103,10 +109,24 @@ def _check_network(flag: str, name: str) -> None:
         )
 
 
+def _plain(name: str) -> str:
+    """A name by which spellings such as efficientnet_b0 and EfficientNetB0 are the same."""
+    return name.lower().replace("_", "").replace("-", "")
+
+
 def _check_data(settings: Any) -> None:
     # One may say what it is of after a colon.
     kind = settings.dataset.partition(":")[0]
     if kind not in choices.DATASETS:
+        if os.path.isdir(os.path.expanduser(settings.dataset)):
+            raise errors.UserError(
+                f"--dataset: {settings.dataset} is a folder; give --dataset=folder and "
+                f"--data_dir={settings.dataset}"
+            )
+        if settings.dataset.endswith(".npz"):
+            raise errors.UserError(
+                f"--dataset: {settings.dataset} is a file of arrays; give --dataset=npz:{settings.dataset}"
+            )
         raise errors.unknown("--dataset", kind, sources.KINDS)
     if settings.channels not in (0, 1, 3):
         raise errors.UserError(

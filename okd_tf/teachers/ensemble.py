@@ -28,7 +28,7 @@ def paths(given):
             )
         if path.is_file() and path.suffix != keras_file.SUFFIX:
             raise errors.UserError(
-                f"--teachers: {path}: not a .keras file; save the model as one, or export it as a SavedModel"
+                f"--teachers: {path}: {keras_file.not_keras(path)}, or export it as a SavedModel"
             )
         found.extend(inside)
     return found

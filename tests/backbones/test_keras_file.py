@@ -1,5 +1,6 @@
 """Reading .keras files: what cannot be used is one line that names it. Writing: bytes of content alone."""
 
+import json
 import zipfile
 
 import keras
@@ -94,3 +95,18 @@ def test_what_is_written_is_read_back_and_nothing_else_is_left(tmp_path):
     again = keras_file.load(tmp_path / "mine.keras")
     np.testing.assert_array_equal(again.get_layer("logits").kernel, np.ones((1, 3)))
     assert [path.name for path in tmp_path.iterdir()] == ["mine.keras"]
+
+
+def test_a_file_of_keras_2_is_said_to_be_one(tmp_path):
+    path = tmp_path / "mine.keras"
+    with zipfile.ZipFile(path, "w") as written:
+        written.writestr("metadata.json", json.dumps({"keras_version": "2.15.0"}))
+        written.writestr("config.json", json.dumps({"module": "keras.src.engine.functional"}))
+    assert "was saved by Keras 2.15.0, which Keras 3 does not read" in _refusal(path)
+    assert "save it as a SavedModel (model.export('mine'))" in _refusal(path)
+
+
+def test_of_an_hdf5_file_it_is_said_how_to_make_a_keras_file_of_it(tmp_path):
+    path = tmp_path / "mine.h5"
+    path.write_bytes(b"")
+    assert "load_model('mine.h5', compile=False).save('mine.keras')" in _refusal(path)
