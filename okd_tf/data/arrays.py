@@ -65,6 +65,11 @@ def source(
     there = np.unique(np.concatenate([one.labels for one in read.values()]))
     if not class_names and len(there) <= largest:
         gap = int(np.setdiff1d(np.arange(largest), there)[0])
+        if there.tolist() == list(range(1, largest + 1)):
+            raise errors.UserError(
+                f"{where}: labels go from 1 to {largest}; number the classes from 0: subtract 1 from the "
+                "labels of all parts"
+            )
         raise errors.UserError(
             f"{where}: labels go up to {largest}, and none is {gap}; number the classes from 0 without gaps"
         )

@@ -33,12 +33,14 @@ class Header:
         channels: 1 if it is grey, 3 if it has colours.
         orientation: of EXIF, 1 to 8: how it is to be turned.
         by_tensorflow: who decodes it.
+        bits: of a value of a pixel, 8 or 16.
     """
 
     size: tuple[int, int]
     channels: int
     orientation: int
     by_tensorflow: bool
+    bits: int = 8
 
 
 def header(path: str) -> Header:
@@ -56,21 +58,42 @@ def header(path: str) -> Header:
                 channels=1 if image.mode in _GREY else 3,
                 orientation=orientation,
                 by_tensorflow=image.format in _BY_TENSORFLOW,
+                bits=16 if image.format == "PNG" and _png_bits(path) == 16 else 8,
             )
     except Exception as error:  # each of Pillow's formats raises its own
         raise UnreadableError(_reason(error)) from None
 
 
-def decode(path: str, expected: Header, channels: int) -> np.ndarray:
+def _png_bits(path: str) -> int:
+    """How many bits a value has in a PNG file; Pillow does not say so of all modes."""
+    with open(path, "rb") as file:
+        return file.read(25)[24]
+
+
+def largest(path: str) -> int:
+    """The largest value in a PNG file of 16 bits.
+
+    Raises:
+        UnreadableError: it is damaged.
+    """
+    try:
+        with open(path, "rb") as file:
+            return int(tf.reduce_max(tf.io.decode_png(file.read(), dtype=tf.uint16)))
+    except Exception as error:  # as in `decode`
+        raise UnreadableError(_reason(error)) from None
+
+
+def decode(path: str, expected: Header, channels: int, bits: int = 16) -> np.ndarray:
     """Reads an image file.
 
     Args:
         path: the file.
         expected: what its header said.
         channels: wanted, 1 or 3; see `sizes.in_channels`.
+        bits: how many of 16 are used, by a microscope's camera often 12; as many from 8 on.
 
     Returns:
-        uint8 [height, width, channels]; of 16 bits the upper eight.
+        uint8 [height, width, channels]; of more bits the upper eight of those that are used.
 
     Raises:
         UnreadableError: it is damaged, or has changed since.
@@ -78,7 +101,11 @@ def decode(path: str, expected: Header, channels: int) -> np.ndarray:
     try:
         with open(path, "rb") as file:
             content = file.read()
-        image = _by_tensorflow(content) if expected.by_tensorflow else _by_pillow(content)
+        if expected.bits == 16 and bits < 16:
+            values = tf.io.decode_png(content, dtype=tf.uint16).numpy()
+            image = np.minimum(values >> (bits - 8), 255).astype(np.uint8)
+        else:
+            image = _by_tensorflow(content) if expected.by_tensorflow else _by_pillow(content)
     except Exception as error:  # each decoder raises its own
         raise UnreadableError(_reason(error)) from None
     image = upright(image, expected.orientation)

@@ -85,7 +85,7 @@ def test_other_keys_and_sizes_are_asked_for(tmp_path):
         ),
         (
             {"y_train": make()[1] + 1, "y_test": make(9)[1] + 1},
-            r".* labels go up to 3, and none is 0; number the classes from 0 without gaps$",
+            r".* labels go from 1 to 3; number the classes from 0: subtract 1 from the labels of all parts$",
         ),
         (
             {"y_train": make()[1] * 0, "y_test": make(9)[1] * 0},

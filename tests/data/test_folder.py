@@ -6,6 +6,7 @@ import pathlib
 import numpy as np
 import photos
 import pytest
+import tensorflow as tf
 
 from okd_tf import errors
 from okd_tf.data import folder, pixels, sizes
@@ -190,7 +191,7 @@ def test_more_unreadable_files_are_refused_and_leave_nothing_prepared(damaged, t
         f"{limit})"
     )
     assert len(listed.read_text().splitlines()) == found
-    assert sorted(entry.name for entry in listed.parent.iterdir()) == ["1.0.0.lock", "unreadable.txt"]
+    assert sorted(entry.name for entry in listed.parent.iterdir()) == ["1.1.0.lock", "unreadable.txt"]
 
 
 @pytest.mark.parametrize("names", [("a/1.png", "a/2.png"), ("b/3.png", "b/4.png", "b/5.png")])
@@ -214,3 +215,18 @@ def test_a_folder_of_which_nothing_can_be_read_says_so(tmp_path, more):
 
 def test_no_folder_given_is_one_line(tmp_path):
     assert _refusal(_asked("", tmp_path)).startswith("--data_dir: give the folder of images")
+
+
+def test_images_of_a_microscope_keep_their_greys(tmp_path, rng, capsys):
+    made = {}
+    for name, label in (("a/1.png", 0), ("a/2.png", 0), ("b/1.png", 1)):
+        values = rng.integers(0, 4096, (6, 8, 1)).astype(np.uint16)
+        values[0, 0] = 4095
+        path = tmp_path / "photos" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(tf.io.encode_png(values).numpy())
+        made[name] = (values >> 4, label)
+    found = _read(folder.builder(_asked(tmp_path / "photos", tmp_path / "cache")))
+    for name, one in _ids(tmp_path / "photos").items():
+        np.testing.assert_array_equal(found[one][0], made[name][0])
+    assert "values of 16 bits, the largest of all is 4,095: taken for 12 bits" in capsys.readouterr().out

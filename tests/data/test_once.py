@@ -106,7 +106,7 @@ def test_who_wants_the_same_waits_for_it_and_does_not_do_it_again(asked, capsys)
     begun = threading.Event()
 
     def prepare():
-        with filelock.FileLock(there.parent / "1.0.0.lock"):
+        with filelock.FileLock(there.with_name(f"{there.name}.lock")):
             begun.set()
             time.sleep(0.2)
             aside.rename(there)

@@ -4,6 +4,7 @@ import io
 import zlib
 
 import numpy as np
+import photos
 import pytest
 import tensorflow as tf
 from PIL import Image
@@ -166,3 +167,24 @@ def test_an_image_too_large_to_be_one_is_unreadable_before_it_is_decoded(tmp_pat
     (tmp_path / "a.png").write_bytes(huge)
     with pytest.raises(pixels.UnreadableError, match="900000000 pixels"):
         pixels.header(str(tmp_path / "a.png"))
+
+
+@pytest.mark.parametrize("shape", [(4, 5), (4, 5, 3)])
+@pytest.mark.parametrize("bits", [8, 10, 12, 16])
+def test_of_the_bits_that_are_used_the_upper_eight_are_kept(tmp_path, rng, shape, bits):
+    values = rng.integers(0, 2**bits, shape).astype(np.uint16)
+    path = tmp_path / "a.png"
+    encoded = tf.io.encode_png(values if values.ndim == 3 else values[..., None])
+    path.write_bytes(encoded.numpy())
+    header = pixels.header(str(path))
+    assert (header.bits, pixels.largest(str(path))) == (16, values.max())
+    found = pixels.decode(str(path), header, header.channels, bits)
+    np.testing.assert_array_equal(found, np.reshape(values >> (bits - 8), found.shape))
+
+
+def test_images_of_eight_bits_are_what_they_are_whatever_others_have(tmp_path):
+    shown = photos.image(0)
+    path = photos.write(tmp_path / "a.png", shown)
+    header = pixels.header(str(path))
+    assert header.bits == 8
+    np.testing.assert_array_equal(pixels.decode(str(path), header, 3, bits=12), shown)

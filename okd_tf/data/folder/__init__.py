@@ -16,7 +16,7 @@ from okd_tf.sources import listing
 from okd_tf.sources.request import Request
 
 NAME = "folder"
-VERSION = "1.0.0"  # of the builder; another gives what is prepared another folder
+VERSION = "1.1.0"  # of the builder; another gives what is prepared another folder
 
 
 def load(asked: Request) -> examples.Source:

@@ -78,7 +78,7 @@ class Builder(tfds.core.GeneratorBasedBuilder):
     def _png(self, given: tuple[listing.File, pixels.Header]) -> bytes:
         file, header = given
         checked = self.builder_config.checked
-        image = pixels.decode(file.path, header, checked.channels)
+        image = pixels.decode(file.path, header, checked.channels, checked.bits)
         return tf.io.encode_png(sizes.fit(image, checked.size, self.builder_config.resize)).numpy()
 
 
