@@ -80,5 +80,7 @@ def diagnose(chosen: settings.Settings):
         return
     check.check(context, ("teachers",))
     check.check_trained(context)
+    for caution in cautions.duplicates(context.data):
+        progress.say(f"warning: {caution}")
     record.describe(context)
     stages.complete(context, stage.name)

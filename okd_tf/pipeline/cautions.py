@@ -1,4 +1,4 @@
-"""What is said before hours are spent of data on which distillation or a choice can hardly succeed."""
+"""What is said before hours are spent of data on which distillation, a choice or a figure can mislead."""
 
 import math
 
@@ -20,8 +20,30 @@ def say(context, names):
     if not any(check.will_run(context, name, names) for name in choices.TRAINING):
         return
     data = context.data
-    for caution in of(len(data.train), data.classes, len(data.val), context.settings.train_loss):
+    found = of(len(data.train), data.classes, len(data.val), context.settings.train_loss)
+    for caution in [*found, *duplicates(data)]:
         progress.say(f"warning: {caution}")
+
+
+def duplicates(data):
+    """Return a caution for each pair of splits that share images, pixel by pixel, and so measure memory.
+
+    Args:
+        data: `Splits`.
+    """
+    parts = {"training": data.train, "validation": data.val, "test": data.test}
+    there = {name: set(map(bytes, part.fingerprints)) for name, part in parts.items()}
+    found = []
+    for one, other in (("training", "validation"), ("training", "test"), ("validation", "test")):
+        same = [bytes(each) in there[one] for each in parts[other].fingerprints]
+        if any(same):
+            first = parts[other].ids[same.index(True)]
+            found.append(
+                f"{sum(same):,} of the {len(same):,} {other} images (the first has id {first}) are {one} "
+                "images as well, pixel by pixel, so that figures on them are in part of memory; remove "
+                "the copies"
+            )
+    return found
 
 
 def of(train, classes, val, train_loss):

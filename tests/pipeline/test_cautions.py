@@ -1,7 +1,11 @@
-"""What is said of data that is too small."""
+"""What is said of data that is too small, or of which splits share images."""
+
+import dataclasses
 
 import pytest
+import tiny
 
+from okd_tf.data import examples
 from okd_tf.pipeline import cautions
 
 
@@ -23,3 +27,15 @@ def test_how_uncertain_a_choice_on_few_validation_images_is(count, points):
     (said,) = cautions.of(100, 10, count, "auto")
     assert said.startswith(f"{count} validation images: an accuracy on them is uncertain by up to {points} ")
     assert "--val_examples" in said
+
+
+def test_images_that_two_splits_share_are_counted():
+    data = tiny.make_splits()
+    assert cautions.duplicates(data) == []
+    images = data.test.images.copy()
+    images[[2, 5]] = data.train.images[[7, 7]]
+    images[3] = data.val.images[0]
+    data = dataclasses.replace(data, test=examples.Examples(data.test.ids, images, data.test.labels))
+    first, second = cautions.duplicates(data)
+    assert first.startswith("2 of the 9 test images (the first has id 2) are training images as well")
+    assert second.startswith("1 of the 9 test images (the first has id 3) are validation images as well")
