@@ -305,7 +305,5 @@ def test_the_page_says_what_came_close_and_what_random_architectures_did(tmp_pat
 
 
 def test_what_is_computed_in_float_is_named_beside_an_export(tmp_path):
-    said = (
-        "student_int8.tflite computes 75.00 % of its operations in integers; in float, for which the runtime"
-    )
+    said = "student_int8.tflite computes 75.00 % of its operations in integers; in float, for which the"
     assert f"\n\n{said} runtime has none, are ELU in layer 'elu'.\n" in _markdown(_write(tmp_path))
