@@ -54,16 +54,15 @@ def without(network) -> keras.Model:
 
 def _last(network):
     """The operation that gives the output, but for those that pass on what they are given."""
-    name = keras.Model(network.inputs[0], network.outputs[0]).output_names[0]
-    last = network.get_layer(name) if isinstance(network, keras.Sequential) else _named(network, name)
+    # No model is made to look at it: Keras numbers those, and so the names of all that come after.
+    if isinstance(network, keras.Sequential):
+        last = network.layers[-1]
+    else:
+        last = next(one for one in network.operations if one.name == network.output_names[0])
     if not _passes(last):
         return last
     # Rare, and a walk over all calls.
     return next((call.layer for call in reversed(graph.calls(network)) if not _passes(call.layer)), last)
-
-
-def _named(network, name):
-    return next(operation for operation in network.operations if operation.name == name)
 
 
 def _passes(operation):
