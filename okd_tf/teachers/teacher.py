@@ -58,6 +58,7 @@ class Teacher:
         self._size = fitting.size(self.path, network, own, data)
         self._factor, self._offset = fitting.scaling(self.path, network, own, data)
         self._order = fitting.order(self.path, network, own, data)
+        self._as_products = exact
         self._single = ""
         images = data.val.images[:PROBE]
         outputs = self._try(images, data.classes)
@@ -119,7 +120,7 @@ class Teacher:
     def _raw(self, pixels):
         """The network's own outputs, float32 [batch, classes]."""
         if self._size != self.image_shape[:2]:
-            pixels = tf.image.resize(pixels, self._size, method="bilinear", antialias=True)
+            pixels = self._resized(pixels)
         if self.manifest.channel_order == manifest.BGR:
             pixels = pixels[..., ::-1]
         if self._scales():
@@ -127,6 +128,18 @@ class Teacher:
         if self.network.dtype.is_integer:
             pixels = tf.round(pixels)
         return tf.cast(self.network.call(tf.cast(pixels, self.network.dtype)), tf.float32)
+
+    def _resized(self, pixels):
+        if not self._as_products:
+            return tf.image.resize(pixels, self._size, method="bilinear", antialias=True)
+        # The same as products with two constant matrices, which TFLite has an operation for. Of flat lines: a
+        # product of broadcast matrices ends the process in TensorFlow 2.21 (oneDNN, small matrices).
+        rows, columns = map(_resizing, self.image_shape[:2], self._size)
+        (height, width, channels), (new_height, new_width) = self.image_shape, self._size
+        lines = tf.reshape(tf.transpose(pixels, [0, 3, 1, 2]), [-1, width])
+        lines = tf.reshape(lines @ columns, [-1, channels, height, new_width])
+        lines = tf.reshape(tf.transpose(lines, [0, 1, 3, 2]), [-1, height])
+        return tf.transpose(tf.reshape(lines @ rows, [-1, channels, new_width, new_height]), [0, 3, 2, 1])
 
     def _scales(self):
         return np.any(self._factor != 1) or np.any(self._offset != 0)
@@ -159,6 +172,18 @@ class Teacher:
                 "validation images; look at its weights and at the values it takes, or leave it out"
             )
         return outputs
+
+
+def _resizing(before, after):
+    """What a line of so many pixels is multiplied by to have so many, as `tf.image.resize` does it.
+
+    Bilinear with antialiasing: the pixels under a triangle of twice the width of the coarser of both grids,
+    float32 [before, after].
+    """
+    scale = before / after
+    centres, places = (np.arange(after) + 0.5) * scale, np.arange(before)[:, np.newaxis] + 0.5
+    weights = np.maximum(0, 1 - np.abs(places - centres) / max(scale, 1))
+    return (weights / weights.sum(axis=0)).astype(np.float32)
 
 
 def read(path, data: splits.Splits, exact=False):

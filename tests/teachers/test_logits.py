@@ -89,3 +89,11 @@ def test_logits_between_0_and_1_are_known_by_the_graph():
     model = keras.Model(inputs, layer(keras.layers.Flatten()(inputs)))
     layer.set_weights([np.zeros((16, 3)), np.array([0.2, 0.3, 0.9])])
     np.testing.assert_allclose(_read(model, DATA)(PIXELS)[0], [0.2, 0.3, 0.9])
+
+
+@pytest.mark.parametrize("size", [(8, 8), (2, 3), (3, 9), (4, 5)])
+def test_an_exact_network_is_shown_the_same_resized_images(size, rng):
+    inputs = keras.Input((*size, 1))
+    model = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.Flatten()(inputs)))
+    exact, usual = (_read(model, DATA, exact=one, input_size=size) for one in (True, False))
+    np.testing.assert_allclose(exact(PIXELS), usual(PIXELS), rtol=1e-4, atol=1e-3)
