@@ -361,7 +361,7 @@ def test_a_positional_argument_is_refused(refused, workdir):
         (["--stages=serach"], "--stages: unknown name 'serach'; did you mean search"),
         (["--flagfile=none.cfg"], "none.cfg"),
         (["--epochs=3"], "--search_epochs, --search_warmup_epochs, --student_epochs, --teacher_epochs"),
-        (["--max_params=1.0005k"], "1.0005k is not a whole number"),
+        (["--max_params=1.0005k"], "--max_params: '1.0005k' is not a number of parameters"),
         (["--max_params=50kk"], "max_params"),
     ],
 )
@@ -375,7 +375,8 @@ def test_a_flag_that_cannot_be_used_is_refused_in_one_line(refused, workdir, arg
     [("50k", 50_000), ("50K", 50_000), ("1.5M", 1_500_000), ("2m", 2_000_000), ("1e6", 1_000_000), ("7", 7)],
 )
 def test_whole_numbers_may_be_said_in_thousands_and_millions(run, workdir, said, number):
-    assert run(f"--workdir={workdir}", f"--max_params={said}")[0].max_params == number
+    chosen, _ = run(f"--workdir={workdir}", f"--max_params={said}", f"--max_flops={said}", f"--seed={said}")
+    assert (chosen.max_params, chosen.max_flops, chosen.seed) == ((str(number),), number, number)
 
 
 BOM = "\ufeff"

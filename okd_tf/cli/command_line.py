@@ -1,20 +1,18 @@
 """Flags: one of each setting, read from the command line and from flagfiles; refusals of one line."""
 
-import decimal
 import os
-import re
 import sys
 
 from absl import flags
 
 from okd_tf import errors, settings
 from okd_tf.cli import flagfiles
+from okd_tf.settings import budgets, numbers
 
 INPUTS = settings.INPUTS | {"student", "bank", "backbone", "weights"}  # what must be there when it is named
 NPZ = "npz:"  # what --dataset begins with where it names a file
 EXIT_USER_ERROR = 2
 
-_SHORT = re.compile(r"(?P<number>\d+(\.\d+)?)(?P<times>[kKmM]|[eE]\+?\d{1,2})")
 _NAMES_TOO = {"backbone", "weights"}  # inputs that may be a name in place of a file
 _FILES = (".keras", ".h5")  # how those files end
 _PLACES = {"workdir", "data_dir", "cache_dir", "tiny_imagenet_zip"}  # other paths
@@ -25,14 +23,7 @@ class _WholeNumbers(flags.IntegerParser):
 
     def convert(self, argument):
         """The number of a text, as absl asks for it; what is none is refused as absl does."""
-        found = _SHORT.fullmatch(argument.strip()) if isinstance(argument, str) else None
-        if not found:
-            return super().convert(argument)
-        exponent = {"k": "e3", "m": "e6"}.get(found["times"].lower(), found["times"])
-        number = decimal.Decimal(found["number"] + exponent)
-        if number != number.to_integral_value():
-            raise ValueError(f"{argument} is not a whole number")
-        return int(number)
+        return super().convert(numbers.plain(argument) if isinstance(argument, str) else argument)
 
 
 def define(names, defaults=None):
@@ -105,6 +96,8 @@ def absolute(name, value):
     """Paths of inputs as they are from any working directory, since the workdir keeps them."""
     if isinstance(value, tuple) and name in settings.INPUTS:
         return tuple(absolute(name, path) for path in value)
+    if name == "max_params":
+        return budgets.normal(value)
     if name == "dataset" and value.startswith(NPZ) and value != NPZ:
         return f"{NPZ}{os.path.abspath(os.path.expanduser(value.removeprefix(NPZ)))}"
     return os.path.abspath(os.path.expanduser(value)) if is_path(name, value) else value

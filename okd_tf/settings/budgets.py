@@ -3,15 +3,15 @@
 from typing import Any
 
 from okd_tf import errors
-from okd_tf.settings import choices
+from okd_tf.settings import choices, numbers
 
 UNBOUNDED = ("0",)
 EXAMPLE = "60000,90000,140000"
 
 
 def normal(given: Any) -> tuple[str, ...]:
-    """Return the setting as its flag has it; in Python one budget may be given as a number."""
-    return (str(given),) if isinstance(given, int | float) else given
+    """Return the setting as its flag has it, in digits; in Python one budget may be given as a number."""
+    return (str(given),) if isinstance(given, int | float) else tuple(map(numbers.plain, given))
 
 
 def parse(texts: tuple[str, ...]) -> tuple[int, ...]:
