@@ -32,6 +32,7 @@ def start() -> None:
     """Starts the process, which takes seconds, unless it is there; returns at once."""
     if _Worker.process is not None and _Worker.process.poll() is None:
         return
+    stop()  # of one that has ended, its pipes are still open
     quiet = {"TF_CPP_MIN_LOG_LEVEL": "3", "PYTHONWARNINGS": "ignore", "CUDA_VISIBLE_DEVICES": "-1"}
     _Worker.process = subprocess.Popen(
         # -P: beside it lie files with names of other modules.

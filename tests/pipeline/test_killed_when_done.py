@@ -5,6 +5,7 @@ import types
 import pytest
 
 from okd_tf import settings
+from okd_tf.arch import spec
 from okd_tf.pipeline import work
 from okd_tf.training import crew
 
@@ -35,7 +36,8 @@ def left(request, tmp_path):
     for name in names:
         (folder / name).write_text("")
     chosen = settings.Settings(workdir=str(tmp_path), train_loss=loss)
-    return do, _Context(settings=chosen, workdir=tmp_path, crew=crew.Alone()), folder
+    there = {"settings": chosen, "workdir": tmp_path, "crew": crew.Alone(), "budgets": (spec.Budget(),)}
+    return do, _Context(**there), folder
 
 
 def test_where_all_is_there_nothing_is_done(left):

@@ -255,11 +255,12 @@ def test_a_file_of_weights_and_what_is_declared_of_a_backbone_are_read_by_the_st
     assert reads(backbone="applications:VGG16", weights=weights)["search"] == {"the weights' file"}
     assert reads(backbone="applications:VGG16", weights="imagenet")["search"] == set()
     assert reads(teacher_backbone="applications:VGG16", weights=weights)["teachers"] == {"the weights' file"}
-    assert reads(backbone=own, keep_weights=True)["search"] == {"the backbone's file"}
-    (tmp_path / "a.json").write_text("{}")
-    assert reads(backbone=own)["search"] == {"the backbone's file"}
     both = {"the backbone's file", "what is declared of it"}
-    assert reads(backbone=own, keep_weights=True)["search"] == both
+    for keep_weights in (False, True):
+        (tmp_path / "a.json").unlink(missing_ok=True)
+        assert reads(backbone=own, keep_weights=keep_weights)["search"] == {"the backbone's file"}
+        (tmp_path / "a.json").write_text("{}")
+        assert reads(backbone=own, keep_weights=keep_weights)["search"] == both
 
 
 def test_whatever_decides_a_result_is_in_the_key_of_a_stage_that_has_it():
