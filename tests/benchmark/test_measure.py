@@ -185,6 +185,7 @@ def test_what_cannot_be_used_is_one_line(flags, expected):
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_flags_that_cannot_be_used_leave_the_results_of_before(tmp_path):
     path = tmp_path / "out.json"
     path.write_text("[]")

@@ -24,6 +24,7 @@ def folder(tmp_path):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_its_end_is_an_error_that_names_the_signal_and_the_next_request_starts_another(folder):
     content, refused = conversion.convert(folder, "serve", int8=False)
     assert refused == ""

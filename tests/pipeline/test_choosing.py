@@ -93,6 +93,7 @@ def test_where_labels_are_wrong_and_teachers_right_a_distilled_student_is_taken(
     assert found["examples"] == 60
 
 
+@pytest.mark.slow
 def test_where_teachers_are_wrong_labels_are_taken(tmp_path, backbone):
     context = _prepared(tmp_path / "run", backbone, DATA, 1)
     choosing.choose_loss(context)

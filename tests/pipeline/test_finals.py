@@ -182,6 +182,7 @@ def held(tmp_path_factory, backbone):
     return context
 
 
+@pytest.mark.slow
 def test_finalists_are_trained_for_whole_short_schedules_and_validation_decides(held):
     found = record.read(held.finals_path)
     assert found["rounds"] == [{"finalists": 3, "epochs": 2}, {"finalists": 2, "epochs": 4}]

@@ -139,6 +139,7 @@ def trained(tmp_path_factory):
     return context
 
 
+@pytest.mark.slow
 def test_an_opponent_is_trained_by_the_student_s_recipe_and_evaluated_into_its_metrics_and_the_table(trained):
     folder = trained.workdir / "opponents" / "bare"
     network = keras.models.load_model(folder / "student.keras")
@@ -156,6 +157,7 @@ def test_an_opponent_is_trained_by_the_student_s_recipe_and_evaluated_into_its_m
     assert page.table(trained.workdir, {"evaluate"}) == []
 
 
+@pytest.mark.slow
 def test_one_that_is_trained_is_not_trained_again(trained):
     path = trained.workdir / "opponents" / "bare" / "student.keras"
     before = path.stat().st_mtime_ns
