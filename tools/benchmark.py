@@ -43,7 +43,12 @@ _OF_TWO = (
     *(f"{case}_{what}" for what in ("mirrored", "checkpoint") for case in ("ce", "search_darts")),
     *("ce_streamed", "input_streamed", "input_randaugment", "input_mixed"),
 )
-_DEFAULTS = {"batch_size": 128, "views": 8}  # of flags that a run may leave to the data
+_DEFAULTS = {
+    "backbone": "resnet8",
+    "backbone_width": 16,
+    "batch_size": 128,
+    "views": 8,
+}  # of flags that a run may leave to the data
 _CASES = (*_DEFAULT, "search_darts_unrolled", *_OF_TWO)
 _COUNTED = (*_STORED, "live")  # a number of teachers may follow
 
@@ -147,10 +152,11 @@ def _banks(chosen):
 
 def _check(chosen):
     """Refuses flags that do not go together, or that leave open what is to be measured."""
-    if chosen.batch_size < 1:
-        raise errors.UserError(
-            "--batch_size: 0 leaves it to the data, and no data is trained on here; give one"
-        )
+    for name in ("batch_size", "backbone_width"):
+        if getattr(chosen, name) < 1:
+            raise errors.UserError(
+                f"--{name}: 0 leaves it to the data, and no data is trained on here; give one"
+            )
     if chosen.views < 1:
         raise errors.UserError(
             f"--views: {chosen.views} leaves nothing to store; at least 1 (the case live asks teachers)"
