@@ -1,4 +1,4 @@
-"""What a network ends in: a softmax, sigmoids, or nothing of the kind; and the network without that.
+"""See what a network ends in, a softmax, sigmoids or nothing of the kind, and take that off.
 
 Looked for in the graph, since numbers tell it badly: a softmax of two classes that is sure looks as sigmoids
 do, and the logits of a network that knows little may all lie between 0 and 1.
@@ -53,7 +53,7 @@ def without(network) -> keras.Model:
 
 
 def _last(network):
-    """The operation that gives the output, but for those that pass on what they are given."""
+    """Return the operation that gives the output, but for those that pass on what they are given."""
     # No model is made to look at it: Keras numbers those, and so the names of all that come after.
     if isinstance(network, keras.Sequential):
         last = network.layers[-1]

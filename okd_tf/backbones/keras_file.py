@@ -22,7 +22,7 @@ _METADATA, _CONFIG = "metadata.json", "config.json"
 
 
 def not_keras(path):
-    """What is said of a path that does not end as .keras files do."""
+    """Return what to say of a path that does not end as .keras files do."""
     if pathlib.Path(path).suffix.lower() in (".h5", ".hdf5"):
         return (
             f"not a .keras file; make one of it by keras.saving.load_model('{pathlib.Path(path).name}', "
@@ -62,7 +62,7 @@ def load(path):
 
 
 def _keras_version(path):
-    """Which Keras wrote a file, "" if that cannot be seen."""
+    """Return the version of the Keras that wrote a file, "" if that cannot be seen."""
     try:
         with zipfile.ZipFile(path) as saved:
             return str(json.loads(saved.read(_METADATA)).get("keras_version", ""))
@@ -127,7 +127,7 @@ def _renumbered(config, numbers):
 
 
 def classifier(path, network, output="", declared=""):
-    """A network of one input and one output, each one tensor: of several outputs, the one that is named.
+    """Return a network of one input and one output, each one tensor: of several outputs, the named one.
 
     Args:
         path: its file, for errors.
@@ -165,7 +165,7 @@ def classifier(path, network, output="", declared=""):
 
 
 def _by_names(network):
-    """Its different outputs by the names of what gives them; further ones of the same get a number."""
+    """Return its different outputs by the names of what gives them; further ones of the same get a number."""
     found, several = {}, collections.Counter()
     for name, tensor in zip(network.output_names, network.outputs, strict=True):
         if not any(tensor is other for other in found.values()):

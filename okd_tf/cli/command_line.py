@@ -22,7 +22,7 @@ class _WholeNumbers(flags.IntegerParser):
     """Whole numbers, thousands and millions also as 50k and 1.5M, or as 1e6."""
 
     def convert(self, argument):
-        """The number of a text, as absl asks for it; what is none is refused as absl does."""
+        """Return the number of a text, as absl asks for it; refuse as absl does what is none."""
         return super().convert(numbers.plain(argument) if isinstance(argument, str) else argument)
 
 
@@ -68,7 +68,7 @@ def parse(argv):
 
 
 def _unknown(error):
-    """What absl says of a flag that there is not, with those that end so where it knows no near one."""
+    """Return what absl says of an unknown flag, with those that end so where it knows no near one."""
     said = " ".join(str(error).split())[:400]
     ending = sorted(name for name in settings.FIELDS if name.endswith(f"_{error.flagname}"))
     if "Did you mean" in said or not ending:

@@ -20,17 +20,17 @@ class Readable:
     """A command line whose flagfiles absl reads as they are meant, as long as this is open."""
 
     def __init__(self, argv: list[str]):
-        """Takes the command line."""
+        """Take the command line."""
         self._folder = ""
         self.argv = self._pointed(argv, 0)
 
     def close(self) -> None:
-        """Removes the copies."""
+        """Remove the copies."""
         if self._folder:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def _pointed(self, words, depth):
-        """These words, with a copy in the place of each flagfile that needs one."""
+        """Return these words, with a copy in the place of each flagfile that needs one."""
         found, after = [], False
         for word in words:
             match = _FLAGFILE.fullmatch(word)
@@ -44,7 +44,7 @@ class Readable:
         return found
 
     def _copy(self, path, depth):
-        """The path of a copy, or the path itself where absl reads the file as it is meant."""
+        """Return the path of a copy, or the path itself where absl reads the file as it is meant."""
         try:
             with open(os.path.expanduser(path), "rb") as file:
                 content = file.read()

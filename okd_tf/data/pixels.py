@@ -65,13 +65,13 @@ def header(path: str) -> Header:
 
 
 def _png_bits(path: str) -> int:
-    """How many bits a value has in a PNG file; Pillow does not say so of all modes."""
+    """Return how many bits a value has in a PNG file; Pillow does not say so of all modes."""
     with open(path, "rb") as file:
         return file.read(25)[24]
 
 
 def largest(path: str) -> int:
-    """The largest value in a PNG file of 16 bits.
+    """Return the largest value in a PNG file of 16 bits.
 
     Raises:
         UnreadableError: it is damaged.

@@ -17,7 +17,7 @@ class FailedError(Exception):
     """A conversion that failed; the text is what the converter said, or by which signal its process ended."""
 
     def __init__(self, said: str, crashed: bool = False):
-        """Takes what was said, and whether the process ended of it."""
+        """Take what was said, and whether the process ended of it."""
         super().__init__(said)
         self.crashed = crashed
 
@@ -29,7 +29,7 @@ class _Worker:
 
 
 def start() -> None:
-    """Starts the process, which takes seconds, unless it is there; returns at once."""
+    """Start the process, which takes seconds, unless it is there; returns at once."""
     if _Worker.process is not None and _Worker.process.poll() is None:
         return
     stop()  # of one that has ended, its pipes are still open
@@ -47,7 +47,7 @@ def start() -> None:
 
 
 def stop() -> None:
-    """Ends the process, if there is one."""
+    """End the process, if there is one."""
     process, _Worker.process = _Worker.process, None
     if process is None:
         return
@@ -63,7 +63,7 @@ atexit.register(stop)
 
 
 def convert(folder: files.PathLike, signature: str, int8: bool) -> tuple[bytes, str]:
-    """Converts a SavedModel.
+    """Convert a SavedModel.
 
     Args:
         folder: of the names in `converter`: its SavedModel, and for 8 bits images; the TFLite file is
@@ -98,7 +98,7 @@ def convert(folder: files.PathLike, signature: str, int8: bool) -> tuple[bytes, 
 
 
 def _ask(line):
-    """What the process answers; nothing if it ends."""
+    """Return what the process answers; nothing if it ends."""
     start()
     try:
         with contextlib.suppress(BrokenPipeError):

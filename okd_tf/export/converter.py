@@ -25,7 +25,7 @@ SAVED_MODEL, IMAGES, NETWORK = "saved_model", "images.npy", "network.tflite"
 
 
 def main():
-    """Answers requests until there are no more."""
+    """Answer requests until there are no more."""
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     os.dup2(2, 1)
     import numpy as np
@@ -65,7 +65,7 @@ def _converted(tf, np, signature, int8):
 
 
 def _refused(litert, np, content):
-    """What the runtime says that cannot run a file, else None, having run it on zeros.
+    """Return what the runtime says that cannot run a file, else None, having run it on zeros.
 
     A file that ends the process of who runs it is not to end that of who compares it.
     """

@@ -1,4 +1,4 @@
-"""What is exported: a student of this project or from elsewhere, as one function pixels -> logits."""
+"""Make one function, pixels -> logits, of a student that is to be exported, ours or from elsewhere."""
 
 import dataclasses
 import functools
@@ -104,7 +104,7 @@ def _check_fits(model, splits):
 
 
 def _scopes(model, prefix=""):
-    """(scope, layer) of all layers of a model, and of those in models within it.
+    """Yield (scope, layer) of all layers of a model, and of those in models within it.
 
     Keras enters the scope of a layer twice, and TensorFlow numbers scopes of one name: `conv2d` lies in
     `conv2d_1`, and a second layer that is called `conv2d_1` in `conv2d_1_2`.

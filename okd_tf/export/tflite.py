@@ -110,7 +110,7 @@ def _refuse_quantized(exported, int8):
 
 
 def _without(int8):
-    """What to do where a file cannot be made."""
+    """Return what to do where a file cannot be made."""
     formats = ",".join(("saved_model", *(["float32"] if int8 else [])))
     return f"or go without by --export_formats={formats}"
 
@@ -148,7 +148,7 @@ def _foreign_error(operations, int8):
 
 
 def _refusal(exported, images, error):
-    """The one line about a conversion that failed, with the layer if it can be known."""
+    """Return the one line about a conversion that failed, with the layer if it can be known."""
     kind = "float32" if images is None else "int8"
     at = tflite_file.layer_of(str(error), exported.scopes) or _failing_alone(exported, images)
     where = f" at layer '{at.name}' ({type(at).__name__})" if at else ""
@@ -161,7 +161,7 @@ def _refusal(exported, images, error):
 
 
 def _refusal_of_runtime(exported, content, refused, int8):
-    """The one line about a file that the runtime does not run."""
+    """Return the one line about a file that the runtime does not run."""
     constant = tflite_file.constant_layer(content, exported.scopes)
     why = f"the runtime cannot run it ({' '.join(refused.split())[:150]})"
     if constant:
@@ -173,7 +173,7 @@ def _refusal_of_runtime(exported, content, refused, int8):
 
 
 def _failing_alone(exported, images):
-    """The first layer that cannot be converted by itself; None if each can.
+    """Return the first layer that cannot be converted by itself; None if each can.
 
     One layer of each kind is tried, but for those that nearly all networks have.
     """
@@ -193,7 +193,7 @@ def _failing_alone(exported, images):
 
 
 def _alone(call, image_shape):
-    """A network of pixels of this shape in which a layer gets what has the shape of its input."""
+    """Return a network of pixels of this shape in which a layer gets what has the shape of its input."""
     pixels, shape = keras.Input(image_shape), call.inputs[0][1:]
     features = keras.layers.Flatten()(pixels)
     if math.prod(shape) != math.prod(image_shape):

@@ -1,4 +1,4 @@
-"""What is in a TFLite file: which operations, and which of them compute in float."""
+"""Look into a TFLite file: which operations it has, and which of them compute in float."""
 
 import dataclasses
 import re
@@ -37,7 +37,7 @@ def foreign_operations(content: bytes) -> list[str]:
 
 
 def arithmetic(content: bytes, scopes: Mapping[str, Any] | None = None) -> Arithmetic:
-    """Looks at every tensor of a TFLite file.
+    """Look at every tensor of a TFLite file.
 
     Args:
         content: the file.
@@ -56,7 +56,7 @@ def arithmetic(content: bytes, scopes: Mapping[str, Any] | None = None) -> Arith
 
 
 def constant_layer(content: bytes, scopes: Mapping[str, Any]) -> Any:
-    """The first layer whose outputs were 0 on all images that set the ranges; None if there is none."""
+    """Return the first layer whose outputs were 0 on all images that set the ranges, or None."""
     for _, _, made in _operations(content):
         for tensor in made:
             quantization = tensor.Quantization()
@@ -67,7 +67,7 @@ def constant_layer(content: bytes, scopes: Mapping[str, Any]) -> Any:
 
 
 def layer_of(text: str, scopes: Mapping[str, Any]) -> Any:
-    """The layer that a tensor's name or a message of the converter is about, None if none can be seen.
+    """Return the layer that a tensor's name or a message of the converter is about, None if none can be seen.
 
     Graphs name a tensor by the path of the scopes it is made in, of which the first is the network's; the
     innermost that is a layer counts.
@@ -81,7 +81,7 @@ def layer_of(text: str, scopes: Mapping[str, Any]) -> Any:
 
 
 def taking_bytes(content: bytes) -> bytes:
-    """The file with an input of scale 1 and zero point 0, which takes the bytes of an image as they are.
+    """Return the file with an input of scale 1 and zero point 0, which takes an image's bytes as they are.
 
     The converter gives the input another scale where something else must have the same, as what it is
     concatenated with. Its first operation makes of the input what the network computes with, by the scales of
@@ -114,7 +114,7 @@ def taking_bytes(content: bytes) -> bytes:
 
 
 def _operations(content: bytes) -> Iterator[tuple[str, list, list]]:
-    """(name, tensors that go in, tensors that come out) of each operation, of all subgraphs."""
+    """Yield (name, tensors that go in, tensors that come out) of each operation, of all subgraphs."""
     model = schema.Model.GetRootAsModel(content, 0)
     for index in range(model.SubgraphsLength()):
         graph = model.Subgraphs(index)

@@ -32,10 +32,12 @@ def duplicates(data):
         data: `Splits`.
     """
     parts = {"training": data.train, "validation": data.val, "test": data.test}
-    there = {name: set(map(bytes, part.fingerprints)) for name, part in parts.items()}
+    # Each is the hash of an image, and all images are read for them: once.
+    prints = {name: list(map(bytes, part.fingerprints)) for name, part in parts.items()}
     found = []
     for one, other in (("training", "validation"), ("training", "test"), ("validation", "test")):
-        same = [bytes(each) in there[one] for each in parts[other].fingerprints]
+        there = set(prints[one])
+        same = [each in there for each in prints[other]]
         if any(same):
             first = parts[other].ids[same.index(True)]
             found.append(

@@ -10,7 +10,7 @@ LOOKED_AT = 512  # validation images, by which it is doubted
 
 
 def check(context, names):
-    """Refuses a student that does not fit, and says what it was taken for and what is odd about it.
+    """Refuse a student that does not fit, and say what it was taken for and what is odd about it.
 
     Args:
         context: the run.
@@ -46,6 +46,6 @@ def check(context, names):
 
 
 def declared(chosen):
-    """The file that declares something of a student from elsewhere, by what it is to a stage."""
+    """Return the file that declares something of a student from elsewhere, by what it is to a stage."""
     path = manifest.path(chosen.student) if chosen.student else None
     return {"what is declared of the student": path} if path and path.exists() else {}

@@ -1,8 +1,20 @@
-"""candidates.json and scored.json of a search, read back with the types of what is used checked."""
+"""candidates.json and scored.json of a search: entries, and both files read back with their types checked."""
 
 from typing import Any
 
 from okd_tf import fields, files
+from okd_tf.arch import spec
+
+
+def entry(ranked: spec.ArchSpec) -> dict[str, Any]:
+    """Return the JSON of a ranked architecture: its spec, its cost, its figures with shared weights."""
+    return {
+        "spec": ranked.to_json(),
+        "params": ranked.cost.params,
+        "flops": ranked.cost.flops,
+        "val_accuracy": ranked.provenance["val"]["accuracy"],
+        "val_loss": ranked.provenance["val"]["loss"],
+    }
 
 
 def read(path: files.PathLike) -> list[dict[str, Any]]:

@@ -5,17 +5,13 @@ they are; second order looks one step of the weights ahead. What is found is not
 probable architecture that fits the budget, see `derive`.
 """
 
-import keras
-
-from okd_tf.search import alphas, base, cells, expectation, unrolled
+from okd_tf.search import bilevel, cells, unrolled
 
 
-class DartsSearch(base.SearchModel):
+class DartsSearch(bilevel.BilevelSearch):
     """The bilevel search; `train_step` takes (training batch, validation batch)."""
 
     cell = cells.MixedCell
-    bilevel = True
-    learns = True
 
     def __init__(self, *args, precise=None, **kwargs):
         """Takes what `SearchModel` takes, and for the second order in less than float32 a twin in float32.
@@ -27,8 +23,6 @@ class DartsSearch(base.SearchModel):
         self.precise = lambda: (precise or self.supernet).network
         if precise and self.gentle:
             self.gentle.freeze(precise.network)
-        self.alphas = alphas.Alphas(self.supernet, self.space, self.budget, self.options)
-        self.val_loss_metric = keras.metrics.Mean("alpha_loss")
 
     def train_step(self, data):
         """One step of the alphas on the validation batch, then one of the weights on the training batch."""
@@ -56,34 +50,3 @@ class DartsSearch(base.SearchModel):
             gradients, loss = self.alphas.gradients(self, validation_batch)
         self.alphas.apply(gradients)
         self.objective.record(self.val_loss_metric, validation_batch, loss)
-
-    def propose(self, count, seed):
-        """The `count` most probable architectures that fit; `seed` has no effect."""
-        del seed
-        return self.alphas.most_probable(count)
-
-    def narrow(self, budget):
-        """See `SearchModel`."""
-        super().narrow(budget)
-        self.alphas.narrow(budget)
-
-    def front(self, count, seed):
-        """See `SearchModel`; `seed` has no effect."""
-        del seed
-        return self.alphas.front(count)
-
-    def expectation(self):
-        """See `SearchModel`."""
-        return expectation.of_distributions(self.space, self.alphas.distributions())
-
-    def all_optimizers(self):
-        """All that its train_step steps with, by what they move."""
-        return {**super().all_optimizers(), "alphas": self.alphas.optimizer}
-
-    def optimizer_variables(self):
-        """State that a checkpoint needs beside the model's own."""
-        return [*super().optimizer_variables(), *self.alphas.optimizer.variables]
-
-    def scalars(self):
-        """Learning rates."""
-        return {**super().scalars(), **self.alphas.scalars()}

@@ -10,6 +10,7 @@ from typing import Any
 
 from okd_tf import errors, fields, files, seeds
 from okd_tf.arch import spec, uniform
+from okd_tf.search import candidates
 
 NAME = "finalists.json"
 MEND = "delete it, and the search stage runs again"
@@ -72,14 +73,7 @@ def spread(ranked, count):
 def document(own, drawn):
     """Return what finalists.json holds of the search's own and of random specs, as `choose` gives them."""
     return [
-        {
-            "spec": item.to_json(),
-            "params": item.cost.params,
-            "flops": item.cost.flops,
-            "val_accuracy": item.provenance["val"]["accuracy"],
-            "val_loss": item.provenance["val"]["loss"],
-            "random": is_random,
-        }
+        {**candidates.entry(item), "random": is_random}
         for specs, is_random in ((own, False), (drawn, True))
         for item in specs
     ]

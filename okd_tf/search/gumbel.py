@@ -5,25 +5,20 @@ Gumbel-softmax sample with a straight-through gradient, its temperature annealed
 the sampled operations cost, not the sum of all; in return an alpha step says something of them alone.
 """
 
-import keras
 import tensorflow as tf
 
 from okd_tf import seeds
-from okd_tf.search import alphas, base, cells, expectation
+from okd_tf.search import bilevel, cells
 
 
-class GumbelSearch(base.SearchModel):
+class GumbelSearch(bilevel.BilevelSearch):
     """The bilevel search on samples; `train_step` takes (training batch, validation batch)."""
 
     cell = cells.GumbelCell
-    bilevel = True
-    learns = True
 
     def __init__(self, *args, **kwargs):
         """Takes what `SearchModel` takes."""
         super().__init__(*args, **kwargs)
-        self.alphas = alphas.Alphas(self.supernet, self.space, self.budget, self.options)
-        self.val_loss_metric = keras.metrics.Mean("alpha_loss")
         self._seed = seeds.derive(self.options.seed, "gumbel noise")
 
     def train_step(self, data):
@@ -63,37 +58,10 @@ class GumbelSearch(base.SearchModel):
         self.alphas.apply(gradients)
         self.objective.record(self.val_loss_metric, batch, loss)
 
-    def propose(self, count, seed):
-        """The `count` most probable architectures that fit; `seed` has no effect."""
-        del seed
-        return self.alphas.most_probable(count)
-
-    def narrow(self, budget):
-        """See `SearchModel`."""
-        super().narrow(budget)
-        self.alphas.narrow(budget)
-
-    def front(self, count, seed):
-        """See `SearchModel`; `seed` has no effect."""
-        del seed
-        return self.alphas.front(count)
-
-    def expectation(self):
-        """See `SearchModel`."""
-        return expectation.of_distributions(self.space, self.alphas.distributions())
-
-    def all_optimizers(self):
-        """All that its train_step steps with, by what they move."""
-        return {**super().all_optimizers(), "alphas": self.alphas.optimizer}
-
-    def optimizer_variables(self):
-        """State that a checkpoint needs beside the model's own."""
-        return [*super().optimizer_variables(), *self.alphas.optimizer.variables]
-
     def scalars(self):
         """Learning rates and the temperature."""
         temperature = float(tf.convert_to_tensor(self.supernet.cells[0].temperature))
-        return {**super().scalars(), **self.alphas.scalars(), "gumbel/temperature": temperature}
+        return {**super().scalars(), "gumbel/temperature": temperature}
 
     def _noise(self, number):
         """Gumbel noise for the operations, logistic noise for the two gates: [layers, ops + 2]."""

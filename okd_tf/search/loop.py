@@ -9,6 +9,7 @@ The figures of each network that was ranked are kept until these are written: a 
 """
 
 import dataclasses
+import functools
 import pathlib
 
 import keras
@@ -19,6 +20,7 @@ from okd_tf.arch import space, spec, uniform
 from okd_tf.data import batches
 from okd_tf.ops import precision
 from okd_tf.search import base, derive, finalists, ranking, supernet
+from okd_tf.search import candidates as candidates_file
 from okd_tf.search.options import SearchOptions
 from okd_tf.search.telemetry import Telemetry
 from okd_tf.training import loop, optimizers, scalars
@@ -134,26 +136,12 @@ def run(
         known = kept.Kept(folder / ".ranked", epochs * training.steps_per_epoch)
         scores = _Scores(ranker, search_space, known)
 
-        def within(budget, also_score, folder):
-            bounded = dataclasses.replace(template, budget=budget)
-            return _choose(
-                model,
-                scores,
-                search_space,
-                bounded,
-                strategy,
-                options,
-                candidates,
-                also_score,
-                finalists_wanted,
-                folder,
-            )
-
-        chosen = within(template.budget, also_score, folder)
+        within = functools.partial(_choose, model, scores, strategy, options, candidates, finalists_wanted)
+        chosen = within(template, folder, also_score)
         for budget in sorted(smaller, key=lambda budget: -budget.max_params):
             progress.say(f"search: within {budget.max_params:,} parameters")
             model.narrow(budget)
-            within(budget, (), folder_of(folder, budget))
+            within(dataclasses.replace(template, budget=budget), folder_of(folder, budget))
         scores.forget()
         files.remove(folder / "checkpoints")
         return chosen
@@ -161,37 +149,24 @@ def run(
     return recipe.crew.lead(choose)
 
 
-def _choose(
-    model,
-    scores,
-    search_space,
-    template,
-    strategy,
-    options,
-    candidates,
-    also_score,
-    finalists_wanted,
-    folder,
-):
-    """Proposes, ranks and writes; arguments as those of `run`, and what the ranker says."""
-    proposed = model.propose(candidates, options.seed)
-    ranked = _rank(scores, search_space, template, proposed, {"strategy": strategy, "seed": options.seed})
-    drawn = []
+def _choose(model, scores, strategy, options, count, finalists_wanted, template, folder, also_score=()):
+    """Propose, rank and write; return the chosen spec. Arguments as those of `run`; `scores` ranks."""
+
+    def rank(architectures, is_random):
+        origin = {"strategy": "random" if is_random else strategy, "seed": options.seed}
+        return _rank(scores, model.space, template, architectures, origin)
+
+    proposed = model.propose(count, options.seed)
+    ranked, drawn = rank(proposed, False), []
     if model.learns:
-        sampler = uniform.UniformSampler(search_space, template.budget)
-        drawn = sampler.different(len(proposed), seeds.derive(options.seed, "random candidates"))
-        drawn = _rank(scores, search_space, template, drawn, {"strategy": "random", "seed": options.seed})
+        sampler = uniform.UniformSampler(model.space, template.budget)
+        drawn = rank(sampler.different(len(proposed), seeds.derive(options.seed, "random candidates")), True)
         ranked[0] = _compared(ranked[0], drawn[0])
     json_file.write(
         folder / "candidates.json",
-        [_candidate(item, chosen=item is ranked[0]) for item in [*ranked, *drawn]],
+        [{**candidates_file.entry(item), "chosen": item is ranked[0]} for item in [*ranked, *drawn]],
     )
     if finalists_wanted:
-
-        def rank(architectures, is_random):
-            origin = {"strategy": "random" if is_random else strategy, "seed": options.seed}
-            return _rank(scores, search_space, template, architectures, origin)
-
         taking_part = finalists.choose(
             model, ranked[0], template.budget, finalists_wanted, options.seed, rank
         )
@@ -288,15 +263,3 @@ def _compared(chosen, drawn):
         f"architectures (accuracy {other['accuracy']:.4f}, loss {other['loss']:.4f})"
     )
     return dataclasses.replace(chosen, provenance={**chosen.provenance, "best_random": other})
-
-
-def _candidate(item, chosen):
-    """An entry of candidates.json."""
-    return {
-        "spec": item.to_json(),
-        "params": item.cost.params,
-        "flops": item.cost.flops,
-        "val_accuracy": item.provenance["val"]["accuracy"],
-        "val_loss": item.provenance["val"]["loss"],
-        "chosen": chosen,
-    }

@@ -24,7 +24,8 @@ MOST_RATE = 0.4
 SMALL_NETWORKS = "resnet8", "resnet14"
 LARGE_NETWORKS = "resnet8_s2", "resnet14_s2"
 FEW_NETWORKS = "conv5", "conv5"
-WIDTH, FEW_WIDTH = 16, 8  # of the student's: the last where it is of the last of these
+WIDTH = 16  # of all networks
+FEW_WIDTH = 8  # but of the student's backbone where it is the first of FEW_NETWORKS
 LARGE_SIDE = 48  # pixels, of the shorter side
 FEW_IMAGES = 10_000
 FEW_MIX = "cutmix"  # the views of those few are mixed
@@ -119,8 +120,9 @@ def resolve(settings: Any, facts: Facts) -> Any:
         return found[name]
 
     backbone, teacher_backbone = _networks(facts)
-    few = fill("backbone", backbone) == FEW_NETWORKS[0] != settings.backbone
-    fill("backbone_width", FEW_WIDTH if few else WIDTH)
+    narrow = not settings.backbone and backbone == FEW_NETWORKS[0]
+    fill("backbone", backbone)
+    fill("backbone_width", FEW_WIDTH if narrow else WIDTH)
     fill("teacher_backbone", teacher_backbone)
     found |= mixes(settings, facts.images, facts.classes, facts.side)
     checks.check_mix_probability(settings.mix_probability, {found["mix"], found["teacher_mix"]})

@@ -55,7 +55,7 @@ def document(entries, rounds, student_epochs, figures, winner) -> dict[str, Any]
 
 
 def read(path: files.PathLike) -> dict[str, Any]:
-    """What a finals.json holds; raises UserError naming the file and the field that is wrong."""
+    """Return what a finals.json holds; raise UserError naming the file and the field that is wrong."""
     found = fields.read(path, mend=MEND)
     finalists, rounds = found["finalists"].items(), found["rounds"].items()
     found["student_epochs"].whole(1)

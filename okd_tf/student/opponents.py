@@ -23,7 +23,7 @@ def document(opponents: Sequence[dict[str, Any]], left_out: Sequence[str]) -> di
 
 
 def read(path: files.PathLike) -> dict[str, Any]:
-    """What an opponents.json holds; raises UserError naming the file and the field that is wrong."""
+    """Return what an opponents.json holds; raise UserError naming the file and the field that is wrong."""
     found = fields.read(path, mend=MEND)
     for one in found["opponents"].items():
         one["name"].text(NAMES), one["title"].label(), one["loss"].label(), one["params"].whole()

@@ -175,7 +175,7 @@ class Teacher:
 
 
 def _resizing(before, after):
-    """What a line of so many pixels is multiplied by to have so many, as `tf.image.resize` does it.
+    """Return what a line of so many pixels is multiplied by to have so many, as `tf.image.resize` does it.
 
     Bilinear with antialiasing: the pixels under a triangle of twice the width of the coarser of both grids,
     float32 [before, after].

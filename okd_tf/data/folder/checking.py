@@ -126,7 +126,7 @@ def check(listed: listing.Listing, asked: Request, unreadable: Unreadable) -> Ch
 
 
 def _bits(root: pathlib.Path, files: list[tuple[listing.File, pixels.Header]]) -> int:
-    """How many bits are used by images of 16, of which cameras of microscopes fill 10 to 14."""
+    """Return how many bits are used by images of 16, of which cameras of microscopes fill 10 to 14."""
     deep = [file.path for file, header in files if header.bits == 16]
     if not deep:
         return 16
