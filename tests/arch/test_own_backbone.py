@@ -217,7 +217,11 @@ def test_points_chosen_on_a_registered_backbone_are_built_there():
 @pytest.mark.parametrize(
     ("make", "pattern"),
     [
-        (lambda **of: keras.applications.MobileNetV2(alpha=0.35, **of), "block_[2457]_add"),
+        pytest.param(
+            lambda **of: keras.applications.MobileNetV2(alpha=0.35, **of),
+            "block_[2457]_add",
+            marks=pytest.mark.slow,
+        ),
         pytest.param(keras.applications.ResNet50V2, "conv3_block[12]_out", marks=pytest.mark.slow),
         pytest.param(keras.applications.EfficientNetB0, "block[23]b_add", marks=pytest.mark.slow),
     ],

@@ -154,7 +154,8 @@ def _deep():
 
 
 @pytest.mark.parametrize(
-    ("params", "flops"), [(20_000, 0), (600_000, 0), (0, 30_000_000), (200_000, 60_000_000)]
+    ("params", "flops"),
+    [(20_000, 0), (600_000, 0), (0, 30_000_000), pytest.param(200_000, 60_000_000, marks=pytest.mark.slow)],
 )
 def test_a_deep_space_gives_different_samples_that_fit(params, flops):
     of = _deep()

@@ -15,7 +15,10 @@ from okd_tf.benchmark.setup import Setup
 from okd_tf.training import recipe
 
 SIZE, CLASSES, BATCH = 8, 3, 4
-SLOW = ("live", "search_darts_unrolled", "ce_mirrored", "search_darts_mirrored", "search_darts_checkpoint")
+SLOW = (
+    *("live", "search_darts_unrolled", "ce_mirrored", "search_darts_mirrored", "search_darts_checkpoint"),
+    *("search_gumbel", "search_reinforce", "search_random", "input_randaugment"),
+)
 
 
 @pytest.fixture(scope="module")

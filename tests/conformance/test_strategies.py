@@ -19,7 +19,11 @@ from okd_tf.arch import space, spec
 from okd_tf.search import base, loop
 from okd_tf.training import history, objective
 
-pytestmark = pytest.mark.parametrize("name", search.STRATEGIES)
+every_strategy = pytest.mark.parametrize("name", search.STRATEGIES)
+one_fast = pytest.mark.parametrize(
+    "name",
+    [pytest.param(name, marks=[] if name == "darts" else pytest.mark.slow) for name in search.STRATEGIES],
+)
 
 OPS = ("identity", "sep_conv_3x3", "max_pool_3x3")
 ROOM, EPOCHS, CANDIDATES = 168, 2, 4
@@ -70,6 +74,7 @@ def _left(folder):
     )
 
 
+@every_strategy
 def test_is_a_search_model_that_says_what_it_needs(name):
     strategy = search.STRATEGIES[name]
     assert issubclass(strategy, base.SearchModel)
@@ -77,6 +82,7 @@ def test_is_a_search_model_that_says_what_it_needs(name):
     assert issubclass(strategy.cell, keras.layers.Layer)
 
 
+@every_strategy
 def test_nothing_that_is_proposed_is_over_the_budget(name):
     chosen, candidates, rows = _whole(name)
     limit = chosen["budget"]["max_params"]
@@ -88,6 +94,7 @@ def test_nothing_that_is_proposed_is_over_the_budget(name):
     assert space.SearchSpace.around(tiny.make_backbone(), OPS).cost(((1, 0, 1),) * 2).params > limit
 
 
+@every_strategy
 def test_the_best_of_its_own_candidates_is_chosen(name):
     chosen, candidates, _ = _whole(name)
     own = [one for one in candidates if one["spec"]["provenance"]["strategy"] == name]
@@ -97,6 +104,7 @@ def test_the_best_of_its_own_candidates_is_chosen(name):
     assert candidates[0]["val_accuracy"] == max(one["val_accuracy"] for one in own)
 
 
+@every_strategy
 def test_records_finite_figures_of_every_epoch(name):
     _, candidates, rows = _whole(name)
     assert [row["epoch"] for row in rows] == list(range(1, EPOCHS + 1))
@@ -110,6 +118,7 @@ def _all_finite(candidates, rows):
     return all(math.isfinite(value) for value in figures)
 
 
+@one_fast
 def test_a_killed_search_goes_on_to_what_the_same_seed_finds_uninterrupted(name, tmp_path):
     with pytest.raises(tf.errors.OutOfRangeError):
         _run(name, tmp_path, lambda batches: tiny.CutBatches(batches, CUT))
@@ -136,6 +145,7 @@ def _made(name, seed):
     )
 
 
+@every_strategy
 def test_a_search_starts_from_its_seed_alone(name):
     one, again, other = (_made(name, seed) for seed in (3, 3, 4))
     tiny.assert_same_state(one, again)
@@ -148,6 +158,7 @@ def test_a_search_starts_from_its_seed_alone(name):
     assert different == kernels
 
 
+@every_strategy
 def test_distributions_are_probabilities_of_each_layer_s_choices(name):
     model = _made(name, 3)
     distributions = model.expectation().distributions
@@ -160,6 +171,7 @@ def test_distributions_are_probabilities_of_each_layer_s_choices(name):
         assert 0 < float(feed_back) < 1
 
 
+@every_strategy
 @pytest.mark.slow
 def test_a_step_hears_only_the_teachers_that_its_training_batch_hears(name):
     training, validation = tiny.make_batch(DATA.train), tiny.make_batch(DATA.val)
@@ -219,6 +231,7 @@ def _spiked(name, folder, factor):
     return made[0], None
 
 
+@every_strategy
 @pytest.mark.slow
 def test_a_loss_far_too_high_for_a_step_leaves_everything_finite(name, tmp_path):
     model, said = _spiked(name, tmp_path, 1e4)
@@ -235,6 +248,7 @@ def test_a_loss_far_too_high_for_a_step_leaves_everything_finite(name, tmp_path)
     )
 
 
+@every_strategy
 @pytest.mark.slow
 def test_a_loss_beyond_what_floats_hold_stops_the_search_by_name(name, tmp_path):
     _, said = _spiked(name, tmp_path, 1e38)

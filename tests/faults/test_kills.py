@@ -12,6 +12,7 @@ SLOW = [name for name in scenes.SCENES if "short" not in name]
 EXHAUSTIVE = ("mutual", "assistant", "choice", "finals", "budgets", "opponents")
 
 
+@pytest.mark.slow
 def test_a_run_killed_five_times_ends_in_the_same_bits(stages):
     assert kills.count(["short"]) == 5
     kills.play(stages, "short")

@@ -171,7 +171,14 @@ def test_a_step_of_two_that_teach_each_other(name, mixed):
 
 @pytest.mark.parametrize(
     ("name", "unrolled", "mixed"),
-    [*((name, False, False) for name in search.STRATEGIES), ("darts", True, True), ("random", False, True)],
+    [
+        ("darts", False, False),
+        ("random", False, True),
+        *(
+            pytest.param(name, name == "darts", name in ("darts", "random"), marks=pytest.mark.slow)
+            for name in search.STRATEGIES
+        ),
+    ],
 )
 def test_a_step_of_a_search(name, unrolled, mixed):
     backbone = tiny.make_backbone()

@@ -40,6 +40,7 @@ def model():
     return _search()
 
 
+@pytest.mark.slow
 def test_on_a_bandit_the_controller_finds_the_best_architecture():
     """Rewards that are told, not measured: one for each decision that is as in the best architecture."""
     model = _search(controller_learning_rate=0.02, controller_entropy=0.0)

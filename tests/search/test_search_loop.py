@@ -193,6 +193,7 @@ def test_it_says_whether_random_architectures_were_beaten(own, drawn, said, caps
     assert compared.provenance["best_random"] == {"accuracy": drawn[0], "loss": drawn[1]}
 
 
+@pytest.mark.slow
 def test_a_collapse_ends_the_search_if_that_is_asked(tmp_path, monkeypatch):
     # Any share at all is then a collapse.
     monkeypatch.setattr(telemetry, "COLLAPSED", 0.0)

@@ -54,6 +54,7 @@ def _assert_same(found):
     assert found["history"] < ROUNDING
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FAST)
 def test_two_workers_learn_what_one_device_does(report, kind):
     _assert_same(report[kind])
