@@ -8,7 +8,8 @@ draw and trial
 
     python tools/search.py --workdir=... --dataset=folder --data_dir=PHOTOS --image_size=64 --seed=TRIAL
 
-runs as it is. Its opponent is the network of Keras's tutorials (convolution, batch norm, ReLU, max pooling;
+runs as it is, but for --opponents=none: the plain networks that a run trains beside the student are no part
+of what makes it. Its opponent is the network of Keras's tutorials (convolution, batch norm, ReLU, max pooling;
 mirrored and shifted images; dropout; Adam with a cosine schedule), with no fewer parameters than the
 student and no more CPU seconds than the whole run: of `_SCHEDULES` the one that is best on the holdout in
 the mean of the draw's trials, which favours it. What is done is not done again; --draws picks some, --json
@@ -66,7 +67,8 @@ def main(_):
             _write(folder / f"trial_{trial}.json", found)
         for epochs, batch in _SCHEDULES:
             name = f"{epochs} epochs, batch {batch}"
-            if name not in found.setdefault("opponents", {}) and not _too_long(found, epochs):
+            there = found.setdefault("opponents", {}).get(name, {"params": 0})
+            if there["params"] < found["params"] and not _too_long(found, epochs):
                 found["opponents"][name] = _run_opponent(folder, trial, epochs, batch, found["params"])
                 _write(folder / f"trial_{trial}.json", found)
         print(json.dumps(found), flush=True)
@@ -107,6 +109,7 @@ def _run_okd(folder, trial):
     run = folder / f"run_{trial}"
     command = [sys.executable, str(_ROOT / "tools" / "search.py"), f"--workdir={run}", "--dataset=folder"]
     command += [f"--data_dir={folder / 'photos'}", f"--image_size={_SIZE}", f"--seed={trial}"]
+    command += ["--opponents=none"]
     spent = _read(folder / f"cpu_{trial}.json").get("seconds", 0.0)  # of calls that were killed
     began = _cpu_seconds()
     try:

@@ -88,7 +88,7 @@ class Context:
         shown = views.make(
             found.augmentation,
             found.image_shape,
-            chosen.augmentation,
+            planning.augmentation(self, found),
             padding=chosen.crop_padding,
             number=chosen.augmentation_ops,
             magnitude=chosen.augmentation_magnitude,

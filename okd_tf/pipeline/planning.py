@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from okd_tf import errors
 from okd_tf import settings as all_settings
-from okd_tf.data import split_views
+from okd_tf.data import split_views, views
 from okd_tf.pipeline import record
 from okd_tf.settings import plan
 from okd_tf.teachers import ensemble, shards
@@ -53,6 +53,20 @@ def mixes(context):
     return plan.mixes(requested, len(data.train), data.classes, min(data.image_shape[:2]))
 
 
+def augmentation(context, found):
+    """Return how a `Context` makes views of its images, by names; () is as the dataset has it.
+
+    Args:
+        context: the run.
+        found: its `Splits`, with the dataset's own augmentation or the run's.
+    """
+    height, width, channels = found.image_shape
+    own = found.augmentation.base if isinstance(found.augmentation, views.Operated) else found.augmentation
+    return context.requested.augmentation or plan.augmentation(
+        len(found.train), found.classes, min(height, width), channels, own.flip
+    )
+
+
 def _facts(context):
     """What the plan follows, but for the devices."""
     data = context.data
@@ -63,6 +77,7 @@ def _facts(context):
         views=split_views.count(data.augmentation, context.mixing),
         teachers=max(1, _number_of_teachers(context)),
         bank_views=_stored_views(context.requested.bank),
+        augmentation=augmentation(context, data),
     )
 
 

@@ -158,7 +158,8 @@ class Settings:
     augmentation: tuple[str, ...] = _option(
         (),
         f"views of a training image: one of {', '.join(AUGMENTATIONS)}; operations may follow, such as "
-        f"rotate,brightness, or {ALL_AUGMENTATION_OPS} for all (default: the dataset's own, no operations)",
+        f"rotate,brightness, or {ALL_AUGMENTATION_OPS} for all (default: the dataset's own; operations where "
+        "the plan of few large images has them)",
     )
     crop_padding: int = _option(
         -1,

@@ -28,7 +28,7 @@ WIDTH = 16  # of all networks
 FEW_WIDTH = 8  # but of the student's backbone where it is the first of FEW_NETWORKS
 LARGE_SIDE = 48  # pixels, of the shorter side
 FEW_IMAGES = 10_000
-FEW_MIX = "cutmix"  # the views of those few are mixed
+FEW_MIX = "cutmix"  # the views of those few are mixed, after operations of RandAugment
 
 WARMUP_PART = 5  # one of so many epochs of a search
 
@@ -88,6 +88,7 @@ class Facts:
         teachers: how many teachers there are, or are to be trained.
         replicas: devices that each batch is split over.
         bank_views: how many views the bank that is to be read holds; None if there is none yet.
+        augmentation: how views are made where the settings do not say it: `augmentation`.
     """
 
     images: int
@@ -97,6 +98,7 @@ class Facts:
     teachers: int
     replicas: int = 1
     bank_views: int | None = None
+    augmentation: tuple[str, ...] = ()
 
 
 def is_open(settings: Any) -> bool:
@@ -124,6 +126,7 @@ def resolve(settings: Any, facts: Facts) -> Any:
     fill("backbone", backbone)
     fill("backbone_width", FEW_WIDTH if narrow else WIDTH)
     fill("teacher_backbone", teacher_backbone)
+    found["augmentation"] = settings.augmentation or facts.augmentation
     found |= mixes(settings, facts.images, facts.classes, facts.side)
     checks.check_mix_probability(settings.mix_probability, {found["mix"], found["teacher_mix"]})
     batch_size = fill("batch_size", _batch_size(facts, _folds(settings)))
@@ -147,13 +150,31 @@ def mixes(settings: Any, images: int, classes: int, side: int) -> dict[str, str]
         settings: as they are given.
         images, classes, side: as in `Facts`.
     """
-    few = side >= LARGE_SIDE and classes < images < FEW_IMAGES
-    usual = FEW_MIX if few else choices.MIXES[0]
+    usual = FEW_MIX if _few_and_large(images, classes, side) else choices.MIXES[0]
     own = choices.MIXES[0] if settings.teachers else usual  # given teachers are not trained
     return {
         name: value if getattr(settings, name) == choices.OPEN[name] else getattr(settings, name)
         for name, value in (("mix", usual), ("teacher_mix", own))
     }
+
+
+def augmentation(images: int, classes: int, side: int, channels: int, flip: bool) -> tuple[str, ...]:
+    """Return how views are made where the settings do not say it; () as the dataset has it.
+
+    Few large images get operations of RandAugment after their crop.
+
+    Args:
+        images, classes, side: as in `Facts`.
+        channels: of an image; operations are of 1 or 3.
+        flip: whether the dataset's images may be mirrored.
+    """
+    if channels not in (1, 3) or not _few_and_large(images, classes, side):
+        return ()
+    return ("crop_flip" if flip else "crop", choices.ALL_AUGMENTATION_OPS)
+
+
+def _few_and_large(images: int, classes: int, side: int) -> bool:
+    return side >= LARGE_SIDE and classes < images < FEW_IMAGES
 
 
 @dataclasses.dataclass(frozen=True)
@@ -206,6 +227,8 @@ def in_words(settings: Any, images: int, kinds: tuple[str, ...]) -> str:
     if others:
         text += f" ({'; '.join(f'{one.kind}: {_length(one)}' for one in others)})"
     text += f", {settings.views} views" * (settings.views > 0)
+    if choices.ALL_AUGMENTATION_OPS in settings.augmentation:
+        text += f", {choices.ALL_AUGMENTATION_OPS}"
     mixes = {kind: name for kind, name in _mixed(settings, kinds).items() if name != choices.MIXES[0]}
     for name in dict.fromkeys(mixes.values()):
         whose = " and ".join(kind for kind, used in mixes.items() if used == name)
