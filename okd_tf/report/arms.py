@@ -20,8 +20,9 @@ _COLUMNS = (
 )
 _MEANING = """\
 Accuracies in percent, losses in nats, of the weights that a training keeps. Mean ± standard error over
-trials. `difference`: on the test split, to the same trials of `{reference}`; better or worse where it is more
-than two of its standard errors. The test split is read once, at the end of a training.
+trials. `difference`: on the test split, to the same trials of `{reference}`; better or worse where Student's
+t-test finds it beyond its error, each of which is wrong at most once in twenty. The test split is read once, at the
+end of a training.
 """
 _MEND = "mend it, or delete it and the same command writes it again"
 
@@ -95,7 +96,7 @@ def table(found):
                 _difference(arm, reference, "test_accuracy", 100, 2),
                 spread(arm, "val_loss", 1, 4),
                 spread(arm, "test_loss", 1, 4),
-                _difference(arm, reference, "test_loss", -1, 4),
+                _difference(arm, reference, "test_loss", 1, 4, lower_is_better=True),
             )
         )
     return rows
@@ -142,17 +143,12 @@ def spread(arm, figure, factor, digits):
     return f"{mean:.{digits}f}" + ("" if error is None else f" ± {error:.{digits}f}")
 
 
-def _difference(arm, reference, figure, factor, digits):
-    """Return the paired difference of a figure, which is better the larger `factor` makes it, as text."""
+def _difference(arm, reference, figure, factor, digits, lower_is_better=False):
+    """Return the paired differences of a figure to those of the reference, in words."""
     gains = trials.paired(by_trial(arm, figure, factor), by_trial(reference, figure, factor))
     if arm is reference or not gains:
         return "-"
-    mean, error = trials.mean_and_error(gains)
-    sign = -1 if factor < 0 else 1
-    if error is None:
-        return f"{sign * mean:+.{digits}f} (one trial)"
-    of = "" if len(gains) == len(arm["trials"]) else f" ({len(gains)} trials)"
-    return f"{sign * mean:+.{digits}f} ± {error:.{digits}f}{of}, {trials.verdict(mean, error)}"
+    return trials.difference(gains, digits, lower_is_better=lower_is_better)
 
 
 def _teachers(found):

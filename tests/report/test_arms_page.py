@@ -76,6 +76,29 @@ def test_differences_are_of_the_trials_that_both_have():
     assert trials.paired({0: 5, 1: 7, 3: 1}, {3: 4, 1: 5, 2: 0}) == [2, -3]
 
 
+@pytest.mark.parametrize(
+    ("count", "quantile"),
+    # Of Student's t at 95 %, as tables print it.
+    [(2, 6.314), (3, 2.920), (5, 2.132), (10, 1.833), (31, 1.697)],
+)
+def test_a_verdict_is_that_of_the_t_test_with_one_degree_of_freedom_less_than_trials(count, quantile):
+    assert trials.verdict(1.001 * quantile, 1.0, count) == "better"
+    assert trials.verdict(-1.001 * quantile, 1.0, count) == "worse"
+    assert trials.verdict(0.999 * quantile, 1.0, count) == "no difference"
+    assert trials.verdict(-0.999 * quantile, 1.0, count) == "no difference"
+
+
+def test_a_difference_is_said_with_its_error_trials_and_verdict():
+    # 0.6, 1.3, 2.0: standard deviation 0.7, over the root of 3: 0.4.
+    assert trials.difference([0.6, 1.3, 2.0], 1, "points") == "+1.3 ± 0.4 points over 3 trials: better"
+    assert (
+        trials.difference([0.6, 1.3, 2.0], 1, lower_is_better=True) == "+1.3 ± 0.4 over 3 trials: worse"
+    )
+    assert trials.difference([0.5], 1, "points") == "+0.5 points, one trial: no verdict"
+    assert trials.difference([0.0, 0.0], 1) == "+0.0 ± 0.0 over 2 trials: no difference"
+    assert trials.difference([0.5, 0.5], 1) == "+0.5 ± 0.0 over 2 trials: better"
+
+
 def test_a_row_gives_means_standard_errors_and_paired_differences(found):
     labels, mean, half, none = arms.table(found)
     # 40, 44, 42: standard deviation 2, over the root of 3: 1.1547; 2.0, 2.2, 2.4: 0.2, so 0.1155.
@@ -87,41 +110,41 @@ def test_a_row_gives_means_standard_errors_and_paired_differences(found):
     # Differences 3, 2, 3: mean 2.667, standard deviation 0.577, so 0.333.
     # Of losses -1, -0.9, -0.8: 0.1, so 0.058.
     assert mean[:3] == ("mean", "1,234,567", "3")
-    assert mean[5] == "+2.67 ± 0.33, better"
-    assert mean[8] == "-0.9000 ± 0.0577, better"
+    assert mean[5] == "+2.67 ± 0.33 over 3 trials: better"
+    assert mean[8] == "-0.9000 ± 0.0577 over 3 trials: better"
     assert half == (
-        *("half", "1,000", "1", "50.00", "45.00", "+1.00 (one trial)"),
-        *("1.5000", "2.0000", "-0.2000 (one trial)"),
+        *("half", "1,000", "1", "50.00", "45.00", "+1.00, one trial: no verdict"),
+        *("1.5000", "2.0000", "-0.2000, one trial: no verdict"),
     )
     assert none == ("none", "-", "0", "-", "-", "-", "-", "-", "-")
 
 
 def test_against_another_reference_the_differences_turn(found):
     turned = arms.with_reference(found, "mean")
-    assert arms.table(turned)[0][5] == "-2.67 ± 0.33, worse"
-    assert arms.table(turned)[0][8] == "+0.9000 ± 0.0577, worse"
+    assert arms.table(turned)[0][5] == "-2.67 ± 0.33 over 3 trials: worse"
+    assert arms.table(turned)[0][8] == "+0.9000 ± 0.0577 over 3 trials: worse"
     assert arms.table(turned)[1][5] == "-"
     with pytest.raises(errors.UserError, match=r"^--reference: unknown name 'meen'; did you mean mean\? "):
         arms.with_reference(found, "meen")
 
 
-def test_a_difference_within_two_standard_errors_is_none(found):
+def test_a_difference_within_its_error_is_none(found):
     # Differences 0, 2, 4: mean 2, standard deviation 2, so 1.1547.
     for row, test in zip(found["arms"]["mean"]["trials"], (0.40, 0.46, 0.46), strict=True):
         row["test_accuracy"] = test
-    assert arms.table(found)[1][5] == "+2.00 ± 1.15, no clear difference"
+    assert arms.table(found)[1][5] == "+2.00 ± 1.15 over 3 trials: no difference"
 
 
 def test_a_difference_over_fewer_trials_than_the_arm_has_says_how_many(found):
     found["arms"]["labels"]["trials"].pop()
-    assert arms.table(found)[1][5] == "+2.50 ± 0.50 (2 trials), better"
+    assert arms.table(found)[1][5] == "+2.50 ± 0.50 over 2 trials: no difference"
 
 
 def test_the_page_says_the_command_the_flags_the_teachers_and_what_is_missing(found):
     text = arms.markdown(found)
     for line in (
         "`python tools/compare.py --arms=some.arms`",
-        "| mean | 1,234,567 | 3 | 50.00 ± 0.00 | 44.67 ± 0.88 | +2.67 ± 0.33, better |",
+        "| mean | 1,234,567 | 3 | 50.00 ± 0.00 | 44.67 ± 0.88 | +2.67 ± 0.33 over 3 trials: better |",
         "Not trained yet: half, trial 0; none, trial 0, 1.",
         "| teacher 2 | 2,000 | 40.00 | 50.00 |",
         "| mean | 3,000 | 45.00 | 55.00 |",
