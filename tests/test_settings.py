@@ -189,7 +189,7 @@ def test_labels_can_be_smoothed_wherever_something_learns_from_them_alone(loss):
 def test_a_role_s_own_setting_decides_where_it_is_given():
     chosen = settings.Settings(workdir="a", student_weight_decay=0.0, teacher_learning_rate=0.2)
     decides = {stage: chosen.deciding("weight_decay", stage) for stage in settings.choices.TRAINING}
-    of_students = ("choice", "finals", "student", "budgets", "baseline", "opponents")
+    of_students = ("choice", "finals", "student", "budgets", "baseline", "opponents", "trials")
     own = dict.fromkeys(("assistant", *of_students), "student_weight_decay")
     assert decides == {**own, "teachers": "weight_decay", "search": "weight_decay"}
     rates = {stage: chosen.deciding("learning_rate", stage) for stage in settings.choices.TRAINING}

@@ -23,7 +23,6 @@ from okd_tf import cli, errors, settings
 from okd_tf.cli import arms as arms_file
 
 _ARMS = flags.DEFINE_string("arms", "", "file of the arms")
-_TRIALS = flags.DEFINE_integer("trials", 3, "trainings of each arm", lower_bound=1)
 _REFERENCE = flags.DEFINE_string("reference", "", "arm that others are compared with (default: the first)")
 _JSON = flags.DEFINE_string("json", "", "file of the results (default: arms.json in the workdir)")
 _ONLY = flags.DEFINE_string("only", "", "train the arms alone whose name this pattern matches, as 'resnet8*'")
@@ -60,11 +59,11 @@ def main():
     only = [name for name in names if fnmatch.fnmatchcase(name, _ONLY.value or "*")]
     if not only:
         raise errors.UserError(f"--only: {_ONLY.value} matches no arm; there are {', '.join(names)}")
-    if _ONLY_TRIAL.value is not None and _ONLY_TRIAL.value >= _TRIALS.value:
-        raise errors.UserError(
-            f"--only_trial: {_ONLY_TRIAL.value} is none of --trials={_TRIALS.value}, which are counted from 0"
-        )
     chosen = cli.resolve()
+    if _ONLY_TRIAL.value is not None and _ONLY_TRIAL.value >= chosen.trials:
+        raise errors.UserError(
+            f"--only_trial: {_ONLY_TRIAL.value} is none of --trials={chosen.trials}, which are counted from 0"
+        )
     cli.refuse_workers(chosen, "--distribution", "arms are shared by starting the same command again")
     results = _JSON.value or os.path.join(chosen.workdir, "arms.json")
     if not results.endswith(".json"):
@@ -76,7 +75,7 @@ def main():
 
     asked = pipeline.Asked(
         arms=tuple(arms),
-        trials=_TRIALS.value,
+        trials=chosen.trials,
         reference=_REFERENCE.value or names[0],
         results=results,
         command=provenance.command("tools/compare.py", sys.argv[1:], without=_OF_ONE_CALL),
@@ -99,5 +98,5 @@ def _write_page():
 
 
 if __name__ == "__main__":
-    cli.define(settings.FIELDS)
+    cli.define(settings.FIELDS, defaults={"trials": 3})
     cli.start(main)

@@ -10,6 +10,6 @@ if __name__ == "__main__":
     cli.main(
         lambda settings: (
             *(["teachers"] if settings.teachers else []),
-            *("bank", "assistant", "choice", "finals", "student", "baseline", "opponents"),
+            *("bank", "assistant", "choice", "finals", "student", "baseline", "opponents", "trials"),
         )
     )

@@ -9,6 +9,7 @@ import dataclasses
 from okd_tf import data, errors, progress, settings, sources
 from okd_tf.pipeline import cautions, check, diagnosis, forecast, joining, record, stages
 from okd_tf.pipeline.context import Context
+from okd_tf.report import opponents as of_opponents
 from okd_tf.report import page
 
 
@@ -53,7 +54,11 @@ def _of_arrays(chosen):
 
 def _show(context):
     current = record.current(context, stages.STAGES.values())
-    progress.say(f"\n{page.screen(context.workdir, current)}\n\nresults: {context.workdir}")
+    trials = context.settings.trials
+    said = of_opponents.screen(context.workdir, current, trials)
+    table = page.screen(context.workdir, current, trials)
+    lines = ["", table, "", *said, *([""] if said else []), f"results: {context.workdir}"]
+    progress.say("\n".join(lines))
 
 
 def join(chosen: settings.Settings):

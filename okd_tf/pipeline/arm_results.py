@@ -9,7 +9,7 @@ from okd_tf.report import arms_pages
 from okd_tf.settings import budgets
 from okd_tf.teachers import diagnosis, ensemble, teacher
 
-_NOT_COMMON = {"trial", "baseline", "opponents", "teachers"}  # of no arm, or paths of this machine
+_NOT_COMMON = {"trial", "trials", "baseline", "opponents", "teachers"}  # of no arm, or paths of this machine
 
 
 class Results:

@@ -49,10 +49,9 @@ class Runs:
 
     def __init__(self, chosen):
         """Takes the `Settings` that arms have in common; reads nothing."""
-        self.common = dataclasses.replace(
-            chosen, baseline=False, opponents=settings.choices.OPPONENTS[0], trial=0
-        )
-        self.main = Context(self.common)
+        own = {"baseline": False, "opponents": settings.choices.OPPONENTS[0], "trial": 0}
+        self.main = Context(dataclasses.replace(chosen, **own))
+        self.common = dataclasses.replace(chosen, **own, trials=1)  # a run has one trial of an arm
         self._banks, self._chains = {}, {}
 
     def pair(self, arm, trial):

@@ -42,7 +42,7 @@ def check(context, names):
             _ = context.space
         if chosen.finals:
             finalists.check(context.space, context.budgets[0], chosen.rounds[0])
-    if chosen.arch and {"choice", "student", "baseline", "opponents"} & set(names):
+    if chosen.arch and {"choice", "student", "baseline", "opponents", "trials"} & set(names):
         check_networks.check_keeps(chosen, context.architecture())
     if chosen.student:
         foreign_student.check(context, names)
@@ -101,6 +101,11 @@ def will_run(context, name, names):
     )
 
 
+def needless(context, name):
+    """Return why a stage has nothing to do in a run, whatever is there, or ""."""
+    return stages.STAGES[name].needless(context)
+
+
 def check_trained(context):
     """Refuses to go on where the teachers stage would train.
 
@@ -147,7 +152,7 @@ def _check_folds(context, names, given):
                 f"warning: {path} held out some of other training examples than these; it counts as trained "
                 "on all of these"
             )
-    learning = {"teachers", "search", "choice", "finals", "student", "budgets", "opponents"}
+    learning = {"teachers", "search", "choice", "finals", "student", "budgets", "opponents", "trials"}
     if not chosen.held_out_only or not held_out or not learning & set(names):
         return
     seen = folds.seen(ids, held_out)

@@ -14,7 +14,7 @@ from okd_tf.backbones import keras_file, stored
 from okd_tf.data import imbalance, mixing, splits, views
 from okd_tf.pipeline import backbone, planning, teaching
 from okd_tf.search import finalists
-from okd_tf.student import choice, finals, opponents
+from okd_tf.student import choice, finals, opponents, trials
 from okd_tf.teachers import teacher
 from okd_tf.training import crew, distribution, inference, recipe
 
@@ -286,8 +286,16 @@ class Context:
 
     @property
     def student_path(self):
-        """The student to evaluate and export."""
+        """The student to evaluate: the run's own, or that of --student."""
         return pathlib.Path(self.requested.student or self.workdir / "student" / "student.keras")
+
+    @property
+    def exported_path(self):
+        """The student to export: of several trials the best one on validation, or that of --student."""
+        if self.requested.student:
+            return self.student_path
+        won = trials.winner(self.workdir, self.requested.trials)
+        return trials.folder(self.workdir, won) / "student" / "student.keras"
 
     def architecture(self, path=None):
         """The spec in an arch.json, by default in `arch_path`, checked against the dataset.

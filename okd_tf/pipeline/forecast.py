@@ -94,41 +94,40 @@ def seconds(context, names, stages):
     def live(*used):
         return asked if losses.NEEDS_TEACHERS.intersection(used) and not chosen.views else 0.0
 
+    def often(stage):
+        """Return how often a stage trains: in the run itself, and in its further trials."""
+        needless = check.needless(context, stage) or not _trains(chosen, stage)
+        further = chosen.trials - 1 if "trials" in stages and not needless else 0
+        return (stage in stages) + further
+
     if "teachers" in stages:
         add("teachers", asked / len(teachers), count=len(teachers))
-    if "search" in stages:
-        factor = _SEARCH[chosen.strategy] * (_UNROLLED if chosen.unrolled else 1)
-        add("search", factor * backbone, live(chosen.search_loss))
     if "assistant" in stages:
         for name in chosen.assistant:
             add("assistants", _flops(context, name, chosen.assistant_width), live(chosen.train_loss))
-    if "choice" in stages:
+    distilled, pairs = live(*chosen.train_losses), 2 if chosen.train_loss in losses.NEEDS_PEERS else 1
+    if times := often("search"):
+        factor = _SEARCH[chosen.strategy] * (_UNROLLED if chosen.unrolled else 1)
+        add("search", factor * backbone, live(chosen.search_loss), count=times)
+    if times := often("choice"):
         # Short trainings that together are as long as one student's.
-        add("student", student, live(*chosen.train_losses))
-        networks += len(chosen.train_losses) - 1
-    if "finals" in stages:
+        add("student", student, distilled, count=times)
+        networks += times * (len(chosen.train_losses) - 1)
+    if times := often("finals"):
         # Each round is as long as one student's training.
-        pairs = 2 if chosen.train_loss in losses.NEEDS_PEERS else 1
-        add("student", student, live(*chosen.train_losses), count=len(chosen.rounds) * pairs)
-        networks += sum(chosen.rounds) - len(chosen.rounds)
-    if "student" in stages:
-        add(
-            "student",
-            student,
-            live(*chosen.train_losses),
-            count=2 if chosen.train_loss in losses.NEEDS_PEERS else 1,
-        )
-    if "baseline" in stages:
-        add("student", backbone)
-    if "budgets" in stages:
-        pairs = 2 if chosen.train_loss in losses.NEEDS_PEERS else 1
+        add("student", student, distilled, count=times * len(chosen.rounds) * pairs)
+        networks += times * (sum(chosen.rounds) - len(chosen.rounds))
+    if times := often("student"):
+        add("student", student, distilled, count=times * pairs)
+    if times := often("budgets"):
         trainings = (len(chosen.budgets) - 1) * pairs * (1 + len(chosen.rounds))
-        add("student", student, live(*chosen.train_losses), count=trainings)
-    if "opponents" in stages:
-        distilled = live(*chosen.train_losses)
-        add("student", backbone, distilled)
+        add("student", student, distilled, count=times * trainings)
+    if times := often("baseline"):
+        add("student", backbone, count=times)
+    if times := often("opponents"):
+        add("student", backbone, distilled, count=times)
         if chosen.opponents == choices.OPPONENTS[2]:
-            add("student", student), add("student", student, distilled)
+            add("student", student, count=times), add("student", student, distilled, count=times)
     if check.will_run(context, "bank", names):
         flops += asked * images * chosen.views
     devices = _devices(context.strategy)

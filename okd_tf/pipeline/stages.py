@@ -18,6 +18,7 @@ from okd_tf.pipeline import (
     lessons,
     opponents,
     record,
+    trials,
     work,
 )
 from okd_tf.pipeline.context import Context
@@ -92,6 +93,7 @@ def _work_report(context):
         arch_path=context.arch_path if won else context.found_path,
         current=current | ({"search"} if STAGES["search"].needless(context) else set()),
         found_path=context.found_path,
+        trials=context.settings.trials,
     )
     if len(context.budgets) > 1:
         sizes.draw(context.workdir, current, context.budget.max_params)
@@ -117,6 +119,25 @@ def _budgets_are_done(context):
         return False
     runs = budgets.smaller(context)
     return not any(record.outdated(run, stage) for run in runs for stage in _of_a_budget(run))
+
+
+def _work_trials(context):
+    """Trains and evaluates all trials but the run itself."""
+    for run in trials.further(context):
+        number = f"trials: {run.settings.trial + 1} of {context.settings.trials}"
+        context.crew.lead(functools.partial(progress.say, number))
+        for stage in _of_a_trial(run):
+            record.complete(run, stage)
+
+
+def _of_a_trial(run):
+    """The stages that the run of a trial needs, in order."""
+    return [STAGES[name] for name in trials.STAGES if not STAGES[name].needless(run)]
+
+
+def _trials_are_done(context):
+    runs = trials.further(context)
+    return not any(record.outdated(run, stage) for run in runs for stage in _of_a_trial(run))
 
 
 def _left_open(context):
@@ -485,6 +506,20 @@ STAGES = {
             ),
         ),
         Stage(
+            "trials",
+            _work_trials,
+            folder="trials",
+            # All else is in the records of their own folders: further trials leave those there are.
+            settings=lambda context: (),
+            reads=lambda context: {},
+            leaves=_trials_are_done,
+            needs=lambda context: [
+                *_teacher_stages_for(context, [_search_loss(context.settings)]),
+                *_teaching_stages(context),
+            ],
+            needless=lambda context: "" if context.settings.trials > 1 else "one trial",
+        ),
+        Stage(
             "evaluate",
             work.evaluate,
             folder="",
@@ -509,13 +544,13 @@ STAGES = {
             folder="export",
             settings=lambda context: _unusual(context.settings, "export_formats", "min_integer_share"),
             reads=lambda context: {
-                "student": context.student_path,
+                "student": context.exported_path,
                 **foreign_student.declared(context.settings),
             },
             leaves=lambda context: _there(
                 *(f"export/{name}" for name in exporting.written(context.settings.export_formats))
             )(context),
-            needs=lambda context: [] if context.settings.student else [STAGES["student"]],
+            needs=lambda context: [] if context.settings.student else [STAGES["student"], STAGES["trials"]],
         ),
         Stage(
             "report",

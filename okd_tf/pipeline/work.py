@@ -320,7 +320,11 @@ def evaluate(context):
         json_file.write(metrics_path, found)
         scalars.write(
             context.workdir / "logs" / "evaluate" / (name or metrics_path.parent.name),
-            {f"test_{figure}": value for figure, value in test.items() if figure not in quality.OF_CLASSES},
+            {
+                f"test_{figure}": value
+                for figure, value in test.items()
+                if figure not in (*quality.OF_CLASSES, quality.RIGHT)
+            },
         )
         progress.say(f"evaluate: {path}: test accuracy {test['accuracy']:.4f}, loss {test['loss']:.4f}")
 
@@ -332,7 +336,7 @@ def export_student(context):
         UserError: as `student.export_student`; or fewer integers in the int8 file than were asked for.
     """
     report = exporting.export_student(
-        context.classifier(context.student_path),
+        context.classifier(context.exported_path),
         context.data,
         context.workdir / "export",
         context.settings.export_formats,

@@ -21,8 +21,8 @@ _COLUMNS = (
 _MEANING = """\
 Accuracies in percent, losses in nats, of the weights that a training keeps. Mean ± standard error over
 trials. `difference`: on the test split, to the same trials of `{reference}`; better or worse where Student's
-t-test finds it beyond its error, each of which is wrong at most once in twenty. The test split is read once, at the
-end of a training.
+t-test finds it beyond its error, each of which is wrong at most once in twenty. The test split is read once,
+at the end of a training.
 """
 _MEND = "mend it, or delete it and the same command writes it again"
 

@@ -12,22 +12,22 @@ from okd_tf.report import budgets as of_budgets
 from okd_tf.report import choice as of_choice
 from okd_tf.report import diagnosis
 from okd_tf.report import finals as of_finals
+from okd_tf.report import opponents as of_opponents
 from okd_tf.search import candidates
-from okd_tf.settings import choices
 from okd_tf.student import choice, finals
-from okd_tf.student import opponents as of_opponents
 from okd_tf.teachers import diagnosis as teaching
 from okd_tf.training import metrics as trained
 from okd_tf.training import quality
 
 
-def table(workdir, current):
+def table(workdir, current, trials=1):
     """Rows (name, size, test accuracy) of all that was evaluated, as lists of strings.
 
     Args:
         workdir: of the run.
         current: names of the stages whose results belong to the run as it is now; others are left out, so
             that a table never shows figures of different runs side by side.
+        trials: how many the run has.
     """
     workdir = pathlib.Path(workdir)
     rows = []
@@ -51,14 +51,7 @@ def table(workdir, current):
         if "test" in entry:
             title = f"assistant {index + 1} ({entry.get('backbone', 'not recorded')})"
             rows.append([title, f"{entry['params']:,}", _percent(entry["test"]["accuracy"])])
-    for name, title in [
-        *([("baseline", "bare backbone, cross-entropy")] if "baseline" in current else []),
-        *((f"opponents/{one['name']}", _opponent(one)) for one in _opponents(workdir, current)["opponents"]),
-        ("student", "student"),
-    ]:
-        metrics = _read(trained.read, workdir / name / "metrics.json") if "evaluate" in current else None
-        if metrics and "test" in metrics:
-            rows.append([title, f"{metrics['params']:,}", _percent(metrics["test"]["accuracy"])])
+    rows += [one.row() for one in of_opponents.networks(workdir, current, trials)]
     for row in of_budgets.students(workdir, None, 0) if {"budgets", "evaluate"} <= current else ():
         title = f"student of at most {row['most']:,} parameters"
         rows.append([title, f"{row['params']:,}", _percent(row["test"])])
@@ -68,7 +61,7 @@ def table(workdir, current):
     return rows
 
 
-def markdown(workdir, split, settings_text, arch_path, current, found_path=None):
+def markdown(workdir, split, settings_text, arch_path, current, found_path=None, trials=1):
     """The whole page.
 
     Args:
@@ -78,6 +71,7 @@ def markdown(workdir, split, settings_text, arch_path, current, found_path=None)
         arch_path: the arch.json that was trained.
         current: as in `table`.
         found_path: the arch.json that the search found, if finals chose another one; by default the same.
+        trials: how many the run has.
     """
     workdir = pathlib.Path(workdir)
     lines = ["# Report", ""]
@@ -87,11 +81,12 @@ def markdown(workdir, split, settings_text, arch_path, current, found_path=None)
         "",
         "| network | size | test accuracy |",
         "|---|---:|---:|",
-        *("| " + " | ".join(row) + " |" for row in table(workdir, current)),
+        *("| " + " | ".join(row) + " |" for row in table(workdir, current, trials)),
         "",
     ]
-    for reason in _opponents(workdir, current)["left_out"]:
+    for reason in of_opponents.described(workdir, current)["left_out"]:
         lines += [f"Not among the opponents: {reason}.", ""]
+    lines += of_opponents.section(workdir, current, trials)
     architecture = _read(spec.read, pathlib.Path(arch_path)) if "search" in current else None
     if architecture:
         found_path = pathlib.Path(found_path or arch_path)
@@ -133,21 +128,9 @@ def markdown(workdir, split, settings_text, arch_path, current, found_path=None)
     return "\n".join(lines)
 
 
-def _opponents(workdir, current):
-    """What opponents.json holds, if it is of the run as it is now."""
-    path = workdir / "opponents" / of_opponents.NAME
-    found = _read(of_opponents.read, path) if "opponents" in current else None
-    return found or of_opponents.document([], [])
-
-
-def _opponent(one):
-    loss = "cross-entropy" if one["loss"] == choices.LABELS else one["loss"]
-    return f"{one['title']}, {loss}"
-
-
-def screen(workdir, current):
+def screen(workdir, current, trials=1):
     """The table as aligned text."""
-    rows = [["network", "size", "test accuracy"], *table(workdir, current)]
+    rows = [["network", "size", "test accuracy"], *table(workdir, current, trials)]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     return "\n".join(
         f"{name:<{widths[0]}}  {size:>{widths[1]}}  {accuracy:>{widths[2]}}" for name, size, accuracy in rows

@@ -26,7 +26,7 @@ def paired(values, reference):
     return [values[trial] - reference[trial] for trial in sorted(set(values) & set(reference))]
 
 
-def difference(gains, digits=2, unit="", lower_is_better=False):
+def difference(gains, digits=2, unit="", lower_is_better=False, error_of_one=None):
     """Return paired differences in words, as "+1.30 ± 0.40 points over 3 trials: better".
 
     Args:
@@ -34,11 +34,13 @@ def difference(gains, digits=2, unit="", lower_is_better=False):
         digits: after the point.
         unit: of the differences, in words; "" where a column's head says it.
         lower_is_better: whether the figure is one of those that are, as a loss.
+        error_of_one: the standard error of a single difference, if one is known from elsewhere.
     """
     mean, error = mean_and_error(gains)
     unit = f" {unit}" if unit else ""
     if error is None:
-        return f"{mean:+.{digits}f}{unit}, {NO_VERDICT}"
+        error_of_one = "" if error_of_one is None else f" ± {error_of_one:.{digits}f}"
+        return f"{mean:+.{digits}f}{error_of_one}{unit}, {NO_VERDICT}"
     word = verdict(-mean if lower_is_better else mean, error, len(gains))
     return f"{mean:+.{digits}f} ± {error:.{digits}f}{unit} over {len(gains)} trials: {word}"
 

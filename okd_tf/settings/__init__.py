@@ -404,6 +404,13 @@ class Settings:
         "with the student's loss; all: also the backbone as wide as the student's number of parameters "
         "allows, with labels and with the student's loss",
     )
+    trials: int = _option(
+        1,
+        "how often search, student, baseline and opponents are repeated from other seeds with the same "
+        "teachers; the report then has means and paired differences, and the student that is best on "
+        "validation is exported",
+        minimum=1,
+    )
 
     balance: str = _option(
         "none",

@@ -25,7 +25,7 @@ _AN_ARM = (
     f"make the bare backbone an arm, by --strategy={choices.NO_SEARCH} and --train_loss=ce; leave it out"
 )
 _HINTS = {
-    "trial": "--trials of the command line says how many each arm has",
+    **dict.fromkeys(("trial", "trials"), "--trials of the command line says how many each arm has"),
     "baseline": _AN_ARM,
     "opponents": _AN_ARM,
 }

@@ -238,6 +238,11 @@ def _check_training(settings: Any) -> None:
         raise errors.UserError(f"--ops: {','.join(settings.ops)} names one twice; name each once")
     if not settings.stages:
         raise errors.UserError(f"--stages: none given; name some of {','.join(choices.STAGES)}")
+    if settings.trial and settings.trials > 1:
+        raise errors.UserError(
+            f"--trial: {settings.trial} is one trial, and --trials={settings.trials} counts them from 0; "
+            "leave one of the two out"
+        )
     if not settings.workdir:
         raise errors.UserError("--workdir: give the folder of this run, for example --workdir=runs/first")
     if settings.unrolled and settings.strategy != "darts":

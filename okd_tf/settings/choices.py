@@ -70,11 +70,11 @@ EXPORT_FORMATS = ("saved_model", "float32", "int8")
 KEEP = ("last", "best", "average")  # of the weights in a training
 STAGES = (
     *("teachers", "bank", "search", "assistant", "choice", "finals", "student", "budgets"),
-    *("baseline", "opponents", "evaluate", "export", "report"),
+    *("baseline", "opponents", "trials", "evaluate", "export", "report"),
 )
 TRAINING = (  # of these, those that may train
     *("teachers", "search", "assistant", "choice", "finals", "student", "budgets"),
-    *("baseline", "opponents"),
+    *("baseline", "opponents", "trials"),
 )
 
 EFFORTS = ("quick", "normal", "thorough")
@@ -103,6 +103,7 @@ ROLES = {  # by stage, whose own settings, such as ROLE_learning_rate, go before
     "budgets": "student",
     "baseline": "student",
     "opponents": "student",
+    "trials": "student",
 }
 
 DROPS = (0.5, 0.75)  # of the rate, where nobody says otherwise

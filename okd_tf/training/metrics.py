@@ -3,7 +3,8 @@
     {"params": .., "epochs": ..,
      "val": {"last": {"accuracy", "loss", "epoch"}, "best": {..}, "kept": {"how": "last|best|average", ..}},
      "test": {"accuracy", "loss", "top5_accuracy", "expected_calibration_error",
-              "class_names": [classes], "per_class_accuracy": [classes], "confusion": [classes, classes]},
+              "class_names": [classes], "per_class_accuracy": [classes], "confusion": [classes, classes],
+              "right": which images are recognised, as `quality.packed` has it},
      "peer": {"val": {..}}}
 
 Only "params" must be there: validation figures are of networks trained here, test figures come last, and of
@@ -85,7 +86,7 @@ def _check_test(field: fields.Field) -> None:
     for name in quality.SCALARS:
         if scalar := field.get(name):
             scalar.share()
-    if any(field.get(name) for name in quality.OF_CLASSES):
+    if any(field.get(name) for name in (*quality.OF_CLASSES, quality.RIGHT)):
         count = len([name.label() for name in field["class_names"].items()])
         if not count:
             raise field["class_names"].unexpected("names of classes")
@@ -94,6 +95,15 @@ def _check_test(field: fields.Field) -> None:
                 share.share()
         for row in field["confusion"].items(count):
             row.wholes(count)
+        if right := field.get(quality.RIGHT):
+            _check_right(right)
+
+
+def _check_right(field: fields.Field) -> None:
+    try:
+        quality.unpacked(field.text())
+    except ValueError:
+        raise field.unexpected("pairs of hexadecimal digits") from None
 
 
 def _check_val(val: fields.Field, whole: fields.Field) -> None:

@@ -11,6 +11,7 @@ BINS = 15  # of the calibration error
 TOP = 5
 SCALARS = ("top5_accuracy", "expected_calibration_error")
 OF_CLASSES = ("class_names", "per_class_accuracy", "confusion")
+RIGHT = "right"  # which examples are recognised
 
 
 def figures(logits: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) -> dict[str, Any]:
@@ -27,6 +28,7 @@ def figures(logits: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) 
         class_names: those given.
         per_class_accuracy: [classes], null for a class without examples.
         confusion: [classes, classes] of counts, rows the true class, columns the predicted one.
+        right: which examples are recognised, as `packed` has it.
     """
     confused = confusion(logits, labels)
     return {
@@ -35,7 +37,22 @@ def figures(logits: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) 
         "class_names": list(class_names),
         "per_class_accuracy": per_class_accuracy(confused),
         "confusion": confused.tolist(),
+        RIGHT: packed(np.argmax(logits, axis=1) == labels),
     }
+
+
+def packed(flags: np.ndarray) -> str:
+    """Return flags [examples] as hexadecimal digits, four flags each, the first in the highest bit."""
+    return np.packbits(flags).tobytes().hex()
+
+
+def unpacked(digits: str) -> np.ndarray:
+    """Return the flags that `packed` was given, and up to seven False more.
+
+    Raises:
+        ValueError: not pairs of hexadecimal digits.
+    """
+    return np.unpackbits(np.frombuffer(bytes.fromhex(digits), np.uint8)).astype(bool)
 
 
 def top_accuracy(logits: np.ndarray, labels: np.ndarray, count: int) -> float:

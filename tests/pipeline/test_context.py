@@ -64,7 +64,7 @@ def test_each_role_has_a_recipe_of_its_own_where_its_settings_are_given():
         "teachers": (0.3, 1e-3),
         "search": (0.1, 1e-3),
         **dict.fromkeys(("assistant", "choice", "finals", "student", "budgets"), (0.1, 2e-3)),
-        **dict.fromkeys(("baseline", "opponents"), (0.1, 2e-3)),
+        **dict.fromkeys(("baseline", "opponents", "trials"), (0.1, 2e-3)),
     }
     for one in recipes.values():
         assert (one.momentum, one.nesterov, one.keep, one.average_decay) == (0.8, False, "average", 0.9)

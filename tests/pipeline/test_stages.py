@@ -16,7 +16,8 @@ from okd_tf.pipeline.context import Context
 from okd_tf.search import loop
 from okd_tf.teachers import assistant, diagnosis, folds, shards, teacher
 
-MADE = set(settings.STAGES) - {"report", "assistant", "choice", "finals", "budgets", "opponents"}
+OPTIONAL = {"assistant", "choice", "finals", "budgets", "opponents", "trials"}
+MADE = set(settings.STAGES) - {"report", *OPTIONAL}
 CANDIDATE = {
     **dict.fromkeys(("accuracy", "log_loss", "temperature", "accuracy_gain", "accuracy_error"), 0.5),
     "log_loss_gain": 0.5,
@@ -94,6 +95,9 @@ class _Works:
 
     def budgets(self, context, name):
         stages._work_budgets(context)
+
+    def trials(self, context, name):
+        stages._work_trials(context)
 
     def assistant(self, context, name):
         chain = context.settings.assistant
@@ -298,8 +302,8 @@ def test_whatever_decides_a_result_is_in_the_key_of_a_stage_that_has_it():
     )
     keyed = keyed.union(*(stage.settings(warm) for stage in stages.STAGES.values()))
     decide = {name for name, field in settings.FIELDS.items() if field.metadata["kind"] == settings.RESULT}
-    # Whether there is one; and what it makes of other settings is in the keys.
-    assert decide - keyed == {"baseline", "effort"}
+    # Whether there is one, or several; and what it makes of other settings is in the keys.
+    assert decide - keyed == {"baseline", "trials", "effort"}
     assert keyed <= decide
 
 
@@ -517,6 +521,70 @@ def test_opponents_are_of_the_student_s_recipe_backbone_and_size(finished, works
         assert _current(finished, **{**bare, **change}) == kept - outdated, change
     (finished / "opponents" / "bare" / "student.keras").unlink()
     assert _current(finished, **bare) == MADE
+
+
+def test_further_trials_are_runs_with_the_same_teachers_and_other_seeds(finished, works):
+    _run(finished, trials=2)
+    each = ["search", "student", "baseline", "evaluate"]
+    # What there is of the run itself is its first trial.
+    assert works.done == ["trials", *each, "report"]
+    assert _current(finished, trials=2) == MADE | {"trials"}
+    assert not list((finished / "trials").rglob("teacher_*.keras"))
+    keys = [
+        json.loads((folder / "stages.json").read_text())["student"]["key"]
+        for folder in (finished, finished / "trials" / "1")
+    ]
+    assert [key["settings"].pop("trial") for key in keys] == ["0", "1"]
+    assert keys[0] == keys[1]
+    # One more leaves those there are; what is of one trial alone redoes that alone.
+    works.done.clear()
+    _run(finished, trials=3)
+    assert works.done == ["trials", *each, "report"]
+    works.done.clear()
+    (finished / "trials" / "1" / "baseline" / "baseline.keras").unlink()
+    assert _current(finished, trials=3) == MADE
+    _run(finished, trials=3)
+    assert works.done == ["trials", "baseline", "evaluate", "report"]
+    assert "trials" not in _current(finished, trials=3, student_epochs=9)
+    assert _current(finished) == MADE
+
+
+def test_trials_have_all_that_the_run_has_between_teachers_and_exports(finished, works):
+    both = {**SEVERAL, **FINALS, "opponents": "bare", "trials": 2}
+    _run(finished, **both)
+    own = ["search", "finals", "student", "budgets", *["finals", "student", "evaluate"] * 2]
+    again = [*own, "baseline", "opponents", "evaluate"]
+    assert works.done == [*own, "opponents", "trials", *again, "evaluate", "report"]
+    assert _current(finished, **both) == MADE | {"finals", "budgets", "opponents", "trials"}
+
+
+def _validated(folder, accuracy, loss=1.0):
+    last = {"accuracy": accuracy, "loss": loss, "epoch": 1}
+    val = {"val": {"last": last, "best": last}, "epochs": 1}
+    path = folder / "student" / "metrics.json"
+    json_file.write(path, {**json_file.read(path), **val})
+
+
+def test_the_student_that_is_best_on_validation_is_exported(finished, works):
+    _run(finished, trials=3)
+    first, second, third = finished, *(finished / "trials" / number for number in "12")
+
+    def exported():
+        context = Context(settings.Settings(workdir=str(finished), backbone_width=2, trials=3))
+        return context.exported_path.parents[1]
+
+    for folder, accuracy in ((first, 0.5), (second, 0.25), (third, 0.5)):
+        _validated(folder, accuracy)
+    assert exported() == first
+    _validated(third, 0.5, loss=0.5)
+    assert exported() == third
+    _validated(second, 0.75)
+    assert exported() == second
+    files.write_text(second / "student" / "student.keras", "another")
+    works.done.clear()
+    assert "export" not in _current(finished, trials=3)
+    _run(finished, trials=3)
+    assert works.done[-2:] == ["export", "report"]
 
 
 @pytest.mark.parametrize(

@@ -91,9 +91,7 @@ def test_a_verdict_is_that_of_the_t_test_with_one_degree_of_freedom_less_than_tr
 def test_a_difference_is_said_with_its_error_trials_and_verdict():
     # 0.6, 1.3, 2.0: standard deviation 0.7, over the root of 3: 0.4.
     assert trials.difference([0.6, 1.3, 2.0], 1, "points") == "+1.3 ± 0.4 points over 3 trials: better"
-    assert (
-        trials.difference([0.6, 1.3, 2.0], 1, lower_is_better=True) == "+1.3 ± 0.4 over 3 trials: worse"
-    )
+    assert trials.difference([0.6, 1.3, 2.0], 1, lower_is_better=True) == "+1.3 ± 0.4 over 3 trials: worse"
     assert trials.difference([0.5], 1, "points") == "+0.5 points, one trial: no verdict"
     assert trials.difference([0.0, 0.0], 1) == "+0.0 ± 0.0 over 2 trials: no difference"
     assert trials.difference([0.5, 0.5], 1) == "+0.5 ± 0.0 over 2 trials: better"

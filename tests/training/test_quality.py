@@ -53,7 +53,9 @@ def test_figures_are_json_and_have_the_top_five_of_more_than_five_classes_alone(
     found = quality.figures(LOGITS, LABELS, NAMES)
     assert found["class_names"] == list(NAMES)
     assert found["confusion"] == [[2, 1, 0], [0, 2, 0], [1, 0, 0]]
-    assert set(found) == {"expected_calibration_error", *quality.OF_CLASSES}
+    assert set(found) == {"expected_calibration_error", *quality.OF_CLASSES, quality.RIGHT}
+    right = quality.unpacked(found["right"])
+    assert right.tolist() == [*(LOGITS.argmax(axis=1) == LABELS), *[False] * (-len(LABELS) % 8)]
     for classes in (5, 6):
         logits = rng.normal(size=(20, classes))
         found = quality.figures(logits, np.arange(20) % classes, "abcdef"[:classes])
