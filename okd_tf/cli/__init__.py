@@ -119,8 +119,7 @@ def refuse_join():
     """Raises UserError if --join is given, to a tool whose work is not shared."""
     if flags.FLAGS["join"].value:
         raise errors.UserError(
-            "--join: nothing is shared of what is done here; tools/search.py, train_teachers.py and "
-            "compare_strategies.py take it"
+            "--join: nothing is shared of what is done here; tools/search.py and train_teachers.py take it"
         )
 
 

@@ -4,7 +4,7 @@ import dataclasses
 import pathlib
 
 from okd_tf import errors, fields, json_file, settings
-from okd_tf.pipeline import lessons, record, stages
+from okd_tf.pipeline import arm_searches, lessons, record, stages
 from okd_tf.pipeline.context import Context
 from okd_tf.settings import arms
 from okd_tf.student import choice, finals
@@ -135,14 +135,10 @@ def figures(pair):
     last = history.finished(folder / "history.csv", found["epochs"])[-1]
     chosen, more = pair.run.settings, {}
     if chosen.searches:
-        more["search_seconds"] = round(_seconds(pair.run, "search"), 1)
+        more.update(arm_searches.figures(pair.run))
     if chosen.train_loss == settings.choices.AUTO:
         more["train_loss"] = pair.run.train_loss
         more["choice_seconds"] = round(_choice_seconds(pair.run), 1)
-    if chosen.finals:
-        more["finals_seconds"] = round(_finals_seconds(pair.run), 1)
-        held = finals.read(pair.run.finals_path)
-        more["random_won"] = held["finalists"][held["winner"]]["random"]
     return {
         "seed": pair.trial,
         "params": found["params"],

@@ -4,7 +4,6 @@ The run itself does all that nobody else does, and waits for the others. Who joi
 and leaves. A job's results are the same whoever does it.
 """
 
-import contextlib
 import dataclasses
 import functools
 import pathlib
@@ -17,7 +16,6 @@ from okd_tf.training import history
 POLL_SECONDS = 1.0
 REMIND_SECONDS = 60.0
 
-_RUN = "run"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -101,21 +99,6 @@ def others(folder, jobs):
     held = claims.Claims(folder)
     there = ((job, held.holder(job.name)) for job in jobs if not job.is_done())
     return ", ".join(f"{job.name} ({holder})" for job, holder in there if holder)
-
-
-@contextlib.contextmanager
-def announced(workdir):
-    """Within, `is_announced` says of a workdir that its run is going on."""
-    folder = pathlib.Path(workdir) / claims.FOLDER
-    with claims.Claims(folder).take(_RUN) or contextlib.nullcontext():
-        # Without a claim where that of a run that has just died elsewhere is not over: it says the same.
-        yield
-    claims.remove(folder)
-
-
-def is_announced(workdir):
-    """Whether there is a run in a workdir that has jobs now or later."""
-    return claims.Claims(pathlib.Path(workdir) / claims.FOLDER).holder(_RUN) is not None
 
 
 def _together(title, folder, job, workers):

@@ -3,8 +3,9 @@
 {"arms": {ARM: {"params": n, "flags": {FLAG: value}, "trials": [
             {"seed": trial, "params": n, "val_accuracy", "val_loss", "test_accuracy", "test_loss",
              "epochs": n, "train_accuracy": of the last epoch or null, "seconds": of the student's epochs,
-             "search_seconds": where it searches, "train_loss", "choice_seconds": where auto chose the loss,
-             "finals_seconds", "random_won": where there were finals, "commit", "processor"}]}},
+             "search_images", "search_seconds", "shared_val_accuracy", "add_ons": where it searches,
+             "finals_seconds", "random_won", "kendall_tau": where there were finals,
+             "train_loss", "choice_seconds": where auto chose the loss, "commit", "processor"}]}},
  "missing": [[ARM, trial]], "reference": ARM,
  "teachers": {"per_teacher", "mean", "vote", "oracle", "loss": {"per_teacher", "mean"}: of the test split,
               "val": {the same}, "params": [n], "sha256": [..]} or null,
@@ -12,7 +13,7 @@
 """
 
 from okd_tf import errors, fields, progress
-from okd_tf.report import trials
+from okd_tf.report import arm_searches, trials
 
 _COLUMNS = (
     *("arm", "parameters", "trials", "val, %", "test, %", "difference, points"),
@@ -41,6 +42,7 @@ def read(path):
             for split in ("val", "test"):
                 row[f"{split}_accuracy"].share(), row[f"{split}_loss"].number()
             row["commit"].text(), row["processor"].text()
+            arm_searches.check(row)
         params = arm.entries().get("params")
         if params is None or params.value is not None or arm["trials"].value:
             arm["params"].whole()
@@ -109,6 +111,9 @@ def markdown(found):
     lines += ["", _MEANING.format(reference=found["reference"])]
     if missing := found["missing"]:
         lines += [f"Not trained yet: {_missing(missing)}.", ""]
+    if searches := arm_searches.table(found):
+        lines += ["## Searches", "", *_of(arm_searches.COLUMNS, searches), "", arm_searches.MEANING]
+        lines += [*arm_searches.found_by(found), ""]
     if found["teachers"]:
         lines += ["## Teachers", "", *_of(("", "parameters", "val, %", "test, %"), _teachers(found)), ""]
     lines += ["## Flags", ""]
@@ -124,6 +129,8 @@ def markdown(found):
 def screen(found):
     """Return the table as lines of equal width."""
     lines = trials.lines([_COLUMNS, *table(found)])
+    if searches := arm_searches.table(found):
+        lines += ["", *trials.lines([arm_searches.COLUMNS, *searches])]
     if missing := found["missing"]:
         lines += ["", f"not trained yet: {_missing(missing)}"]
     return "\n".join(lines)

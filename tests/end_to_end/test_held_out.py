@@ -102,16 +102,13 @@ def test_teachers_given_to_another_run_keep_what_they_held_out(finished, tmp_pat
 
 
 @pytest.mark.exhaustive
-def test_searches_are_compared_with_the_same_held_out_teachers(finished):
+def test_searches_are_compared_with_the_same_held_out_teachers(finished, tmp_path):
     workdir, _ = finished
-    done = run(
-        "compare_strategies.py",
-        f"--workdir={workdir}",
-        *("--strategies=random", "--trials=1", "--sample=0"),
-    )
+    arms = tmp_path / "some.arms"
+    arms.write_text("[random]\n--strategy=random\n")
+    done = run("compare.py", f"--workdir={workdir}", f"--arms={arms}", "--trials=1")
     assert done.returncode == 0, done.stderr
-    assert "teachers: complete, not run again" in done.stdout
-    stages = json.loads((workdir / "compare" / "random" / "trial_0" / "stages.json").read_text())
+    stages = json.loads((workdir / "arms" / "random" / "trial_0" / "stages.json").read_text())
     key = stages["search"]["key"]
     assert key["settings"]["held_out_only"] == "true"
     first = teacher.content_hash(workdir / "teachers" / "teacher_00.keras")

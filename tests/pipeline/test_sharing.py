@@ -195,11 +195,3 @@ def test_a_job_that_is_not_wanted_any_more_when_it_is_claimed_is_left(tmp_path):
     assert _join(made, lambda: next(wanted)) == []
     assert made.done == []
     assert claims.Claims(made.claims).holder("job 0") is None
-
-
-def test_a_run_is_announced_as_long_as_it_goes_on(tmp_path):
-    assert not sharing.is_announced(tmp_path)
-    with sharing.announced(tmp_path):
-        assert sharing.is_announced(tmp_path)
-    assert not sharing.is_announced(tmp_path)
-    assert list(tmp_path.iterdir()) == []

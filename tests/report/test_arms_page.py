@@ -7,7 +7,7 @@ import struct
 import pytest
 
 from okd_tf import errors
-from okd_tf.report import arms, arms_pages, trials
+from okd_tf.report import arm_searches, arms, arms_pages, trials
 
 
 def _trial(seed, val, test, loss, params=1000):
@@ -155,6 +155,26 @@ def test_the_page_says_the_command_the_flags_the_teachers_and_what_is_missing(fo
     assert "half, trial 0; none, trial 0, 1" in arms.screen(found)
 
 
+def test_searches_have_a_table_of_their_cost_and_of_how_they_rank(found):
+    assert "## Searches" not in arms.markdown(found)
+    for row, images, shared, tau in zip(
+        found["arms"]["mean"]["trials"],
+        (59904, 59904, 59904),
+        (0.25, 0.5, 0.75),
+        (0.5, None, 0.0),
+        strict=True,
+    ):
+        row |= {"search_images": images, "search_seconds": 60.0, "shared_val_accuracy": shared}
+        row |= {"kendall_tau": tau, "add_ons": ["conv_3x3 feed_back"] if tau else []}
+    # 25, 50, 75: standard deviation 25, over the root of 3; half of the difference of 0.5 and 0.
+    cells = ("mean", "50.00 ± 14.43", "59,904", "1 min 00 s", "0.25 ± 0.25")
+    assert arm_searches.table(found) == [cells]
+    text = arms.markdown(found)
+    assert f"| {' | '.join(cells)} |" in text
+    assert "- mean, trial 0: conv_3x3 feed_back\n- mean, trial 1: no add-on layer\n" in text
+    assert "59,904" in arms.screen(found)
+
+
 def test_page_and_plot_are_made_of_the_file_alone(found, tmp_path):
     path = tmp_path / "some.results.json"
     path.write_text(json.dumps(found))
@@ -186,6 +206,10 @@ def test_without_teachers_and_with_nothing_trained_there_is_a_page_and_a_plot(fo
             "arms.mean.trials[1].test_accuracy: expected a finite number from 0 to 1, got 43",
         ),
         (lambda found: found["teachers"]["params"].pop(), "teachers.params"),
+        (
+            lambda found: found["arms"]["mean"]["trials"][1].update(kendall_tau=2),
+            "arms.mean.trials[1].kendall_tau: expected",
+        ),
     ],
 )
 def test_another_form_is_refused_by_its_place(found, tmp_path, change, expected):

@@ -1,0 +1,66 @@
+"""What an arm's search cost and found: figures of one trial, as the results have them."""
+
+import math
+
+from scipy import stats
+
+from okd_tf import search
+from okd_tf.arch import spec
+from okd_tf.search import candidates
+from okd_tf.student import finals
+from okd_tf.training import history
+
+
+def figures(run):
+    """Return what is known of the search of a finished run, as JSON values.
+
+    Returns:
+        search_images: training and validation images that its steps and rewards have put through networks;
+            the ranking of candidates at the end, which is the same for all strategies, is not in it.
+        search_seconds: of its epochs.
+        shared_val_accuracy: of what it chose, with its shared weights.
+        add_ons: of what was trained, each in words.
+        finals_seconds, random_won, kendall_tau: with finals; the latter is the rank correlation of shared
+            weights and the finals' first round, null where one ranks nothing.
+    """
+    folder = run.workdir / "search"
+    epochs = history.finished(folder / "history.csv", run.settings.search_epochs)
+    found = {
+        "search_images": images(run.settings, epochs, len(run.data.val)),
+        "search_seconds": round(sum(row["seconds"] for row in epochs), 1),
+        "shared_val_accuracy": candidates.chosen(folder / "candidates.json")["val_accuracy"],
+        "add_ons": [_in_words(one) for one in spec.read(run.arch_path).add_ons],
+    }
+    if run.settings.finals:
+        held = finals.read(run.finals_path)
+        found["finals_seconds"] = round(finals.seconds(held), 1)
+        found["random_won"] = held["finalists"][held["winner"]]["random"]
+        found["kendall_tau"] = _tau(held["finalists"])
+    return found
+
+
+def images(chosen, epochs, validation_examples):
+    """Return how many images a search has put through its networks, training and validation together.
+
+    Args:
+        chosen: its settings.
+        epochs: its history.
+        validation_examples: how many there are.
+    """
+    validation = min(chosen.batch_size, validation_examples)
+    per_step = chosen.batch_size + validation * search.STRATEGIES[chosen.strategy].bilevel
+    updates = sum(row.get("controller/updates", 0) for row in epochs)
+    return int(epochs[-1]["step"] * per_step + updates * chosen.controller_children * validation)
+
+
+def _in_words(add_on):
+    return f"{add_on.op}{' chain' * add_on.chain}{' feed_back' * add_on.feed_back}"
+
+
+def _tau(finalists):
+    """Return Kendall's tau of finalists' accuracies with shared weights and in the first round."""
+    pairs = [(one["shared_weights"]["accuracy"], one["rounds"][0]["accuracy"]) for one in finalists]
+    if any(len(set(values)) < 2 for values in zip(*pairs, strict=True)):
+        return None
+    tau = stats.kendalltau(*zip(*pairs, strict=True)).statistic
+    return float(tau) if math.isfinite(tau) else None
