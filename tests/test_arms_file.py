@@ -83,6 +83,7 @@ def test_a_path_is_that_of_any_folder_and_is_shown_as_it_was_given(read, tmp_pat
         ("[a]\n--augmentation=none\n", "--augmentation: changes the data or its views"),
         ("[a]\n--seed=1\n", "--seed: changes the data or its views"),
         ("[a]\n--trial=1\n", "--trial: is not of an arm; --trials"),
+        ("[a]\n--trials=2\n", "--trials: is not of an arm; --trials of the command line"),
         ("[a]\n--baseline\n", "--baseline: is not of an arm; make the bare backbone an arm"),
         ("[a]\n--workdir=w\n", "--workdir: is of the whole command"),
         ("[a]\n--distribution=mirrored\n", "--distribution: is of the whole command"),

@@ -168,7 +168,10 @@ def test_teachers_of_one_s_own_are_not_trained_on_mixed_images():
         ({"average_decay": 0.9}, "--average_decay: is of --keep=average, not of last; leave one of the two"),
         ({"keep": "average", "average_decay": 1.0}, "--average_decay: 1.0 is not between 0 and 1"),
         ({"keep": "average", "average_decay": 0.0}, "--average_decay: 0.0 is not between 0 and 1"),
-        ({"label_smoothing": 0.1, "baseline": False}, "--label_smoothing: is of trainings whose loss is ce"),
+        (
+            {"label_smoothing": 0.1, "baseline": False, "opponents": "bare"},
+            "--label_smoothing: is of trainings whose loss is ce",
+        ),
         (
             {"teacher_label_smoothing": 0.1, "teachers": ("a.keras",)},
             "--teacher_label_smoothing: is of teachers",
@@ -544,3 +547,11 @@ def test_weights_of_an_application_are_kept_without_being_asked():
     )
     assert of_teachers.teachers_keep_weights
     assert not of_teachers.keeps_weights
+
+
+def test_trials_are_counted_from_0_and_one_of_them_is_not_named_beside():
+    assert settings.Settings(workdir="a").trials == 1
+    with pytest.raises(errors.UserError, match=r"^--trial: 2 is one trial, and --trials=3 counts them from"):
+        settings.Settings(workdir="a", trial=2, trials=3)
+    with pytest.raises(errors.UserError, match=r"^--trials: 0 is too small; at least 1"):
+        settings.Settings(workdir="a", trials=0)

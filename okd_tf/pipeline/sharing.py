@@ -17,7 +17,6 @@ POLL_SECONDS = 1.0
 REMIND_SECONDS = 60.0
 
 
-
 @dataclasses.dataclass(frozen=True)
 class Job:
     """One of them.

@@ -399,7 +399,7 @@ class Settings:
     )
     baseline: bool = _option(True, "also train the bare backbone with the cross-entropy")
     opponents: str = _option(
-        OPPONENTS[0],
+        OPPONENTS[2],
         "plain networks to train beside the baseline, by the student's recipe: none; bare: the bare backbone "
         "with the student's loss; all: also the backbone as wide as the student's number of parameters "
         "allows, with labels and with the student's loss",

@@ -299,8 +299,8 @@ def _check_recipe(settings: Any) -> None:
     from_labels = settings.baseline or settings.opponents == choices.OPPONENTS[2] or "ce" in learnt
     if settings.label_smoothing and not from_labels:
         raise errors.UserError(
-            "--label_smoothing: is of trainings whose loss is ce, and there is none with --nobaseline; leave "
-            "it out, or train the baseline"
+            "--label_smoothing: is of trainings whose loss is ce, and there is none with --nobaseline and "
+            f"--opponents={settings.opponents}; leave it out, or train the baseline"
         )
     if settings.average_decay != -1:
         if not 0 < settings.average_decay < 1:

@@ -24,6 +24,7 @@ SMALL = (
     *("--num_teachers=3", "--teacher_backbone=resnet8", "--teacher_width=8", "--teacher_epochs=6"),
     *("--views=2", "--backbone=resnet8", "--backbone_width=8", "--search_epochs=2", "--candidates=2"),
     *("--student_epochs=2", "--teacher_folds=2", "--held_out_only"),
+    "--opponents=none",
 )
 
 
@@ -88,7 +89,7 @@ def test_the_run_knows_what_its_teachers_have_seen(finished, training_ids):
 def test_teachers_given_to_another_run_keep_what_they_held_out(finished, tmp_path):
     workdir, _ = finished
     flags = (*DATA, f"--teachers={workdir / 'teachers'}", f"--arch={workdir / 'search' / 'arch.json'}")
-    flags += ("--held_out_only", "--student_epochs=1", "--nobaseline", "--views=0")
+    flags += ("--held_out_only", "--student_epochs=1", "--nobaseline", "--opponents=none", "--views=0")
     done = run("distill.py", f"--workdir={tmp_path / 'run'}", *flags)
     assert done.returncode == 0, done.stderr
     for index in range(3):

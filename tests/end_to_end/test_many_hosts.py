@@ -21,6 +21,7 @@ SMALL = (
     *("--num_teachers=1", "--teacher_backbone=resnet8", "--teacher_width=8", "--teacher_epochs=2"),
     *("--backbone=resnet8", "--backbone_width=8", "--strategy=gumbel", "--search_epochs=2"),
     *("--ops=conv_3x3,max_pool_3x3", "--candidates=2", "--student_epochs=2", "--steps_per_execution=2"),
+    "--opponents=none",
     # A low rate: what is compared must not grow from rounding.
     *("--assistant=resnet8", "--assistant_width=8", "--assistant_epochs=1", "--learning_rate=0.01"),
 )

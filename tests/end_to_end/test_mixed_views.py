@@ -16,6 +16,7 @@ SMALL = (
     *("--views=2", "--backbone=resnet8", "--backbone_width=8", "--search_epochs=2", "--candidates=2"),
     *("--search_warmup_epochs=1", "--student_epochs=2", "--strategy=gumbel"),
     *("--teacher_mix=cutmix", "--mix=both", "--mix_probability=0.7", "--balance=sampling"),
+    "--opponents=none",
 )
 
 

@@ -19,6 +19,7 @@ SMALL = (
     *("--num_teachers=2", "--teacher_backbone=resnet8", "--teacher_width=8", "--teacher_epochs=3"),
     *("--views=2", "--backbone=resnet8", "--backbone_width=8", "--search_epochs=2", "--candidates=3"),
     *("--max_params=26000", "--student_epochs=3", "--steps_per_execution=2", "--checkpoint_seconds=0"),
+    "--opponents=none",
 )
 
 

@@ -16,6 +16,7 @@ _FLAGS = (
     *("--dataset=digits", "--train_examples=64", "--val_examples=32", "--batch_size=16", "--views=2"),
     *("--attach_after=out.", "--ops=identity,conv_3x3", "--search_epochs=2", "--candidates=1"),
     *("--controller_updates=2", "--controller_children=2", "--student_epochs=2", "--checkpoint_steps=1"),
+    "--opponents=none",
 )
 _OBSERVED = ("keep:remove:checkpoints", "count:touch:*")
 _GIVEN = ("--teachers={backbone}", "--strategy=random")

@@ -158,13 +158,16 @@ def works(splits):
         yield found
 
 
+def _settings(workdir, **changes):
+    return settings.Settings(workdir=str(workdir), **{"backbone_width": 2, "opponents": "none", **changes})
+
+
 def _run(workdir, names=settings.STAGES, **changes):
-    pipeline.run(settings.Settings(workdir=str(workdir), backbone_width=2, **changes), names)
+    pipeline.run(_settings(workdir, **changes), names)
 
 
 def _current(workdir, **changes):
-    chosen = settings.Settings(workdir=str(workdir), backbone_width=2, **changes)
-    return record.current(Context(chosen), stages.STAGES.values())
+    return record.current(Context(_settings(workdir, **changes)), stages.STAGES.values())
 
 
 @pytest.fixture(scope="module")
@@ -570,7 +573,7 @@ def test_the_student_that_is_best_on_validation_is_exported(finished, works):
     first, second, third = finished, *(finished / "trials" / number for number in "12")
 
     def exported():
-        context = Context(settings.Settings(workdir=str(finished), backbone_width=2, trials=3))
+        context = Context(_settings(finished, trials=3))
         return context.exported_path.parents[1]
 
     for folder, accuracy in ((first, 0.5), (second, 0.25), (third, 0.5)):
