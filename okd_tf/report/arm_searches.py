@@ -9,7 +9,7 @@ MEANING = """\
 and validation images that the steps and rewards of a search used; `time`: of its epochs. Ranking candidates
 at the end, the same for all, is in neither. `Kendall's tau`: with finals, the rank correlation of finalists'
 validation accuracies with shared weights and after their first training from scratch. Mean ± standard error
-over trials. What was found:
+over trials. What became the student:
 """
 
 

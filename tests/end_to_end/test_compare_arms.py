@@ -99,6 +99,9 @@ def test_arms_are_compared_after_a_kill_and_the_page_is_made_of_the_results_alon
     (searched,) = found["arms"]["searched"]["trials"]
     assert 20_000 < searched["params"] <= 26_000
     assert searched["search_seconds"] > 0
+    # Two epochs of two steps of 64 images.
+    assert searched["search_images"] == 256
+    assert 0 <= searched["shared_val_accuracy"] <= 1
     assert found["teachers"] == partial["teachers"]
     told = "python tools/compare.py --workdir=run --arms=some.arms --json=some.json --trials=1 "
     assert found["command"].startswith(told)

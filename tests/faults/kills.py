@@ -102,6 +102,12 @@ AIMED = {  # by scene, in the order in which they can strike
         "halve:replace:opponents/opponents.json",
         "SIGKILL:replaced:opponents/opponents.json",
     ),
+    "trials": (
+        "SIGKILL:step:student *:3",
+        "halve:replace:trials/1/student/student.keras",
+        "SIGKILL:replaced:trials/1/student/metrics.json",
+        "halve:replace:trials/1/stages.json:2",
+    ),
     "evaluate": ("halve:replace:student/metrics.json", "SIGKILL:replaced:student/metrics.json"),
     "export": (
         "halve:replace:export/saved_model",

@@ -63,6 +63,7 @@ SCENES = {
         Scene("baseline", "baseline", "student"),
         # Of a student that is more than its backbone.
         Scene("opponents", "opponents", "random", ("--opponents=all",)),
+        Scene("trials", "trials", "random", ("--trials=2",)),
         Scene("evaluate", "evaluate", "baseline"),
         Scene("export", "export", "evaluate"),
         Scene("report", "report", "export"),

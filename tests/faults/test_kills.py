@@ -9,7 +9,7 @@ from okd_tf import settings
 
 SLOW = [name for name in scenes.SCENES if "short" not in name]
 # Trainings as those of the others, of which CI has no time for all.
-EXHAUSTIVE = ("mutual", "assistant", "choice", "finals", "budgets", "opponents")
+EXHAUSTIVE = ("mutual", "assistant", "choice", "finals", "budgets", "opponents", "trials")
 
 
 @pytest.mark.slow

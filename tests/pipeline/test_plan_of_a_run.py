@@ -134,6 +134,20 @@ def test_the_plan_is_said_in_one_line_with_its_time(run, capsys):
     assert line.endswith(", 9 views")
 
 
+def test_the_time_of_further_trials_is_that_of_all_but_the_teachers(run, monkeypatch):
+    monkeypatch.setattr(forecast, "_product_speed", lambda precision: 1e12)
+
+    def seconds(count, names):
+        return forecast.seconds(run(trials=count, opponents="none"), (*names, "trials"), names)
+
+    own = ("search", "student", "baseline")
+    one = seconds(1, own)
+    assert seconds(1, (*own, "trials")) == one
+    assert seconds(3, (*own, "trials")) == pytest.approx(3 * one)
+    both = seconds(3, ("teachers", *own, "trials"))
+    assert both == pytest.approx(seconds(1, ("teachers", *own)) + 2 * one)
+
+
 def test_only_what_is_to_train_is_said(run, capsys):
     assert _said(capsys, run(), ("evaluate", "export", "report")) == []
     context = run(teachers=("mine.keras",), strategy="none", baseline=False)
