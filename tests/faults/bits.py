@@ -42,7 +42,7 @@ def contents(folder):
     found = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder)
-        if path.is_file() and name.parts[0] not in LEFT_OUT:
+        if path.is_file() and not set(name.parts).intersection(LEFT_OUT):
             content = path.read_bytes()
             measured = MEASURED.get(path.name)
             found[str(name)] = measured(content.decode()).encode() if measured else content

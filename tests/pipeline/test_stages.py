@@ -660,7 +660,7 @@ def test_without_the_files_of_the_user_the_finished_run_is_still_evaluated_and_e
     spec.write(tmp_path / "arch.json", _arch(splits))
     given = (str(mine),) if kind == "folder" else tuple(str(mine / f"{index}.keras") for index in (0, 1))
     chosen = {"teachers": given, "arch": str(tmp_path / "arch.json")}
-    context = Context(settings.Settings(workdir=str(tmp_path / "run"), backbone_width=2, **chosen))
+    context = Context(_settings(tmp_path / "run", **chosen))
     for stage in stages.STAGES.values():
         if stage.name != "report":
             record.complete(context, stage)
@@ -677,7 +677,7 @@ def test_without_the_files_of_the_user_the_finished_run_is_still_evaluated_and_e
 
 def test_the_page_has_the_architecture_of_this_run_or_the_one_given(finished, tmp_path):
     def page(**changes):
-        chosen = settings.Settings(workdir=str(finished), backbone_width=2, **changes)
+        chosen = _settings(finished, **changes)
         stages._work_report(Context(chosen))
         return (finished / "report.md").read_text()
 
@@ -741,7 +741,7 @@ def test_a_diagnosis_of_an_older_form_is_not_there(finished):
 
 
 def _diagnose(workdir, **changes):
-    pipeline.diagnose(settings.Settings(workdir=str(workdir), backbone_width=2, **changes))
+    pipeline.diagnose(_settings(workdir, **changes))
 
 
 def test_the_diagnosis_alone_shows_what_is_there_and_touches_nothing(finished, works, capsys):
@@ -844,7 +844,7 @@ def test_only_current_results_are_shown(finished, capsys):
 
 def test_given_teachers_are_known_by_their_content(finished, works, tmp_path):
     shutil.copytree(finished / "teachers", tmp_path / "mine")
-    chosen = settings.Settings(workdir=str(finished), backbone_width=2, teachers=(str(tmp_path / "mine"),))
+    chosen = _settings(finished, teachers=(str(tmp_path / "mine"),))
     record.complete(Context(chosen), stages.STAGES["teachers"])
     assert works.done == ["teachers"]
     (tmp_path / "mine").rename(tmp_path / "theirs")
@@ -856,7 +856,7 @@ def test_given_teachers_are_known_by_their_content(finished, works, tmp_path):
 def test_what_given_teachers_held_out_is_part_of_what_they_are(finished, works, tmp_path, splits):
     shutil.copytree(finished / "teachers", tmp_path / "mine")
     chosen = {"teachers": (str(tmp_path / "mine"),)}
-    context = Context(settings.Settings(workdir=str(finished), backbone_width=2, **chosen))
+    context = Context(_settings(finished, **chosen))
     record.complete(context, stages.STAGES["teachers"])
     assert "teachers" in _current(finished, **chosen)
     (held_out,) = folds.assigned(splits.train.ids, 1, 2, seed=0)
