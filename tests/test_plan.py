@@ -170,6 +170,32 @@ def test_networks_and_mixed_views_follow_the_size_and_the_number_of_images(
     assert (found.mix, found.teacher_mix) == (mix, mix)
 
 
+# By hand: operations are for the same few large images, of one channel or three.
+@pytest.mark.parametrize(
+    ("images", "side", "channels", "flip", "names"),
+    [
+        (480, 47, 3, True, ()),
+        (480, 48, 3, True, ("crop_flip", "randaugment")),
+        (480, 48, 1, False, ("crop", "randaugment")),
+        (480, 48, 4, True, ()),
+        (4, 48, 3, True, ()),
+        (10_000, 48, 3, True, ()),
+    ],
+)
+def test_few_large_images_are_shown_after_operations(images, side, channels, flip, names):
+    assert plan.augmentation(images, 4, side, channels, flip) == names
+
+
+def test_an_augmentation_that_is_given_goes_before_the_usual_one_of_the_data():
+    facts = plan.Facts(480, 4, 64, 162, 3, augmentation=("crop_flip", "randaugment"))
+    found = plan.resolve(settings.Settings(workdir="a"), facts)
+    assert found.augmentation == ("crop_flip", "randaugment")
+    assert ", randaugment, 50% cutmix" in plan.in_words(found, 480, ("student",))
+    found = plan.resolve(settings.Settings(workdir="a", augmentation=("flip",)), facts)
+    assert found.augmentation == ("flip",)
+    assert "randaugment" not in plan.in_words(found, 480, ("student",))
+
+
 def test_the_student_has_half_the_width_of_its_teachers_where_the_data_chooses_plain_networks():
     found = _resolve(480, side=64)
     assert (found.backbone_width, found.teacher_width) == (8, 16)

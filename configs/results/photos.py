@@ -8,9 +8,9 @@ draw and trial
 
     python tools/search.py --workdir=... --dataset=folder --data_dir=PHOTOS --image_size=64 --seed=TRIAL
 
-runs as it is, but for --opponents=none: the plain networks that a run trains beside the student are no part
-of what makes it. Its opponent is the network of Keras's tutorials (convolution, batch norm, ReLU, max pooling;
-mirrored and shifted images; dropout; Adam with a cosine schedule), with no fewer parameters than the
+runs as it is, but for --opponents=none: the plain networks that a run trains beside the student are no
+part of what makes it. Its opponent is the network of Keras's tutorials (convolution, batch norm, ReLU, max
+pooling; mirrored and shifted images; dropout; Adam with a cosine schedule), with no fewer parameters than the
 student and no more CPU seconds than the whole run: of `_SCHEDULES` the one that is best on the holdout in
 the mean of the draw's trials, which favours it. What is done is not done again; --draws picks some, --json
 writes the table of all that is there.
