@@ -1,6 +1,6 @@
-"""What images are told apart by, and the sums that their statistics come from; both are exact.
+"""What images are told apart by, and the sums that their statistics come from; all are exact.
 
-Both are of single images, so that an index of many can keep them, and a subset needs no image read again.
+All are of single images, so that an index of many can keep them, and a subset needs no image read again.
 """
 
 import hashlib
@@ -9,6 +9,8 @@ import math
 import numpy as np
 
 FINGERPRINT_BYTES = 16
+THUMBNAIL_SIDE = 8  # pixels
+_LUMA = np.array([299.0, 587.0, 114.0])  # thousandths, ITU-R BT.601
 COUNTED = 1 << 22  # pixels whose values are counted at a time: NumPy makes eight bytes of each
 
 
@@ -24,6 +26,56 @@ def moments(images: np.ndarray) -> np.ndarray:
     values = images.reshape(len(images), -1, images.shape[-1]).astype(np.uint32)
     sums = values.sum(axis=1, dtype=np.int64), np.square(values).sum(axis=1, dtype=np.int64)
     return np.stack(sums, axis=1)
+
+
+def thumbnails(images: np.ndarray) -> np.ndarray:
+    """Reduce images to grey ones of THUMBNAIL_SIDE pixels a side.
+
+    Args:
+        images: uint8 [images, height, width, channels].
+
+    Returns:
+        uint8 [images, THUMBNAIL_SIDE**2].
+    """
+    chunk_images = max(1, COUNTED // math.prod(images.shape[1:]))
+    grey = np.empty((len(images), THUMBNAIL_SIDE, THUMBNAIL_SIDE, 1), np.uint8)
+    for start in range(0, len(images), chunk_images):
+        chunk = images[start : start + chunk_images]
+        if chunk.shape[-1] == 3:
+            grey[start : start + chunk_images] = reduced(chunk @ _LUMA[:, np.newaxis], THUMBNAIL_SIDE, 1000)
+        else:
+            grey[start : start + chunk_images] = reduced(chunk, THUMBNAIL_SIDE)
+    return grey.reshape(len(images), -1)
+
+
+def reduced(images: np.ndarray, side: int, scale: int = 1) -> np.ndarray:
+    """Reduce images to `side` pixels a side, each the mean of the area that it covers.
+
+    Args:
+        images: whole numbers up to 255 * scale, of any type, [images, height, width, channels].
+        side: of the result, pixels; what is smaller is enlarged.
+        scale: what images are divided by.
+
+    Returns:
+        uint8 [images, side, side, channels], rounded.
+    """
+    height, width, channels = images.shape[1:]
+    # Products and sums of whole numbers below 2**53, so exact in any order.
+    rows, columns = _overlaps(height, side), _overlaps(width, side)
+    planes = np.moveaxis(images, 3, 1).astype(np.float64)
+    sums = rows @ planes @ columns.T
+    means = np.rint(sums / (height * width * scale)).astype(np.uint8)
+    return np.moveaxis(means.reshape(len(images), channels, side, side), 1, 3)
+
+
+def _overlaps(size: int, side: int) -> np.ndarray:
+    """Return how much of each of `size` pixels lies in each of `side` equal cells, in 1 / side of a pixel.
+
+    The result is [side, size], and each row sums to `size`.
+    """
+    pixel, cell = np.arange(size) * side, np.arange(side)[:, np.newaxis] * size
+    shared = np.minimum(pixel + side, cell + size) - np.maximum(pixel, cell)
+    return np.maximum(shared, 0).astype(np.float64)
 
 
 def totals(images: np.ndarray) -> np.ndarray:

@@ -45,6 +45,13 @@ class Examples:
             return self.images.fingerprints
         return content.fingerprints(self.images)
 
+    @functools.cached_property
+    def thumbnails(self) -> np.ndarray:
+        """Small grey forms of all images: uint8 [examples, content.THUMBNAIL_SIDE**2]."""
+        if isinstance(self.images, streamed.Streamed):
+            return self.images.thumbnails
+        return content.thumbnails(self.images)
+
     def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]]:
         """Mean and standard deviation of each channel over all pixels, on the scale 0..255."""
         images, (height, width) = self.images, self.images.shape[1:3]

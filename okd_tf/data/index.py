@@ -13,7 +13,7 @@ from okd_tf import files
 from okd_tf.data import content, once
 from okd_tf.sources.request import Request
 
-FORMAT = 1
+FORMAT = 2
 
 
 @dataclasses.dataclass(frozen=True)
@@ -25,21 +25,24 @@ class Index:
         labels: int32 [images].
         fingerprints: uint8 [images, content.FINGERPRINT_BYTES].
         moments: int64 [images, 2, channels], as `content.moments` gives it.
+        thumbnails: uint8 [images, content.THUMBNAIL_SIDE**2].
     """
 
     ids: np.ndarray
     labels: np.ndarray
     fingerprints: np.ndarray
     moments: np.ndarray
+    thumbnails: np.ndarray
 
     def is_whole(self) -> bool:
         """Whether its arrays are of one number of images, and of their types."""
         count = len(self.ids)
-        shapes = {"ids": 1, "labels": 1, "fingerprints": 2, "moments": 3}
-        kinds = {"ids": np.int64, "labels": np.int32, "fingerprints": np.uint8, "moments": np.int64}
+        shapes = {"ids": 1, "labels": 1, "fingerprints": 2, "moments": 3, "thumbnails": 2}
+        kinds = {"ids": np.int64, "labels": np.int32, "moments": np.int64}
         arrays = {name: getattr(self, name) for name in shapes}
-        return self.fingerprints.shape[-1] == content.FINGERPRINT_BYTES and all(
-            array.dtype == kinds[name] and array.ndim == shapes[name] and len(array) == count
+        widths = self.fingerprints.shape[-1], self.thumbnails.shape[-1]
+        return widths == (content.FINGERPRINT_BYTES, content.THUMBNAIL_SIDE**2) and all(
+            array.dtype == kinds.get(name, np.uint8) and array.ndim == shapes[name] and len(array) == count
             for name, array in arrays.items()
         )
 

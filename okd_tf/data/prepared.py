@@ -84,6 +84,7 @@ class Prepared:
             rank,
             known.fingerprints[rank],
             known.moments[rank],
+            known.thumbnails[rank],
         )
         return examples.Examples(known.ids[rank], images, known.labels[rank])
 
@@ -103,7 +104,7 @@ class Prepared:
         """What is known of a split's images in the order of its records; reads all of them."""
         with self.reading(split):
             columns: dict[str, list[np.ndarray]] = {
-                name: [] for name in ("ids", "labels", "prints", "moments")
+                name: [] for name in ("ids", "labels", "prints", "moments", "thumbnails")
             }
             for batch in self._batches(split, "images looked at, once"):
                 images = batch[self._keys.image]
@@ -111,10 +112,11 @@ class Prepared:
                 columns["labels"].append(batch[self._keys.label].astype(np.int32))
                 columns["prints"].append(content.fingerprints(images))
                 columns["moments"].append(content.moments(images))
-            ids, labels, prints, moments = map(np.concatenate, columns.values())
+                columns["thumbnails"].append(content.thumbnails(images))
+            ids, labels, prints, moments, thumbnails = map(np.concatenate, columns.values())
             self._check_labels(split, labels)
             known = self._given(ids) if self._keys.id else identity.shown(prints, labels)
-            return index.Index(known, labels, prints, moments)
+            return index.Index(known, labels, prints, moments, thumbnails)
 
     def _given(self, names: np.ndarray) -> np.ndarray:
         """The ids of examples by their own names, as `identity.given` has them."""

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from okd_tf import errors, seeds
-from okd_tf.data import examples, hashing, views
+from okd_tf import errors, progress, seeds
+from okd_tf.data import duplicates, examples, hashing, views
 
 
 @dataclasses.dataclass(frozen=True)
@@ -21,6 +21,7 @@ class Splits:
     Attributes:
         mean: per-channel mean of the training split's pixels, on the scale 0..255.
         std: their standard deviation.
+        carved: names of the splits, "val" and "test", that were taken from the source's training images.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Splits:
     augmentation: views.Augmentation
     mean: tuple[float, ...]
     std: tuple[float, ...]
+    carved: tuple[str, ...] = ()
 
     @property
     def image_shape(self) -> tuple[int, int, int]:
@@ -73,6 +75,7 @@ def carve(
     train_examples: int = 0,
     test_examples: int = 0,
     statistics: tuple[tuple[float, ...], tuple[float, ...]] | None = None,
+    drop_duplicates: bool = False,
 ) -> Splits:
     """Splits a source; what it has no test or validation images for is carved from its training images.
 
@@ -82,6 +85,8 @@ def carve(
         train_examples: how many of the remaining images to train on; 0 is all of them.
         test_examples: size of a test split that must be carved; 0 is a tenth of the training images.
         statistics: mean and standard deviation to normalise by; None is of the training split.
+        drop_duplicates: whether copies of test images are left out of validation and training, and copies
+            of validation images out of training; exact and near ones.
 
     Raises:
         UserError: more examples asked for than there are, or a class that training has no example of.
@@ -97,6 +102,9 @@ def carve(
         pool, val = _carved(pool, val_examples or len(source.train) // 10, seed, "validation split")
     else:
         val = _some(source.val, val_examples, seed)
+    if drop_duplicates:
+        val = _without_copies(val, {"test": test}, "validation")
+        pool = _without_copies(pool, {"test": test, "validation": val}, "training")
     left = len(pool)
     if train_examples > left:
         raise errors.UserError(
@@ -140,7 +148,33 @@ def carve(
         augmentation=source.augmentation,
         mean=mean,
         std=std,
+        carved=tuple(name for name in ("val", "test") if getattr(source, name) is None),
     )
+
+
+def _without_copies(
+    part: examples.Examples, others: dict[str, examples.Examples], name: str
+) -> examples.Examples:
+    """Return a part without the copies of images in others; says how many there were.
+
+    Raises:
+        UserError: nothing is left.
+    """
+    left = np.ones(len(part), bool)
+    for other, images in others.items():
+        exact, near = duplicates.exact(part, images), duplicates.near(part, images) >= 0
+        near &= ~exact
+        progress.say(
+            f"data: --drop_duplicates: {np.sum(exact & left):,} exact and {np.sum(near & left):,} near "
+            f"copies of {other} images are left out of the {len(part):,} {name} images"
+        )
+        left &= ~(exact | near)
+    if not left.any():
+        raise errors.UserError(
+            f"--drop_duplicates: all {len(part):,} {name} images are copies of {' or '.join(others)} images; "
+            "give other images, or leave it out"
+        )
+    return part.take(left)
 
 
 def _carved(

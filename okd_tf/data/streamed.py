@@ -55,6 +55,7 @@ class Streamed:
         shape: (images, height, width, channels).
         fingerprints: uint8 [images, content.FINGERPRINT_BYTES].
         moments: int64 [images, 2, channels], as `content.moments` gives it.
+        thumbnails: uint8 [images, content.THUMBNAIL_SIDE**2].
     """
 
     def __init__(
@@ -65,6 +66,7 @@ class Streamed:
         rows: np.ndarray,
         fingerprints: np.ndarray,
         moments: np.ndarray,
+        thumbnails: np.ndarray,
     ):
         """Takes the records and which of them are meant.
 
@@ -75,10 +77,12 @@ class Streamed:
             rows: int64 [images], positions in the records.
             fingerprints: of these.
             moments: of these.
+            thumbnails: of these.
         """
         self.shape = (len(rows), *image_shape)
         self.fingerprints = fingerprints
         self.moments = moments
+        self.thumbnails = thumbnails
         self._records = records
         self._decode_one = decode
         self._rows = rows
@@ -107,8 +111,8 @@ class Streamed:
 
     def take(self, rows: np.ndarray) -> "Streamed":
         """Those at these positions, still on the disk."""
-        arguments = self._rows[rows], self.fingerprints[rows], self.moments[rows]
-        return Streamed(self._records, self._decode_one, self.shape[1:], *arguments)
+        known = self._rows, self.fingerprints, self.moments, self.thumbnails
+        return Streamed(self._records, self._decode_one, self.shape[1:], *(each[rows] for each in known))
 
     def serialized(self, rows: np.ndarray) -> np.ndarray:
         """The records of those at these positions, for `decode`: int64 [rows] -> bytes [rows]."""

@@ -7,7 +7,7 @@ again; one that was killed goes on where it stopped; one whose inputs changed is
 import dataclasses
 
 from okd_tf import data, errors, progress, settings, sources
-from okd_tf.pipeline import cautions, check, diagnosis, forecast, joining, record, stages
+from okd_tf.pipeline import cautions, check, diagnosis, forecast, joining, record, split_file, stages
 from okd_tf.pipeline.context import Context
 from okd_tf.report import opponents as of_opponents
 from okd_tf.report import page
@@ -30,6 +30,7 @@ def run(chosen: settings.Settings, names, source: data.Source | None = None):
     check.check(context, names)
     with context.crew.together():
         check.check_workers(context)
+        context.crew.lead(lambda: split_file.write(context))
         context.crew.lead(lambda: record.describe(context))
         context.crew.lead(lambda: forecast.say(context, names))
         context.crew.lead(lambda: cautions.say(context, names))
@@ -85,7 +86,8 @@ def diagnose(chosen: settings.Settings):
         return
     check.check(context, ("teachers",))
     check.check_trained(context)
-    for caution in cautions.duplicates(context.data):
-        progress.say(f"warning: {caution}")
+    split_file.write(context)
     record.describe(context)
+    for caution in cautions.known_duplicates(context):
+        progress.say(f"warning: {caution}")
     stages.complete(context, stage.name)

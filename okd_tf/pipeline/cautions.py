@@ -2,12 +2,17 @@
 
 import math
 
-from okd_tf import progress
-from okd_tf.pipeline import check
+import numpy as np
+
+from okd_tf import errors, fields, json_file, progress
+from okd_tf.data import duplicates as copies
+from okd_tf.pipeline import check, split_file
 from okd_tf.settings import choices
 
 FEW_OF_A_CLASS = 10  # training images
 FEW_TO_CHOOSE_BY = 50  # validation images
+NAME = "duplicates.json"  # in the workdir
+_MEND = "remove the copies, or leave them out by --drop_duplicates"
 
 
 def say(context, names):
@@ -21,31 +26,79 @@ def say(context, names):
         return
     data = context.data
     found = of(len(data.train), data.classes, len(data.val), context.settings.train_loss)
-    for caution in [*found, *duplicates(data)]:
+    for caution in [*found, *known_duplicates(context)]:
         progress.say(f"warning: {caution}")
 
 
-def duplicates(data):
-    """Return a caution for each pair of splits that share images, pixel by pixel, and so measure memory.
+def known_duplicates(context):
+    """Return the cautions of `duplicates`, looked for once in each state of the data and kept in the workdir.
+
+    Args:
+        context: the run.
+    """
+    path = context.workdir / NAME
+    sha256 = context.split_record["sha256"]
+    found = read(path) if path.exists() else None
+    if found is None or found["split"] != sha256:
+        found = {"split": sha256, "cautions": duplicates(context.data, split_file.namer(context))}
+        json_file.write(path, found)
+    return found["cautions"]
+
+
+def read(path):
+    """Return what a duplicates.json holds, or None where it is damaged: it is made again then.
+
+    Args:
+        path: the file.
+    """
+    try:
+        document = fields.read(path)
+        document["split"].text()
+        for caution in document["cautions"].items():
+            caution.text()
+    except errors.UserError:
+        return None
+    return document.value
+
+
+def duplicates(data, name=None):
+    """Return a caution for each pair of splits that share images, exactly or nearly, and so measure memory.
 
     Args:
         data: `Splits`.
+        name: (split, example id) -> what an image is called; by default its id.
     """
+    name = name or (lambda split, example_id: f"id {example_id}")
     parts = {"training": data.train, "validation": data.val, "test": data.test}
-    # Each is the hash of an image, and all images are read for them: once.
-    prints = {name: list(map(bytes, part.fingerprints)) for name, part in parts.items()}
+    keys = {"training": "train", "validation": "val", "test": "test"}
     found = []
     for one, other in (("training", "validation"), ("training", "test"), ("validation", "test")):
-        there = set(prints[one])
-        same = [each in there for each in prints[other]]
-        if any(same):
-            first = parts[other].ids[same.index(True)]
+        same = copies.exact(parts[other], parts[one])
+        nearest = copies.near(parts[other], parts[one])
+        near = (nearest >= 0) & ~same
+        called = [name(keys[other], each) for each in parts[other].ids[same][: errors.NAMED].tolist()]
+        if called:
             found.append(
-                f"{sum(same):,} of the {len(same):,} {other} images (the first has id {first}) are {one} "
-                "images as well, pixel by pixel, so that figures on them are in part of memory; remove "
-                "the copies"
+                f"{same.sum():,} of the {len(same):,} {other} images ({_some(called, same.sum())}) are {one} "
+                "images as well, pixel by pixel, so that figures on them are in part of memory; "
+                f"{_MEND}"
+            )
+        pairs = [
+            f"{name(keys[other], parts[other].ids[row])} of {name(keys[one], parts[one].ids[nearest[row]])}"
+            for row in np.flatnonzero(near)[: errors.NAMED]
+        ]
+        if pairs:
+            found.append(
+                f"{near.sum():,} of the {len(near):,} {other} images seem to be near copies of {one} images "
+                f"({_some(pairs, near.sum())}): the same picture saved anew, resized or brightened; {_MEND}"
             )
     return found
+
+
+def _some(names, count):
+    """The first names, and how many there are beside them."""
+    more = f" and {count - len(names):,} more" if count > len(names) else ""
+    return ", ".join(names) + more
 
 
 def of(train, classes, val, train_loss):

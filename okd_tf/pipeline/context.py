@@ -84,6 +84,7 @@ class Context:
             chosen.train_examples,
             chosen.test_examples,
             chosen.statistics,
+            chosen.drop_duplicates,
         )
         shown = views.make(
             found.augmentation,

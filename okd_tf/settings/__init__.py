@@ -49,7 +49,8 @@ DATA = (  # what a dataset is asked for
 )
 SPLIT = {  # what splits depend on
     *DATA,
-    *("train_examples", "val_examples", "test_examples", "split_seed", "pixel_mean", "pixel_std"),
+    *("train_examples", "val_examples", "test_examples", "split_seed", "drop_duplicates"),
+    *("pixel_mean", "pixel_std"),
     *("augmentation", "augmentation_ops", "augmentation_magnitude", "crop_padding"),
 }
 INPUTS = {"teachers", "arch"}  # files of the user that a run depends on
@@ -154,6 +155,11 @@ class Settings:
     )
     test_examples: int = _option(
         0, "test examples, carved from training data where the dataset has none; 0: a tenth", minimum=0
+    )
+    drop_duplicates: bool = _option(
+        False,
+        "leave training images out that are copies of test or validation images, and validation images that "
+        "are copies of test images; exact and near copies",
     )
     augmentation: tuple[str, ...] = _option(
         (),

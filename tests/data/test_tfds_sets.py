@@ -53,6 +53,7 @@ def assert_same(one, other):
         np.testing.assert_array_equal(mine.labels, theirs.labels)
         np.testing.assert_array_equal(mine.images[:], theirs.images[:])
         np.testing.assert_array_equal(mine.fingerprints, theirs.fingerprints)
+        np.testing.assert_array_equal(mine.thumbnails, theirs.thumbnails)
 
 
 def test_examples_are_those_that_were_prepared_under_the_numbers_of_their_names(load):

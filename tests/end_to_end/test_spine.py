@@ -44,6 +44,7 @@ def test_the_spine_leaves_every_file_that_others_read(finished):
     for name in (
         "flags.cfg",
         "run.json",
+        "splits.csv",
         "teachers/teacher_00.keras",
         "teachers/teacher_01.keras",
         "teachers/diagnosis.json",

@@ -6,6 +6,7 @@ decides it: files by name, size and time, and what was asked. If any of that cha
 
 import hashlib
 import json
+import os
 import pathlib
 from typing import Any
 
@@ -87,3 +88,16 @@ def _tell(listed: listing.Listing, found: Any, list_of_unreadable: pathlib.Path)
             "them tried again)"
         )
     progress.say(f"data: {NAME}: {listed.root}, {len(listed.class_names)} classes, images: {sizes}{why}")
+
+
+def names(asked: Request) -> dict[str, dict[int, str]]:
+    """Return what each image's file is called below `asked.data_dir`, by its part and id.
+
+    Raises:
+        UserError: the folder cannot be read.
+    """
+    listed = listing.read(listing.root(asked))
+    return {
+        split: {file.id: os.path.relpath(file.path, listed.root) for file in of_split}
+        for split, of_split in listed.files.items()
+    }

@@ -1,0 +1,71 @@
+"""splits.csv of a workdir: which image is in which split, for whoever trains teachers or compares results.
+
+    image,split,source
+    train/cat/tabby.jpg,train,train
+    train/dog/rex.jpg,val,train
+
+`image` is a path below --data_dir where that is a folder of images, and else the id of the example (of
+digits, the row in scikit-learn's `load_digits`); `source` is the part of the dataset that it was in, since ids
+need be unique in each part only. Rows are in the order train, val, test, and there by id.
+"""
+
+import csv
+
+from okd_tf import errors, fields, files
+from okd_tf.data import folder
+
+NAME = "splits.csv"
+COLUMNS = ("image", "split", "source")
+SPLITS = ("train", "val", "test")
+
+
+def write(context):
+    """Write the file, unless it is there and the run's data has not changed since.
+
+    Args:
+        context: the run, whose run.json is still of the call before.
+    """
+    path = context.workdir / NAME
+    if path.exists() and _described(context) == context.split_record["sha256"]:
+        return
+    name = namer(context)
+    with files.replacing(path) as temporary, _opened(temporary, "w") as file:
+        rows = csv.writer(file, lineterminator="\n")
+        rows.writerow(COLUMNS)
+        for split in SPLITS:
+            source = source_of(context.data, split)
+            for example_id in getattr(context.data, split).ids.tolist():
+                rows.writerow((name(split, example_id), split, source))
+
+
+def source_of(data, split):
+    """Return the part of its dataset that a split's images were in."""
+    return "train" if split in data.carved else split
+
+
+def namer(context):
+    """Return (split, example id) -> what splits.csv calls the image, text.
+
+    Args:
+        context: the run.
+    """
+    asked = context.requested.request
+    names = folder.names(asked) if asked.kind == folder.NAME and not context.source else {}
+
+    def name(split, example_id):
+        return names.get(source_of(context.data, split), {}).get(example_id, str(example_id))
+
+    return name
+
+
+def _opened(path, mode):
+    # Names of files need not be UTF-8.
+    return open(path, mode, newline="", encoding="utf-8", errors="surrogateescape")
+
+
+def _described(context):
+    """The hash of the splits that run.json has; "" if it is not there, or not whole."""
+    try:
+        return fields.read(context.workdir / "run.json")["split"]["sha256"].text()
+    except errors.UserError:
+        return ""
