@@ -116,7 +116,9 @@ def _take_the_place(temporary: pathlib.Path, path: pathlib.Path) -> None:
 
 
 def _flush(path: pathlib.Path) -> None:
-    """Has the system write a file, or all in a folder, to the disk."""
+    """Has the system write a file, or all in a folder, to the disk; links, but not what they lead to."""
+    if path.is_symlink():
+        return
     if path.is_file():
         with path.open("rb+") as file:
             os.fsync(file.fileno())

@@ -83,11 +83,14 @@ class Results:
             return None
         found = diagnosis.read(main.workdir / "teachers" / "diagnosis.json")
         parts = {name: _ensemble(found[name]) for name in ("test", "val")}
+        marked = [text for text in found["warnings"] if text.startswith(diagnosis.MARK)]
         return {
             **parts["test"],
             "params": [one["params"] for one in found["teachers"]],
             "val": parts["val"],
             "sha256": [one["sha256"] for one in found["teachers"]],
+            # Which figures may be of memory, with the sentences that say why.
+            **({"carved": found["carved"], "warnings": marked} if marked else {}),
         }
 
     def _refuse_others(self, need_teachers):

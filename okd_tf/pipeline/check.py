@@ -4,7 +4,7 @@ import pathlib
 
 from okd_tf import backbones, errors, files, progress, sources
 from okd_tf.backbones import application_weights
-from okd_tf.pipeline import check_networks, foreign_student, lessons, record, stages
+from okd_tf.pipeline import check_networks, foreign_student, leaks, lessons, record, stages
 from okd_tf.search import derive, finalists
 from okd_tf.teachers import bank, ensemble, folds, shards, store, teacher
 
@@ -34,6 +34,8 @@ def check(context, names):
     _warn_of_twins(given)
     for path in given:
         teacher.read(path, context.data)
+    if given:
+        _ = leaks.suspects(context)
     _check_folds(context, names, given)
     if "search" in names and not chosen.arch:
         check_networks.check_backbone(context)

@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from okd_tf import errors, files, json_file, kept, progress, seeds
 from okd_tf.data import splits
+from okd_tf.pipeline import leaks
 from okd_tf.report import diagnosis as page
 from okd_tf.settings import plan
 from okd_tf.teachers import diagnosis, doubts, ensemble, folds, regime, remedies, teacher
@@ -81,6 +82,10 @@ def _measured(context, said):
             found["held_out"] = folds.accuracies(logits, split.labels, teaching.seen)
         if name == "val":
             warnings = doubts.doubts(logits, split.labels, mend=functools.partial(_mended, context))
+    carved = leaks.suspects(context)
+    if carved:
+        found["carved"] = carved
+        warnings += leaks.warnings(context, found)
     found["teachers"] = [
         {
             "file": path.name,

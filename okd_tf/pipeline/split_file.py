@@ -5,8 +5,8 @@
     train/dog/rex.jpg,val,train
 
 `image` is a path below --data_dir where that is a folder of images, and else the id of the example (of
-digits, the row in scikit-learn's `load_digits`); `source` is the part of the dataset that it was in, since ids
-need be unique in each part only. Rows are in the order train, val, test, and there by id.
+digits, its row in scikit-learn's `load_digits`); `source` is the part of the dataset that it was in, since
+ids need be unique in each part only. Rows are in the order train, val, test, and there by id.
 """
 
 import csv
@@ -69,3 +69,25 @@ def _described(context):
         return fields.read(context.workdir / "run.json")["split"]["sha256"].text()
     except errors.UserError:
         return ""
+
+
+def read(path):
+    """Return the rows of a splits.csv: dicts of COLUMNS.
+
+    Args:
+        path: of a run, or as tools/split.py writes it; `source` may be missing, which is "train".
+
+    Raises:
+        UserError: not there, not readable, or of other columns or splits.
+    """
+    mend = "give a splits.csv as a run or tools/split.py writes it: image,split,source"
+    try:
+        with _opened(path, "r") as file:
+            rows = [{"source": "train", **row} for row in csv.DictReader(file)]
+    except (OSError, ValueError, csv.Error) as error:
+        why = getattr(error, "strerror", None) or error
+        raise errors.UserError(f"{path}: cannot be read ({why}); {mend}") from None
+    for row in rows:
+        if not {*COLUMNS} <= {*row} or not row["image"] or row["split"] not in SPLITS:
+            raise errors.UserError(f"{path}: has a row {list(row.values())[:3]}; {mend}")
+    return rows

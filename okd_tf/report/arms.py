@@ -14,6 +14,7 @@
 
 from okd_tf import errors, fields, progress
 from okd_tf.report import arm_searches, trials
+from okd_tf.teachers import diagnosis
 
 _COLUMNS = (
     *("arm", "parameters", "trials", "val, %", "test, %", "difference, points"),
@@ -65,6 +66,11 @@ def read(path):
             part["per_teacher"].shares(count)
             for name in ("mean", "vote", "oracle"):
                 part[name].share()
+        for flags in teachers["carved"].entries().values() if teachers.get("carved") else ():
+            for flag in flags.items(count):
+                flag.flag()
+        for warning in teachers["warnings"].items() if teachers.get("warnings") else ():
+            warning.text()
     return document.value
 
 
@@ -116,6 +122,7 @@ def markdown(found):
         lines += [*arm_searches.found_by(found), ""]
     if found["teachers"]:
         lines += ["## Teachers", "", *_of(("", "parameters", "val, %", "test, %"), _teachers(found)), ""]
+        lines += [line for text in found["teachers"].get("warnings", []) for line in (text, "")]
     lines += ["## Flags", ""]
     lines += [f"- all: {_flags(found['common'])}"]
     lines += [f"- {name}: {_flags(arm['flags'])}" for name, arm in found["arms"].items()]
@@ -160,15 +167,18 @@ def _difference(arm, reference, figure, factor, digits, lower_is_better=False):
 
 def _teachers(found):
     teachers = found["teachers"]
-    rows = [
-        (f"teacher {index}", f"{params:,}", f"{100 * val:.2f}", f"{100 * test:.2f}")
-        for index, (params, val, test) in enumerate(
-            zip(teachers["params"], teachers["val"]["per_teacher"], teachers["per_teacher"], strict=True), 1
-        )
-    ]
+    parts = {"val": teachers["val"], "test": teachers}
+
+    def figure(part, share, index=None):
+        return f"{100 * share:.2f}{diagnosis.mark(teachers, part, index)}"
+
+    rows = []
+    for index, params in enumerate(teachers["params"]):
+        own = [figure(name, part["per_teacher"][index], index) for name, part in parts.items()]
+        rows.append((f"teacher {index + 1}", f"{params:,}", *own))
     together = f"{sum(teachers['params']):,}"
     for name in ("mean", "vote", "oracle"):
-        rows.append((name, together, f"{100 * teachers['val'][name]:.2f}", f"{100 * teachers[name]:.2f}"))
+        rows.append((name, together, *(figure(part, one[name]) for part, one in parts.items())))
     return rows
 
 

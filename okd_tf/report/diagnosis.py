@@ -24,10 +24,14 @@ def table(found):
     params = [teacher["params"] for teacher in found["teachers"]]
     rows = []
     for index, name in enumerate(diagnosis.titles(found["teachers"])):
-        accuracies = [_percent(found[part]["per_teacher"][index]) for part in TITLES]
+        accuracies = [
+            _percent(found[part]["per_teacher"][index]) + diagnosis.mark(found, part, index)
+            for part in TITLES
+        ]
         rows.append([name, f"{params[index]:,}", *accuracies])
     for who in _together(found):
-        rows.append([who, f"{sum(params):,}", *(_percent(found[part][who]) for part in TITLES)])
+        accuracies = [_percent(found[part][who]) + diagnosis.mark(found, part) for part in TITLES]
+        rows.append([who, f"{sum(params):,}", *accuracies])
     return rows
 
 

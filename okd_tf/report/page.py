@@ -34,14 +34,13 @@ def table(workdir, current, trials=1):
     found = _read(teaching.read, workdir / "teachers" / "diagnosis.json") if "teachers" in current else None
     if found:
         test, params = found["test"], [teacher["params"] for teacher in found["teachers"]]
-        for name, size, accuracy in zip(
-            teaching.titles(found["teachers"]), params, test["per_teacher"], strict=True
-        ):
-            rows.append([name, f"{size:,}", _percent(accuracy)])
-        everyone = f"{sum(params):,}"
-        rows.append(["teachers, mean", everyone, _percent(test["mean"])])
-        rows.append(["teachers, vote", everyone, _percent(test["vote"])])
-        rows.append(["teachers, oracle (knows the label)", everyone, _percent(test["oracle"])])
+        for index, name in enumerate(teaching.titles(found["teachers"])):
+            accuracy = _percent(test["per_teacher"][index]) + teaching.mark(found, "test", index)
+            rows.append([name, f"{params[index]:,}", accuracy])
+        everyone, marked = f"{sum(params):,}", teaching.mark(found, "test")
+        rows.append(["teachers, mean", everyone, _percent(test["mean"]) + marked])
+        rows.append(["teachers, vote", everyone, _percent(test["vote"]) + marked])
+        rows.append(["teachers, oracle (knows the label)", everyone, _percent(test["oracle"]) + marked])
     assistants = (
         _read(trained.read_chain, workdir / "assistant" / "metrics.json")
         if {"assistant", "evaluate"} <= current
@@ -84,6 +83,8 @@ def markdown(workdir, split, settings_text, arch_path, current, found_path=None,
         *("| " + " | ".join(row) + " |" for row in table(workdir, current, trials)),
         "",
     ]
+    for sentence in _marks(workdir, current):
+        lines += [sentence, ""]
     for reason in of_opponents.described(workdir, current)["left_out"]:
         lines += [f"Not among the opponents: {reason}.", ""]
     lines += of_opponents.section(workdir, current, trials)
@@ -128,13 +129,20 @@ def markdown(workdir, split, settings_text, arch_path, current, found_path=None,
     return "\n".join(lines)
 
 
+def _marks(workdir, current):
+    """The sentences that go with figures that are marked as being of memory, perhaps."""
+    found = _read(teaching.read, workdir / "teachers" / "diagnosis.json") if "teachers" in current else None
+    return [text for text in (found or {"warnings": []})["warnings"] if text.startswith(teaching.MARK)]
+
+
 def screen(workdir, current, trials=1):
     """The table as aligned text."""
     rows = [["network", "size", "test accuracy"], *table(workdir, current, trials)]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    return "\n".join(
+    lines = [
         f"{name:<{widths[0]}}  {size:>{widths[1]}}  {accuracy:>{widths[2]}}" for name, size, accuracy in rows
-    )
+    ]
+    return "\n".join([*lines, *(f"\n{sentence}" for sentence in _marks(pathlib.Path(workdir), current))])
 
 
 def _architecture(found):

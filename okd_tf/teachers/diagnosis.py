@@ -10,6 +10,8 @@ from okd_tf.training import quality
 
 PARTS = ("train", "train_views", "val", "test")  # of diagnosis.json
 
+MARK = "(!)"  # of figures that may be of memory: on images that a teacher may have been trained on
+
 LITTLE = 0.01  # of what the oracle reaches: what a teacher that adds nothing may add
 
 
@@ -78,6 +80,18 @@ def titles(teachers: Sequence[dict[str, Any]]) -> list[str]:
     ]
 
 
+def mark(found: dict[str, Any], part: str, index: int | None = None) -> str:
+    """Return what to write after a figure on a part: MARK if it may be of memory, else "".
+
+    Args:
+        found: what diagnosis.json holds.
+        part: of PARTS.
+        index: of a teacher, from 0; None is of all together.
+    """
+    flags = found.get("carved", {}).get(part, [])
+    return f" {MARK}" if (any(flags) if index is None else flags and flags[index]) else ""
+
+
 def adds_nothing(part: dict[str, Any]) -> list[int]:
     """Which teachers (from 0), left out alone, do not lower the mean and hardly what the oracle reaches."""
     without = part["leave_one_out"]
@@ -108,6 +122,10 @@ def read(path: files.PathLike) -> dict[str, Any]:
         document["regime"][name].text()
     for warning in document["warnings"].items():
         warning.text()
+    carved = document.get("carved")
+    for flags in carved.entries().values() if carved else ():
+        for flag in flags.items(count):
+            flag.flag()
     held_out = document.get("held_out")
     for name in ("per_teacher", "seen") if held_out else ():
         for share in document["held_out"][name].items(count):

@@ -34,6 +34,8 @@ class Manifest:
         output: which one of its outputs holds the classes, of a SavedModel those of that signature; "" is the
             only one.
         held_out: which part of the training split the network has not seen; None is not known.
+        trained_on: a splits.csv that lists what it was trained on, its path from the manifest's folder; "" is
+            not known.
     """
 
     outputs: str = ""
@@ -46,6 +48,7 @@ class Manifest:
     signature: str = "serving_default"
     output: str = ""
     held_out: dict[str, Any] | None = None
+    trained_on: str = ""
 
     def to_json(self) -> dict[str, Any]:
         """A dict of JSON's own types with what is declared; written beside a teacher, it is read as this."""
@@ -137,4 +140,5 @@ _KEYS: dict[str, Callable[[fields.Field], Any]] = {
     "signature": fields.Field.label,
     "output": fields.Field.label,
     "held_out": _object,
+    "trained_on": fields.Field.label,
 }
