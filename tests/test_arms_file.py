@@ -64,7 +64,7 @@ def test_a_path_is_that_of_any_folder_and_is_shown_as_it_was_given(read, tmp_pat
     [
         ("", "has no arms; write [NAME]"),
         ("# nothing\n", "has no arms"),
-        ("--views=2\n[a]\n", "line 1: '--views=2' is of no arm"),
+        ("--views=2\n[a]\n", "line 1: '--views=2' stands in no arm"),
         ("[a]\nviews=2\n", "line 2: 'views=2' is not a flag; write --name=value"),
         ("[a\n", "line 1: '[a' is not [NAME]"),
         ("[ ]\n", "is not [NAME]"),
@@ -82,12 +82,12 @@ def test_a_path_is_that_of_any_folder_and_is_shown_as_it_was_given(read, tmp_pat
         ("[a]\n--val_examples=1\n", "--val_examples: changes the data"),
         ("[a]\n--augmentation=none\n", "--augmentation: changes the data or its views"),
         ("[a]\n--seed=1\n", "--seed: changes the data or its views"),
-        ("[a]\n--trial=1\n", "--trial: is not of an arm; --trials"),
-        ("[a]\n--trials=2\n", "--trials: is not of an arm; --trials of the command line"),
-        ("[a]\n--baseline\n", "--baseline: is not of an arm; make the bare backbone an arm"),
-        ("[a]\n--workdir=w\n", "--workdir: is of the whole command"),
-        ("[a]\n--distribution=mirrored\n", "--distribution: is of the whole command"),
-        ("[a]\n--redo\n", "--redo: is of the whole command"),
+        ("[a]\n--trial=1\n", "--trial: an arm cannot set it; --trials"),
+        ("[a]\n--trials=2\n", "--trials: an arm cannot set it; --trials of the command line"),
+        ("[a]\n--baseline\n", "--baseline: an arm cannot set it; make the bare backbone an arm"),
+        ("[a]\n--workdir=w\n", "--workdir: concerns the whole command"),
+        ("[a]\n--distribution=mirrored\n", "--distribution: concerns the whole command"),
+        ("[a]\n--redo\n", "--redo: concerns the whole command"),
     ],
 )
 def test_what_cannot_be_used_is_one_line_that_begins_with_the_flag_of_the_file(read, text, expected):

@@ -166,7 +166,7 @@ def _check(chosen):
     for flag in (_IMAGE_SIZE, _CLASSES):
         if _DATASET.value != NOISE and flag.present:
             raise errors.UserError(
-                f"--{flag.name}: is of --dataset={NOISE}, not of {_DATASET.value}; leave one of the two out"
+                f"--{flag.name} requires --dataset={NOISE} (got {_DATASET.value}); leave one of the two out"
             )
 
 

@@ -49,7 +49,7 @@ def _from_file(chosen, data):
     own = manifest.read(path)
     if own.signature != manifest.Manifest.signature:
         raise errors.UserError(
-            f"{manifest.path(path)}: signature: is of SavedModels; for a .keras file leave it out"
+            f"{manifest.path(path)}: signature: only SavedModels have one; for a .keras file leave it out"
         )
     if own.input_size not in (None, data.image_shape[:2]):
         raise errors.UserError(

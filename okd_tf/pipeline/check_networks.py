@@ -58,6 +58,6 @@ def check_keeps(chosen, architecture):
     for flag, given in (("--warm_rate", chosen.warm_rate != 1), ("--frozen_epochs", chosen.frozen_epochs)):
         if given:
             raise errors.UserError(
-                f"{flag}: is of layers that keep their weights, and {chosen.arch} keeps none; leave it out, "
-                "or search with --keep_weights"
+                f"{flag} requires layers that keep their weights, and {chosen.arch} keeps none; leave it "
+                "out, or search with --keep_weights"
             )

@@ -66,13 +66,13 @@ def refuse_shared(name: str) -> None:
     """Raise UserError if a setting is one that arms share, or of the whole command."""
     field = settings.FIELDS[name]
     if hint := _HINTS.get(name):
-        raise errors.UserError(f"--{name}: is not of an arm; {hint}")
+        raise errors.UserError(f"--{name}: an arm cannot set it; {hint}")
     if name in settings.SPLIT or name == "seed":
         why = "changes the data or its views, which all arms share"
     elif name in _OF_TEACHERS or name.startswith("teacher_"):
         why = "changes the teachers, which all arms share"
     elif field.metadata["kind"] != settings.RESULT:
-        why = "is of the whole command, and changes nothing that an arm gives"
+        why = "concerns the whole command, and changes nothing that an arm gives"
     else:
         return
     raise errors.UserError(f"--{name}: {why}; give it outside of --arms")
@@ -98,7 +98,7 @@ def read(path: str) -> list[tuple[str, list[str]]]:
         if line.startswith("["):
             found.append((_name(line, place), []))
         elif not found:
-            raise errors.UserError(f"{place}: '{line[:60]}' is of no arm; put [NAME] above it")
+            raise errors.UserError(f"{place}: '{line[:60]}' stands in no arm; put [NAME] above it")
         elif not line.startswith("--"):
             raise errors.UserError(f"{place}: '{line[:60]}' is not a flag; write --name=value")
         else:

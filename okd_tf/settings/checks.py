@@ -51,12 +51,12 @@ def _check_fields(settings: Any) -> None:
 def _check_names(settings: Any) -> None:
     if settings.search_loss == choices.AUTO:
         raise errors.UserError(
-            f"--search_loss: {choices.AUTO} is of --train_loss, since students can be trained and compared; "
-            f"give one of {', '.join(choices.SEARCH_LOSSES)}"
+            f"--search_loss: {choices.AUTO} is for --train_loss only, since students can be trained and "
+            f"compared; give one of {', '.join(choices.SEARCH_LOSSES)}"
         )
     if settings.search_loss in choices.LOSSES and settings.search_loss not in choices.SEARCH_LOSSES:
         raise errors.UserError(
-            f"--search_loss: {settings.search_loss} is of two students that train together, and a search has "
+            f"--search_loss: {settings.search_loss} needs two students that train together, and a search has "
             f"one network; give it as --train_loss, and here one of {', '.join(choices.SEARCH_LOSSES)}"
         )
     for flag, names, valid in (
@@ -169,7 +169,7 @@ def _check_augmentation(settings: Any) -> None:
             raise errors.UserError(f"{flag}: {value} is too large; at most {most}")
         if value != usual and len(names) < 2:
             raise errors.UserError(
-                f"{flag}: is of operations, and --augmentation names none; name some, as in "
+                f"{flag} requires operations, and --augmentation names none; name some, as in "
                 f"--augmentation=crop_flip,{choices.ALL_AUGMENTATION_OPS}, or leave it out"
             )
 
@@ -202,7 +202,7 @@ def _check_training(settings: Any) -> None:
         raise errors.UserError("--kd_weight, --ce_weight: both are 0, which teaches nothing; raise one")
     if settings.none_right != choices.NONE_RIGHT[0] and not possible & set(choices.GATED_LOSSES):
         raise errors.UserError(
-            f"--none_right: {settings.none_right} is of losses that choose the right teachers, "
+            f"--none_right: {settings.none_right} requires a loss that chooses the right teachers, "
             f"{', '.join(choices.GATED_LOSSES)}, and --search_loss={chosen[0]}, --train_loss={chosen[1]} do "
             "not; take one of these, or leave it out"
         )
@@ -247,12 +247,12 @@ def _check_training(settings: Any) -> None:
         raise errors.UserError("--workdir: give the folder of this run, for example --workdir=runs/first")
     if settings.unrolled and settings.strategy != "darts":
         raise errors.UserError(
-            f"--unrolled: is of --strategy=darts, not of {settings.strategy}; leave one of the two out"
+            f"--unrolled requires --strategy=darts (got {settings.strategy}); leave one of the two out"
         )
     drops_asked = settings.drops
     if settings.schedule != "step" and drops_asked != choices.DROPS:
         raise errors.UserError(
-            f"--schedule_steps: is of --schedule=step, not of {settings.schedule}; leave one of the two out"
+            f"--schedule_steps requires --schedule=step (got {settings.schedule}); leave one of the two out"
         )
     learns = settings.strategy not in ("random", choices.NO_SEARCH)
     told = settings.search_epochs != choices.OPEN["search_epochs"]
@@ -292,14 +292,14 @@ def _check_recipe(settings: Any) -> None:
                 )
     if settings.teacher_label_smoothing and settings.teachers:
         raise errors.UserError(
-            "--teacher_label_smoothing: is of teachers that are trained, and --teachers gives them; leave "
+            "--teacher_label_smoothing requires teachers that are trained, and --teachers gives them; leave "
             "one of the two out"
         )
     learnt = {*settings.train_losses, *([settings.search_loss] if settings.searches else [])}
     from_labels = settings.baseline or settings.opponents == choices.OPPONENTS[2] or "ce" in learnt
     if settings.label_smoothing and not from_labels:
         raise errors.UserError(
-            "--label_smoothing: is of trainings whose loss is ce, and there is none with --nobaseline and "
+            "--label_smoothing requires a training whose loss is ce, and there is none with --nobaseline and "
             f"--opponents={settings.opponents}; leave it out, or train the baseline"
         )
     if settings.average_decay != -1:
@@ -310,7 +310,7 @@ def _check_recipe(settings: Any) -> None:
             )
         if settings.keep != "average":
             raise errors.UserError(
-                f"--average_decay: is of --keep=average, not of {settings.keep}; leave one of the two out"
+                f"--average_decay requires --keep=average (got {settings.keep}); leave one of the two out"
             )
 
 
@@ -328,7 +328,7 @@ def _check_weights(settings: Any) -> None:
         name.startswith(choices.APPLICATION_PREFIX) for name in asked
     ):
         raise errors.UserError(
-            "--weights: is of networks of keras.applications, and no network is one; ask for one, as "
+            "--weights requires a network of keras.applications, and none is one; ask for one, as "
             "--backbone=applications:MobileNetV2, or keep a file's by --keep_weights"
         )
     if settings.keep_weights and application and settings.weights == choices.NO_WEIGHTS:
@@ -349,7 +349,7 @@ def _check_weights(settings: Any) -> None:
     ):
         if given and not (settings.keeps_weights or settings.teachers_keep_weights or settings.arch):
             raise errors.UserError(
-                f"{flag}: is of layers that keep their weights, and none do; add --keep_weights and "
+                f"{flag} requires layers that keep their weights, and none do; add --keep_weights and "
                 "--backbone=FILE.keras, or leave it out"
             )
 

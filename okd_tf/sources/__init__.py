@@ -70,7 +70,7 @@ def check(asked: Request) -> None:
         raise errors.UserError(
             f"--dataset: {asked.name}: only {after} have something after a colon; give {asked.kind} alone"
         )
-    check_fields(asked, f"--dataset={asked.name}", KINDS[asked.kind].takes)
+    check_fields(asked, asked.name, KINDS[asked.kind].takes)
 
 
 def check_fields(asked: Request, whose: str, takes: set[str]) -> None:
@@ -81,5 +81,5 @@ def check_fields(asked: Request, whose: str, takes: set[str]) -> None:
         if differs and field.name not in {*takes, *_ALWAYS}:
             takers = [name for name, kind in KINDS.items() if field.name in kind.takes]
             raise errors.UserError(
-                f"--{field.name}: is not of {whose} (but of {', '.join(takers)}); leave it out"
+                f"--{field.name} requires a --dataset of {', '.join(takers)} (got {whose}); leave it out"
             )

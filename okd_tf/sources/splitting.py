@@ -140,7 +140,9 @@ def _divided(
         count = round(fractions.Fraction(str(value)) * images) if value < 1 else int(value)
         if value:
             count = max(1, count)
-        chosen, taken, rest = [], 0, []
+        chosen: list[Group] = []
+        rest: list[Group] = []
+        taken = 0
         for group in left:
             fits = taken + len(group) <= count
             (chosen if fits else rest).append(group)

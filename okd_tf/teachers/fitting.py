@@ -69,7 +69,7 @@ def declared_scaling(path, own, channels):
     """(factor, offset), float64 [] or [channels], that a manifest says pixel values 0..255 are scaled by."""
     if own.channel_order == manifest.BGR and channels != 3:
         raise errors.UserError(
-            f'{manifest.path(path)}: channel_order: "{manifest.BGR}" is of images of 3 channels, these have '
+            f'{manifest.path(path)}: channel_order: "{manifest.BGR}" needs images of 3 channels, these have '
             f"{channels}; leave it out"
         )
     for key in ("mean", "std"):

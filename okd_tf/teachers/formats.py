@@ -102,7 +102,7 @@ def read(path, own: manifest.Manifest, fused=True):
         return _of_saved_model(path, own)
     if own.signature != manifest.Manifest.signature:
         raise errors.UserError(
-            f"{manifest.path(path)}: signature: is of SavedModels; for a .keras file leave it out"
+            f"{manifest.path(path)}: signature: only SavedModels have one; for a .keras file leave it out"
         )
     if pathlib.Path(path).is_dir():
         raise errors.UserError(

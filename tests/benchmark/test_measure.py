@@ -166,7 +166,7 @@ def test_what_a_case_refuses_is_one_line_and_leaves_no_bank(tmp_path):
         (["--views=0"], "at least 1"),
         (["--batch_size=0"], "--batch_size: 0 leaves it to the data"),
         (["--precision=float61"], "did you mean float16"),
-        (["--dataset=digits", "--image_size=8"], "--image_size: is of --dataset=noise"),
+        (["--dataset=digits", "--image_size=8"], "--image_size requires --dataset=noise (got digits)"),
         (["--bank_dir=/proc/none"], "--bank_dir: /proc/none"),
         (["--ops=conv_7x7"], "conv_3x3"),
         (["--backbone=resnet9"], "resnet8"),

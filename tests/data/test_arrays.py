@@ -131,7 +131,7 @@ def test_a_file_that_is_not_there_is_refused(name):
 
 def test_a_field_that_a_dataset_does_not_take_is_refused_by_its_flag():
     with pytest.raises(
-        errors.UserError, match=r"^--label_key: is not of --dataset=digits \(but of cifar10, "
+        errors.UserError, match=r"^--label_key requires a --dataset of cifar10, .* \(got digits\)"
     ):
         data.load("digits", label_key="coarse_label")
 

@@ -256,7 +256,7 @@ def test_what_is_declared_of_an_own_backbone_is_read_without_its_weights_too(tmp
     for declared, said in (
         ({"value_rang": [0, 1]}, "unknown name 'value_rang'"),
         ({"input_size": [9, 9]}, r"mine.json: input_size: \[9, 9\] declared, .*--image_size=9x9"),
-        ({"signature": "serve"}, "mine.json: signature: is of SavedModels"),
+        ({"signature": "serve"}, "mine.json: signature: only SavedModels have"),
         ({"output": "none"}, "output: unknown name 'none'"),
     ):
         with pytest.raises(errors.UserError, match=said):
@@ -280,7 +280,7 @@ def test_applications_that_cannot_be_made_are_refused_by_their_flag(run, tmp_pat
 def test_how_kept_weights_move_is_refused_of_an_architecture_that_keeps_none(run, arch, changes):
     (flag,) = changes
     message = _refusal(run, arch=str(arch[0]), **changes)
-    assert message.startswith(f"--{flag}: is of layers that keep their weights, and {arch[0]} keeps none")
+    assert message.startswith(f"--{flag} requires layers that keep their weights, and {arch[0]} keeps none")
 
 
 def test_flops_that_cannot_be_counted_cannot_be_bounded(run, tmp_path):

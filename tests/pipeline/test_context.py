@@ -43,7 +43,10 @@ def test_a_dataset_that_is_given_comes_to_a_size_as_a_named_one_does_and_takes_n
     found = of(image_size="12x10", channels=3)
     assert found.image_shape == (12, 10, 3)
     np.testing.assert_array_equal(found.test.images, named.test.images)
-    with pytest.raises(errors.UserError, match=r"^--label_key: is not of a dataset that is given from Py"):
+    with pytest.raises(
+        errors.UserError,
+        match=r"^--label_key requires .* \(got a dataset that is given from Py",
+    ):
         of(label_key="coarse")
 
 

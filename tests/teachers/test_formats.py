@@ -126,7 +126,7 @@ def test_a_network_of_maps_is_refused(tmp_path):
 def test_what_is_of_saved_models_is_refused_of_a_keras_file(tmp_path):
     _linear().save(tmp_path / "mine.keras")
     message = _refusal(tmp_path / "mine.keras", signature="serve")
-    assert message.startswith(f"{tmp_path / 'mine.json'}: signature: is of SavedModels")
+    assert message.startswith(f"{tmp_path / 'mine.json'}: signature: only SavedModels have")
 
 
 def _images(dtype=tf.float32, batch=None):
