@@ -307,3 +307,15 @@ def test_the_page_says_what_came_close_and_what_random_architectures_did(tmp_pat
 def test_what_is_computed_in_float_is_named_beside_an_export(tmp_path):
     said = "student_int8.tflite computes 75.00 % of its operations in integers; in float, for which the"
     assert f"\n\n{said} runtime has none, are ELU in layer 'elu'.\n" in _markdown(_write(tmp_path))
+
+
+def test_figures_of_teachers_that_may_be_of_memory_are_marked_and_explained(tmp_path):
+    leaky = {**DIAGNOSIS, "carved": {"test": [False, True]}, "warnings": ["(!) may be of memory", "odd"]}
+    _write(tmp_path, teachers=leaky)
+    marked = {row[0] for row in page.table(tmp_path, ALL) if row[2].endswith("% (!)")}
+    together = {"teachers, mean", "teachers, vote", "teachers, oracle (knows the label)"}
+    assert marked == {"teacher 2 (wrn16_2)", *together}
+    assert "\n\n(!) may be of memory\n" in _markdown(tmp_path)
+    assert page.screen(tmp_path, ALL).endswith("\n\n(!) may be of memory")
+    _write(tmp_path)
+    assert "(!)" not in page.screen(tmp_path, ALL)
