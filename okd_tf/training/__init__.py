@@ -1,1 +1,1 @@
-"""What every training stage shares: the loop that resumes, objectives, schedules, inference."""
+"""Training code shared by all stages: the resumable loop, objectives, schedules, inference."""

@@ -1,4 +1,4 @@
-"""The accuracy of a network while it trains, on plain and on mixed images."""
+"""Training accuracy of a network, on plain and on mixed images."""
 
 import keras
 import tensorflow as tf
@@ -7,10 +7,10 @@ from okd_tf.losses import mixed_labels
 
 
 def named_share(labels, logits):
-    """Return how much of each image has the class that is predicted.
+    """Return the share of each image that belongs to the predicted class.
 
     labels int [batch] or `mixed_labels.Labels`, logits [batch, classes] -> float32 [batch]: 1 or 0 on a plain
-    image, and for `Labels` see `mixed_labels.agreement`.
+    image; for `Labels` see `mixed_labels.agreement`.
     """
     if not isinstance(labels, mixed_labels.Labels):
         return keras.metrics.sparse_categorical_accuracy(labels, logits)
@@ -18,5 +18,5 @@ def named_share(labels, logits):
 
 
 def metric(name="accuracy"):
-    """Return a metric, the mean of `named_share` over examples: `update_state(labels, logits)`."""
+    """Return a Keras metric, the mean of `named_share` over examples: `update_state(labels, logits)`."""
     return keras.metrics.MeanMetricWrapper(named_share, name)

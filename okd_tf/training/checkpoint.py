@@ -1,12 +1,12 @@
-"""The state of a training as one flat list of variables, kept with its step.
+"""Checkpoints: the state of a training as one flat list of variables, saved with its step.
 
     checkpoints/step_0000000120/
-        variables.index, variables.data-...   as tf.train.Checkpoint writes them
+        variables.index, variables.data-...   written by tf.train.Checkpoint
         manifest.json                         the step, and the SHA-256 of each file
 
-A flat list, because object-based checkpoints omit layers held in Python lists without saying so. A folder
-gets its name when all in it is on the disk, the manifest last; so a kill leaves whole ones only, and what the
-disk has spoilt since is seen by its sum.
+The list is flat because object-based checkpoints silently omit layers held in Python lists. A folder gets its
+name only once all its files are on the disk, the manifest last. So a kill leaves complete checkpoints only,
+and later damage on the disk is detected by the checksums.
 """
 
 import json
@@ -26,15 +26,15 @@ _NAME = re.compile(r"step_(\d{10})")
 
 
 class Checkpointer:
-    """Keeps the last two checkpoints of a training in a folder."""
+    """Reader and writer of the last two checkpoints of a training in a folder."""
 
     def __init__(self, folder, variables, workers=None):
-        """Takes what is to be kept, and where.
+        """Create the checkpointer.
 
         Args:
-            folder: of the checkpoints.
+            folder: folder of the checkpoints.
             variables: every variable of the training: model, metrics, optimizers.
-            workers: the crew that trains; its lead reads and writes. None is this process alone.
+            workers: the worker group that trains; its chief reads and writes. None: this process alone.
         """
         self._folder = pathlib.Path(folder)
         self._workers = workers or crew.Alone()
@@ -45,7 +45,10 @@ class Checkpointer:
         self._checkpoint = tf.train.Checkpoint(step=self._step, state=self._kept)
 
     def restore(self):
-        """Restores the newest checkpoint that can be read; returns its step, or 0 when there is none."""
+        """Restore the newest readable checkpoint; return its step, or 0 if there is none.
+
+        Skip unreadable checkpoints with a warning. Errors of exhausted memory are raised as they came.
+        """
         step = self._workers.agree(self._read)
         if step and self._kept is not self._state:
             self._workers.share(self._kept)
@@ -73,10 +76,10 @@ class Checkpointer:
         return 0
 
     def save(self, step):
-        """Saves the state as that of `step`; a sound one of the same step is kept.
+        """Save the state as that of `step`; keep an intact checkpoint of the same step.
 
         Raises:
-            UserError: the file system refuses; the checkpoints before are as they were.
+            UserError: the file system refuses; earlier checkpoints are unchanged.
         """
         if self._kept is not self._state:
             # What replicas hold parts of, such as metrics, all workers must read.
@@ -105,19 +108,23 @@ class Checkpointer:
 
 
 def path_of(folder, step):
-    """The folder of the checkpoint of a step."""
+    """Return the folder of the checkpoint of a step."""
     return pathlib.Path(folder) / f"step_{step:010}"
 
 
 def steps(folder):
-    """The steps of the checkpoints in a folder, in order; whether they are sound is not looked at."""
+    """Return the steps of the checkpoints in a folder, ascending, without verifying the checkpoints."""
     folder = pathlib.Path(folder)
     names = (_NAME.fullmatch(path.name) for path in folder.iterdir()) if folder.is_dir() else ()
     return sorted(int(name[1]) for name in names if name)
 
 
 def verify(path):
-    """Raises UserError, naming the file, unless a checkpoint is whole and as it was written."""
+    """Verify that a checkpoint is complete and unchanged since it was written; return its manifest.
+
+    Raises:
+        UserError: it is not; the message names the file.
+    """
     path = pathlib.Path(path)
     manifest = fields.read(path / MANIFEST, mend="delete its folder")
     if manifest["format"].whole() != FORMAT:

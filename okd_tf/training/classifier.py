@@ -1,4 +1,4 @@
-"""A network with its objective: what teachers, students and baselines are while they train."""
+"""The model in which teachers, students and baselines are trained: a network with its objective."""
 
 import keras
 import tensorflow as tf
@@ -8,10 +8,10 @@ from okd_tf.training import accuracy, gentle, optimizers
 
 
 class Classifier(keras.Model):
-    """Trains a network on batches as `okd_tf.data.batches` makes them.
+    """A network trained on batches from `okd_tf.data.batches`.
 
     It runs in `okd_tf.training.loop`, and with plain `fit` on one host: compile it with `jit_compile=False`
-    and give `fit` a dataset of such batches and `shuffle=False`, since their order is already made.
+    and give `fit` a dataset of such batches and `shuffle=False`, since they are already shuffled.
     """
 
     def __init__(
@@ -26,17 +26,22 @@ class Classifier(keras.Model):
         frozen_steps=0,
         **kwargs,
     ):
-        """Takes a built network pixels -> logits and what to train it with.
+        """Create the model from a built network pixels -> logits.
 
         Args:
             network: a built model.
             objective: an `Objective`.
-            weight_optimizer: a Keras optimizer, not yet built; in float16 one of `optimizers.scaling`.
+            weight_optimizer: a Keras optimizer, not yet built; in float16 one returned by
+                `optimizers.scaling`.
             weight_decay: L2 factor; weight_decay * w is added to each gradient.
-            clip_norm: largest norm of the gradients before that; 0 is any.
-            is_kept: (name of a layer) -> whether it begins with kept weights; None is that none does.
-            warm_rate: factor of the learning rate for those layers.
-            frozen_steps: steps in which they do not move at first.
+            clip_norm: largest norm of the gradients before L2 is added; 0 disables clipping.
+            is_kept: (name of a layer) -> whether it starts from pretrained weights; None: no layer does.
+            warm_rate: learning-rate factor of pretrained layers.
+            frozen_steps: number of first steps in which pretrained layers are frozen.
+            **kwargs: arguments of `keras.Model`.
+
+        Raises:
+            UserError: a pretrained batch norm that cannot be frozen has to be; see `gentle.Gentle`.
         """
         super().__init__(**kwargs)
         self.network = network
@@ -53,11 +58,11 @@ class Classifier(keras.Model):
         self.built = True
 
     def call(self, inputs, training=None):
-        """Pixels [batch, height, width, channels] -> logits [batch, classes]."""
+        """Return the logits [batch, classes] of pixels [batch, height, width, channels]."""
         return self.network(inputs, training=training)
 
     def train_step(self, batch):
-        """One step of the weights; returns the metrics so far."""
+        """Make one step of the weights on a batch; return the metrics so far."""
         teacher_logits = self.objective.teacher_logits(batch)
         weights = self.network.trainable_variables
         with tf.GradientTape() as tape:
@@ -77,15 +82,15 @@ class Classifier(keras.Model):
         return self.get_metrics_result()
 
     def optimizer_variables(self):
-        """State that a checkpoint needs beside the model's own."""
+        """Return the variables a checkpoint needs in addition to the model's own: the optimizer's."""
         return list(self.weight_optimizer.variables)
 
     def all_optimizers(self):
-        """All that its train_step steps with, by what they move."""
+        """Return the optimizers of `train_step`, keyed by what they update."""
         return {"weights": self.weight_optimizer}
 
     def scalars(self):
-        """What to record beside the metrics."""
+        """Return the numbers to record in addition to the metrics: learning rate and loss scale."""
         return {
             "learning_rate": float(self.weight_optimizer.learning_rate),
             **optimizers.scalars(self.weight_optimizer, "weights"),

@@ -1,9 +1,8 @@
-"""Which workers train together, as TF_CONFIG says, and how they meet before TensorFlow is told of each other.
+"""The workers of a multi-worker run, from TF_CONFIG, and the rendezvous before TensorFlow connects them.
 
-TensorFlow itself waits for a worker that never comes without a word, and believes whoever answers at an
-address. So the chief, worker 0, first holds a roll call at its own address: all others come to it, say which
-worker they are and what they were told to do, and all go on together, or none does. Nothing here needs
-TensorFlow.
+TensorFlow waits silently for a worker that never comes, and trusts any process that answers at an address.
+So the chief, worker 0, first listens at its own address: every other worker connects and sends its number
+and its settings. Then all workers go on together, or none does. This module needs no TensorFlow.
 """
 
 import contextlib
@@ -29,12 +28,12 @@ PORT_SECONDS = 30.0  # how long a port may still belong to the run before
 
 @dataclasses.dataclass(frozen=True)
 class Cluster:
-    """The workers of a run, and which of them this process is.
+    """The workers of a run, and the number of this process among them.
 
     Attributes:
-        addresses: HOST:PORT of each, the chief's first.
-        number: of this process.
-        tasks: what TensorFlow calls each: (task type, index).
+        addresses: HOST:PORT of each worker, the chief's first.
+        number: number of this process.
+        tasks: TensorFlow's name of each worker: (task type, index).
     """
 
     addresses: tuple[str, ...]
@@ -43,15 +42,15 @@ class Cluster:
 
     @property
     def size(self) -> int:
-        """How many workers there are."""
+        """Return the number of workers."""
         return len(self.addresses)
 
     def name(self, number: int) -> str:
-        """A worker as people are told of it."""
+        """Return the name of a worker for messages: its number and address."""
         return f"worker {number} ({self.addresses[number]})"
 
     def unreachable(self) -> list[int]:
-        """The numbers of the other workers whose address does not answer now."""
+        """Return the numbers of the other workers whose address does not answer now."""
         return [number for number in range(self.size) if number != self.number and not self._answers(number)]
 
     def _answers(self, number: int) -> bool:
@@ -63,10 +62,10 @@ class Cluster:
 
 
 def read() -> Cluster:
-    """The cluster that TF_CONFIG describes.
+    """Return the cluster described by TF_CONFIG.
 
     Raises:
-        UserError: it is not set, or not a cluster of workers with this process among them.
+        UserError: TF_CONFIG is not set, or does not describe a cluster of workers that includes this process.
     """
     text = os.environ.get(VARIABLE, "")
     if not text:
@@ -106,16 +105,16 @@ def read() -> Cluster:
 
 
 def roll_call(cluster: Cluster, told: dict[str, str], seconds: float) -> None:
-    """Returns when all workers are there, told the same.
+    """Wait for the rendezvous: return once all workers are present with equal settings.
 
     Args:
         cluster: the workers.
-        told: what each worker must be told alike, by flag.
-        seconds: how long to wait for the others.
+        told: settings that must be equal on all workers: text by flag.
+        seconds: how long to wait for the other workers.
 
     Raises:
-        UserError: this worker's port is in use, or one is told something else.
-        LostWorkerError: one does not come in time.
+        UserError: this worker's port is in use, or the settings of two workers differ.
+        LostWorkerError: a worker does not come in time.
     """
     deadline = time.monotonic() + seconds
     with _listening(cluster, min(deadline, time.monotonic() + PORT_SECONDS)) as server:
@@ -126,7 +125,12 @@ def roll_call(cluster: Cluster, told: dict[str, str], seconds: float) -> None:
 
 
 def _call(server, cluster, told, deadline, seconds):
-    """The chief's part: keeps the connections until all have come, then tells all how it goes."""
+    """Run the chief's side: hold the connections until all workers have come, then send the outcome to all.
+
+    Raises:
+        UserError: the settings of a worker differ from the chief's.
+        LostWorkerError: a worker does not come in time.
+    """
     present: dict[int, socket.socket] = {}
     with contextlib.ExitStack() as stack:
         refusal, lost = "", False
@@ -162,7 +166,12 @@ def _call(server, cluster, told, deadline, seconds):
 
 
 def _answer(cluster, told, deadline, seconds):
-    """The part of the others: come to the chief, and wait for what it says."""
+    """Run the side of the other workers: connect to the chief and wait for the outcome.
+
+    Raises:
+        UserError: the chief refuses.
+        LostWorkerError: the chief does not answer in time, or another worker does not come.
+    """
     heard = f"{cluster.name(0)} does not answer"
     while time.monotonic() < deadline:
         try:
@@ -188,7 +197,7 @@ def _error(refusal, lost):
 
 
 def _difference(cluster, number, theirs, told):
-    """What a worker is told that the chief is not, in a line; "" if nothing."""
+    """Return a line on the first setting in which a worker differs from the chief; "" if there is none."""
     different = sorted(name for name in {*told, *theirs} if told.get(name) != theirs.get(name))
     if not 0 < number < cluster.size:
         return (
@@ -205,7 +214,11 @@ def _difference(cluster, number, theirs, told):
 
 @contextlib.contextmanager
 def _listening(cluster, deadline):
-    """A socket on this worker's own port, which nobody else may have."""
+    """Yield a socket that listens on this worker's own port, which no other process may use.
+
+    Raises:
+        UserError: the port is not free by the deadline.
+    """
     _, port = _split(cluster.addresses[cluster.number])
     while True:
         try:
@@ -232,7 +245,11 @@ def _connected(address):
 
 
 def _split(address):
-    """HOST:PORT -> (host, port); ValueError if it is not."""
+    """Return (host, port) of a text HOST:PORT.
+
+    Raises:
+        ValueError: the text is not HOST:PORT.
+    """
     host, colon, port = str(address).rpartition(":")
     if not (host and colon and port.isdigit() and 0 < int(port) < 1 << 16):
         raise ValueError(f"'{address}' is not HOST:PORT")
@@ -244,7 +261,12 @@ def _send(connection, message):
 
 
 def _receive(connection, deadline):
-    """One message: a line. OSError if none comes, ValueError if it is not one."""
+    """Return one received message: a JSON object on a line.
+
+    Raises:
+        OSError: no message comes.
+        ValueError: what comes is no message.
+    """
     received = b""
     while not received.endswith(b"\n"):
         left = deadline - time.monotonic()

@@ -1,8 +1,8 @@
-"""Workers that train together: one leads, writes and decides, and the others hear of it.
+"""The group of workers that train together: the chief writes and decides, the others receive its decisions.
 
-All run the same program and meet in every training step. Between trainings the lead works alone, and what it
-decides, or that it failed, is told to all: so nobody asks files that somebody else is writing. In a program
-of one process, `of` gives `Alone`, and each of these things is just done.
+All workers run the same program and synchronise in every training step. Between trainings the chief works
+alone, and its decision or its failure is broadcast to all: so no worker reads a file that another is writing.
+In a program of one process, `of` returns `Alone`, whose methods run the work directly.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ _OF_OTHERS = ("ollective", "oordination")  # in errors that are of the workers' 
 
 
 def of(strategy):
-    """The workers that a tf.distribute.Strategy is spread over."""
+    """Return the worker group that a tf.distribute.Strategy is spread over."""
     if not isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy):
         return Alone()
     return _of_workers(strategy)
@@ -39,62 +39,63 @@ def _of_workers(strategy):
 
 
 class Alone:
-    """One process: it leads, and nobody waits for it. What each method is for, `Crew` says."""
+    """The worker group of a single process, which is its own chief. `Crew` documents each method."""
 
     leads, size = True, 1
 
     def lead(self, work, shows=None):
-        """What `work()` gives."""
+        """Return the result of `work()`."""
         del shows
         return work()
 
     def agree(self, decide):
-        """What `decide()` gives."""
+        """Return the result of `decide()`."""
         return decide()
 
     def copies(self, variables):
-        """The variables themselves: to read them takes nobody else."""
+        """Return the variables themselves: reading them needs no other worker."""
         return variables
 
     def heard(self, asked, due):
-        """(asked, "", due)."""
+        """Return (asked, "", due)."""
         return asked, "", due
 
     def together(self):
-        """Nothing can be lost."""
+        """Return a context that does nothing: there is no worker to lose."""
         return contextlib.nullcontext()
 
 
 class Crew:
-    """The workers of a MultiWorkerMirroredStrategy."""
+    """The worker group of a MultiWorkerMirroredStrategy."""
 
     def __init__(self, strategy, workers: cluster.Cluster):
-        """Takes the strategy, and the cluster it was made for."""
+        """Create the group from the strategy and the cluster it was made for."""
         self._strategy = strategy
         self._workers = workers
 
     @property
     def size(self):
-        """How many workers there are."""
+        """Return the number of workers."""
         return self._workers.size
 
     @property
     def leads(self):
-        """Whether this process is the one that writes."""
+        """Return whether this process is the chief, which alone writes."""
         return self._workers.number == 0
 
     def lead(self, work, shows=None):
-        """The lead does it when all are here; all go on when it is done.
+        """Run work on the chief alone: wait for all workers, run it, and let all go on when it is done.
 
         Args:
             work: () -> anything.
-            shows: a folder; nobody goes on before the files in it, as the lead sees them, are seen here too.
+            shows: a folder; no worker goes on before it sees the folder's files as the chief does. None: no
+                check.
 
         Returns:
-            What `work` gave, on the lead; None elsewhere.
+            The result of `work` on the chief; None elsewhere.
 
         Raises:
-            UserError: that of the work, on all; or what is in the folder is not seen here.
+            UserError: raised by the work, on all workers; or the files in the folder are not visible here.
         """
         made = []
 
@@ -106,13 +107,13 @@ class Crew:
         return made[0] if made else None
 
     def agree(self, decide):
-        """What the lead decides when all are here, on all.
+        """Return the chief's decision on all workers, having waited for all.
 
         Args:
-            decide: () -> what JSON can say.
+            decide: () -> a JSON value.
 
         Raises:
-            UserError: that of the decision, on all.
+            UserError: raised by the decision, on all workers.
         """
         self._sum([0])
         said, failure = {}, None
@@ -127,11 +128,11 @@ class Crew:
         return said["value"]
 
     def copies(self, variables):
-        """A plain variable of this process for each of these, which replicas may hold parts of."""
+        """Return for each variable, of which replicas may hold parts, a plain variable of this process."""
         return [tf.Variable(tf.zeros(variable.shape, variable.dtype)) for variable in variables]
 
     def share(self, variables):
-        """Gives all workers the lead's values of variables that each has for itself, to the bit."""
+        """Broadcast the chief's values of variables that each worker has a copy of, to the bit."""
         content = b"".join(variable.numpy().tobytes() for variable in variables)
         words = np.frombuffer(content + b"\0" * (-len(content) % 4), np.int32)
         content = self._sum(words if self.leads else 0 * words).tobytes()
@@ -142,14 +143,15 @@ class Crew:
             start += own.nbytes
 
     def heard(self, asked, due):
-        """What all workers do after a step, since one is asked to stop or the lead has work to save.
+        """Return what all workers do after a step: stop for a signal, save a checkpoint, or go on.
 
         Args:
-            asked: the signal that wants this worker to stop, or 0.
-            due: whether a checkpoint is due, which counts on the lead.
+            asked: the signal that stops this worker, or 0.
+            due: whether a checkpoint is due; only the chief's value counts.
 
         Returns:
-            The signal that all obey, or 0; who else got it, or ""; whether a checkpoint is due.
+            The signal that all obey, or 0; the name of another worker that received it, or ""; whether a
+            checkpoint is due.
         """
         numbers = np.zeros(self._workers.size + 1, np.int32)
         numbers[self._workers.number] = asked
@@ -166,10 +168,10 @@ class Crew:
 
     @contextlib.contextmanager
     def together(self):
-        """What is done within needs all workers.
+        """Translate TensorFlow's errors within the context if another worker is gone.
 
         Raises:
-            LostWorkerError: in place of TensorFlow's errors, if another is gone.
+            LostWorkerError: in place of TensorFlow's error, naming the workers that are gone.
         """
         try:
             yield
@@ -184,7 +186,7 @@ class Crew:
             ) from None
 
     def _gone(self, error):
-        """Which workers are: those that an error names, and those that do not answer."""
+        """Return the numbers of the workers that an error names as lost or that do not answer."""
         message = error.message or ""
         unavailable = isinstance(error, (tf.errors.UnavailableError, tf.errors.AbortedError))
         if not unavailable and not any(word in message for word in _OF_OTHERS):
@@ -199,13 +201,13 @@ class Crew:
         return sorted(gone)
 
     def _tell(self, said):
-        """What the lead says, on all."""
+        """Return the chief's JSON value on all workers."""
         content = np.frombuffer(json.dumps(said).encode(), np.uint8)
         length = int(self._sum([len(content) if self.leads else 0])[0])
         return json.loads(self._sum(content if self.leads else np.zeros(length)).astype(np.uint8).tobytes())
 
     def _sum(self, numbers):
-        """The sum of all workers' integers [length], on all; a signal ends the wait for the others."""
+        """Return the sum of all workers' integers [length], on all; a signal ends the wait."""
         numbers = np.asarray(numbers, np.int32)
 
         def total():
@@ -232,12 +234,12 @@ class Crew:
 
 
 def patiently(work, seconds=None):
-    """What `work()` gives, which may wait for other workers: signals stop this process meanwhile.
+    """Return the result of `work()`, which may wait for other workers, while signals still stop this process.
 
-    Python handles them in the main thread, between its own steps; so the work has another thread.
+    Python handles signals in the main thread, between its own steps; so the work runs in another thread.
 
     Raises:
-        TimeoutError: it takes longer than so many seconds.
+        TimeoutError: the work takes longer than `seconds`; None is no limit. Its own errors are raised too.
     """
     done = []
 
@@ -261,7 +263,7 @@ def patiently(work, seconds=None):
 
 
 def _listing(folder):
-    """The size of each file that a stage leaves in a folder, by its path in there."""
+    """Return the size in bytes of each file that a stage leaves in a folder, by its path in the folder."""
     folder = pathlib.Path(folder)
     return {
         str(path.relative_to(folder)): path.stat().st_size
@@ -271,12 +273,16 @@ def _listing(folder):
 
 
 def _is_passing(path):
-    """Whether what lies there is gone soon."""
+    """Return whether a path is of a temporary file: a hidden one or a checkpoint."""
     return "checkpoints" in path.parts or any(part.startswith(".") for part in path.parts)
 
 
 def _see(folder, listing):
-    """Waits until the files of a listing are seen here."""
+    """Wait until the files of a listing are visible to this worker with the sizes listed.
+
+    Raises:
+        UserError: a file is not, after SEEN_SECONDS.
+    """
     deadline = time.monotonic() + SEEN_SECONDS
     for name, size in listing.items():
         path = pathlib.Path(folder) / name

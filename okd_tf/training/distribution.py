@@ -1,4 +1,4 @@
-"""Over which devices, of which hosts, a training is spread."""
+"""The distribution strategies: the devices and hosts that a training is spread over."""
 
 import functools
 import signal
@@ -13,19 +13,21 @@ _MEETING_SECONDS = 120.0  # how long TensorFlow may take to connect workers that
 
 
 def make(name, batch_size, told=None, wait_seconds=600.0):
-    """The tf.distribute.Strategy of that name.
+    """Return the tf.distribute.Strategy of a name.
 
-    One device; or all local ones, or those of all the workers that TF_CONFIG names, with the batch split over
-    them. The last must be made before TensorFlow does anything else, and is made once: what was made counts.
+    "none" is one device. "mirrored" splits the batch over all local devices, "multi_worker" over the devices
+    of all workers in TF_CONFIG. The last must be made before TensorFlow does anything else; it is made once a
+    process, and later calls return the same strategy.
 
     Args:
         name: one of DISTRIBUTIONS.
-        batch_size: examples in a step, over all devices together; 0 if that is to follow their number.
-        told: what all workers must be told alike: text by flag.
-        wait_seconds: how long to wait for all of them.
+        batch_size: examples in a step, over all devices together; 0 if it is derived from their number later.
+        told: settings that must be equal on all workers: text by flag.
+        wait_seconds: how long to wait for all workers.
 
     Raises:
-        UserError: unknown name, a batch that does not split evenly, or workers that do not come together.
+        UserError: unknown name, a batch that does not split evenly, or workers whose settings differ.
+        LostWorkerError: a worker does not come in time, or is gone before the first step.
     """
     if name not in DISTRIBUTIONS:
         raise errors.unknown("--distribution", name, DISTRIBUTIONS)

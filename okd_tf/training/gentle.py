@@ -1,10 +1,10 @@
-"""How layers that begin with kept weights are trained: slower than new ones, or at first not at all.
+"""Training of layers that start from pretrained weights: at a lower rate than new ones, or frozen at first.
 
     w <- w - f(t) rate(t) gradient,   f(t) = 0 for t < frozen steps, then `rate`; 1 in new layers
 
-While they are frozen, their batch norms compute with the moving statistics, which stay as they are: what new
-layers learn from is the network that was trained. All of it is a function of the optimizer's step, so that a
-training resumes in the phase it was in.
+While layers are frozen, their batch norms compute with the moving statistics and leave them unchanged: new
+layers learn from the network as it was pretrained. All of this is a function of the optimizer's step, so a
+resumed training is in the same phase.
 """
 
 import tensorflow as tf
@@ -14,20 +14,20 @@ from okd_tf.ops import batch_norm
 
 
 class Gentle:
-    """Of networks in training, which weights move by how much."""
+    """Learning-rate factors of the weights of networks in training, and the freezing of their batch norms."""
 
     def __init__(self, networks, is_kept, rate, frozen_steps, optimizer):
-        """Takes networks, and tells their batch norms when to stand still.
+        """Create the factors, and tell the networks' batch norms when they are frozen.
 
         Args:
-            networks: as they are trained, their batch norms fused.
-            is_kept: (name of a layer) -> whether it began with weights that are kept.
-            rate: factor of the learning rate for such layers.
-            frozen_steps: how many of the optimizer's steps they do not move at first.
-            optimizer: of their weights.
+            networks: the networks as they are trained, their batch norms fused.
+            is_kept: (name of a layer) -> whether it starts from pretrained weights.
+            rate: learning-rate factor of pretrained layers.
+            frozen_steps: number of the optimizer's first steps in which they are frozen.
+            optimizer: the optimizer of the networks' weights.
 
         Raises:
-            UserError: a batch norm that cannot stand still is to be frozen.
+            UserError: a batch norm that cannot be frozen has to be.
         """
         self._is_kept = is_kept
         self._rate = rate
@@ -39,7 +39,11 @@ class Gentle:
             self.freeze(network)
 
     def freeze(self, network):
-        """Tells the batch norms of a network when to stand still; as those of the constructor."""
+        """Tell the batch norms of a network when they are frozen, as the constructor does for its networks.
+
+        Raises:
+            UserError: a batch norm normalises another axis than the last and cannot be frozen.
+        """
         if not self._frozen_steps:
             return
         for layer in network.layers:
@@ -54,12 +58,12 @@ class Gentle:
                 )
 
     def frozen(self):
-        """Return whether kept weights stand still in the step that is being made: bool []."""
+        """Return whether pretrained weights are frozen in the step being made: bool []."""
         step = tf.cast(tf.convert_to_tensor(self._optimizer.iterations), tf.int64)
         return step < self._frozen_steps
 
     def factors(self, weights):
-        """What the step of each weight is multiplied by: scalars."""
+        """Return the factor of each weight's step: a list of scalars."""
         factor = self._rate
         if self._frozen_steps:
             factor = tf.where(self.frozen(), 0.0, factor)
@@ -67,12 +71,12 @@ class Gentle:
 
 
 def make(networks, is_kept, rate, frozen_steps, optimizer):
-    """A `Gentle` of these arguments; None where all weights move alike."""
+    """Return a `Gentle` of these arguments, or None if all weights have the same learning rate."""
     if is_kept is None or (rate == 1.0 and not frozen_steps):
         return None
     return Gentle(networks, is_kept, rate, frozen_steps, optimizer)
 
 
 def factors(gentle, weights):
-    """The factors of each weight; None if all are 1, which `gentle` is None for."""
+    """Return the learning-rate factor of each weight; None, if `gentle` is None, means 1 for all."""
     return gentle and gentle.factors(weights)

@@ -1,4 +1,4 @@
-"""history.csv: one row per finished epoch, kept in step with the checkpoints."""
+"""The table history.csv: one row per finished epoch, kept consistent with the checkpoints."""
 
 import csv
 import io
@@ -12,7 +12,11 @@ _MEND = "delete it and what lies beside it in checkpoints/, and this training st
 
 
 def finished(path, epochs):
-    """The rows of so many epochs, all of which have finished; errors as of `read`, or if some lack."""
+    """Return the rows of the first `epochs` epochs, all of which have finished.
+
+    Raises:
+        UserError: raised by `read`, or some of these rows are missing.
+    """
     rows = read(path, epochs)
     if len(rows) < epochs:
         raise errors.UserError(f"{path}: holds {len(rows)} of {epochs} finished epochs; {_MEND}")
@@ -20,10 +24,12 @@ def finished(path, epochs):
 
 
 def read(path, epochs=None):
-    """The first `epochs` rows as dicts of numbers, or all; an epoch that ran again after a kill is dropped.
+    """Return the first `epochs` rows (None: all) as dicts of numbers; [] if there is no file.
+
+    Rows past `epochs` are of epochs that run again after a kill.
 
     Raises:
-        UserError: cut short, or not such a table; names the file, and the row and column that are wrong.
+        UserError: the file is cut short or not such a table; names the file, and the wrong row and column.
     """
     path = pathlib.Path(path)
     if not path.exists():
@@ -43,7 +49,11 @@ def read(path, epochs=None):
 
 
 def _row(path, names, line, number):
-    """One row as numbers; `number` is the epoch it must be of."""
+    """Return one row as numbers; `number` is the epoch that it must be of.
+
+    Raises:
+        UserError: a value is missing or not finite, or the row is of another epoch.
+    """
     if len(line) != len(names):
         raise errors.UserError(
             f"{path}: row {number}: expected {len(names)} numbers, got {len(line)}; {_MEND}"
@@ -63,10 +73,10 @@ def _row(path, names, line, number):
 
 
 def write(path, rows):
-    """Writes all rows; each has the same columns.
+    """Write all rows, which must have the same columns.
 
     Raises:
-        UserError: rows that were read back have other columns than new ones, or the file system refuses.
+        UserError: rows read back have other columns than new ones, or the file system refuses.
     """
     other = {name for row in rows for name in set(rows[0]) ^ set(row)}
     if other:

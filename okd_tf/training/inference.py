@@ -1,4 +1,4 @@
-"""A network's logits over many images, and the figures that are read from them."""
+"""Inference: the logits of a network over many images, with accuracy and cross-entropy."""
 
 import functools
 
@@ -8,15 +8,15 @@ import tensorflow as tf
 
 
 class Predictor:
-    """Runs a network in inference mode over arrays of images; traced once, whatever the number of images."""
+    """A network run in inference mode over arrays of images; traced once, for any number of images."""
 
     def __init__(self, network, batch_size=256, image_shape=None):
-        """Takes what to ask.
+        """Create the predictor.
 
         Args:
-            network: a built model pixels -> logits, or what is called as one is.
-            batch_size: how many images it is asked about at once.
-            image_shape: (height, width, channels); None is what the model says.
+            network: a built model pixels -> logits, or a callable with the same arguments.
+            batch_size: images per forward pass.
+            image_shape: (height, width, channels); None: the model's input shape.
         """
         self._network = network
         self._batch_size = batch_size
@@ -36,7 +36,7 @@ class Predictor:
         return forward.get_concrete_function()
 
     def logits(self, images):
-        """Images uint8 [examples, height, width, channels] -> logits float32 [examples, classes]."""
+        """Return logits float32 [examples, classes] of images uint8 [examples, height, width, channels]."""
         return np.concatenate(
             [
                 self._forward(tf.cast(images[start : start + self._batch_size], tf.float32)).numpy()
@@ -45,16 +45,16 @@ class Predictor:
         )
 
     def evaluate(self, split):
-        """Accuracy and mean cross-entropy on a split: {"accuracy", "loss"}."""
+        """Return {"accuracy", "loss"} on a split; the loss is the mean cross-entropy in nats."""
         return figures(self.logits(split.images), split.labels)
 
 
 def as_logits(network, probe):
-    """The network itself if it gives logits; if it gives probabilities, one that gives their logarithms.
+    """Return the network if it outputs logits; else, of probabilities, a model that outputs their logarithms.
 
     Args:
         network: a built model, pixels -> [batch, classes].
-        probe: uint8 [examples, height, width, channels]; what it gives of them decides.
+        probe: images uint8 [examples, height, width, channels]; the outputs on the first 64 decide.
     """
     if not are_probabilities(Predictor(network).logits(probe[:64])):
         return network
@@ -63,22 +63,25 @@ def as_logits(network, probe):
 
 
 def are_probabilities(outputs):
-    """Whether outputs [examples, classes] are non-negative and sum to one, which logits do not."""
+    """Return whether outputs [examples, classes] are probabilities: not negative, with rows that sum to 1."""
     return bool(outputs.min() >= 0 and np.allclose(outputs.sum(axis=-1), 1, atol=1e-2))
 
 
 def figures(logits, labels):
-    """{"accuracy", "loss"} of logits [examples, classes], given labels [examples]."""
+    """Return {"accuracy", "loss"} of logits [examples, classes], given labels [examples]."""
     return {"accuracy": accuracy(logits, labels), "loss": cross_entropy(logits, labels)}
 
 
 def accuracy(logits, labels):
-    """The share of rows whose largest logit (the first of tied ones) is the label's."""
+    """Return the share of rows whose largest logit (the first of tied ones) is the label's."""
     return float(np.mean(np.argmax(logits, axis=-1) == labels))
 
 
 def cross_entropy(logits, labels):
-    """The mean of -log softmax(logits)_label, in nats; logits [examples, classes], labels [examples]."""
+    """Return the mean of -log softmax(logits)_label, in nats.
+
+    logits [examples, classes], labels [examples].
+    """
     logits = logits.astype(np.float64)
     shifted = logits - logits.max(axis=-1, keepdims=True)
     log_p = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))

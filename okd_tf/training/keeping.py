@@ -1,25 +1,25 @@
-"""Which weights of a network are kept at the end of its training.
+"""The choice of the weights that a network has at the end of its training.
 
     last      those after the last step
-    best      those of the epoch with the highest accuracy on validation; of equal ones that with the lower
-              loss, of equal ones the first
+    best      those of the epoch with the highest accuracy on validation; ties go to the lower loss, then to
+              the earlier epoch
     average   an exponential moving average of the weights after each step (Polyak and Juditsky, 1992)
 
 With weights w_t after step t = 1, 2, ..., the average is
 
     a_0 = w_0,  a_t = d_t a_(t-1) + (1 - d_t) w_t,  d_t = min(d, (1 + t) / (10 + t)),
 
-so that initial weights are soon forgotten (the bound is `tf.train.ExponentialMovingAverage`'s). The decay d
-is 1 - 1 / W by default, with a window W of a twentieth of the training's steps: in proportion, the average
-reaches as far back in a short training as in a long one. Moving statistics of batch norm are averaged like
-weights: they belong to the weights of their steps, and averages of averages are averages.
+so that the initial weights soon lose their influence (the bound is `tf.train.ExponentialMovingAverage`'s).
+The decay d is 1 - 1 / W by default, with a window W of a twentieth of the training's steps: relative to its
+length, the average reaches as far back in a short training as in a long one. Moving statistics of batch norm
+are averaged like weights, since they belong to the weights of their steps.
 
 Keras's own average (`use_ema` of an optimizer) is not used: only `Optimizer.apply` updates it, which the
 steps of several devices do not call (`optimizers.apply`), its decay is one number, and it leaves moving
 statistics out.
 
-What is held beside the network are variables outside of any strategy: one copy a worker, equal on all. They
-are part of a training's checkpoints, so a resumed training keeps the same bits. `Last` holds none.
+The stored weights are variables outside of any strategy: one copy a worker, equal on all workers. They are
+part of a training's checkpoints, so a resumed training gives the same bits. `Last` stores none.
 """
 
 import contextlib
@@ -36,14 +36,17 @@ WINDOW = 20  # the default window of the average is the training's steps over th
 
 
 def make(how, network, steps, decay, workers):
-    """What keeps the weights of a network.
+    """Return the keeper of a network's final weights.
 
     Args:
-        how: of HOW.
+        how: a name in HOW.
         network: a built model.
         steps: length of the training.
-        decay: of "average", in (0, 1); negative is the default for so many steps.
-        workers: the crew that trains.
+        decay: decay of "average", in (0, 1); negative: `default_decay(steps)`.
+        workers: the worker group that trains.
+
+    Raises:
+        UserError: unknown name.
     """
     if how == "last":
         return Last(network)
@@ -55,24 +58,24 @@ def make(how, network, steps, decay, workers):
 
 
 def default_decay(steps):
-    """The decay of an average whose window is a twentieth of so many steps; 0 in trainings of up to 20."""
+    """Return the decay of an average whose window is a twentieth of `steps` steps; 0 for up to 20 steps."""
     return 1.0 - 1.0 / max(1.0, steps / WINDOW)
 
 
 class Last:
-    """Keeps the weights that a network has at the end."""
+    """Keeper of the weights after the last step."""
 
     how, variables = "last", ()
 
     def __init__(self, network):
-        """Takes a built model."""
+        """Create the keeper of a built model."""
         self._network = network
 
     def validate(self, evaluate):
-        """The figures of an epoch that has ended.
+        """Return the validation figures of an epoch that has ended.
 
         Args:
-            evaluate: () -> {"accuracy", "loss"} of the network as it is.
+            evaluate: () -> {"accuracy", "loss"} of the network with its current weights.
 
         Returns:
             A dict of numbers, for the history: "val_accuracy", "val_loss".
@@ -80,23 +83,23 @@ class Last:
         return _named(evaluate())
 
     def put(self):
-        """Gives the network the weights that are kept; the training is over then."""
+        """Give the network its final weights, after the training."""
 
     def kept(self, history):
-        """{"accuracy", "loss", "epoch"} on validation of what is kept, given the history of the network."""
+        """Return {"accuracy", "loss", "epoch"} on validation of the final weights, given the history."""
         return _figures(history[-1])
 
 
 class Best:
-    """Keeps the weights of the epoch that was best on validation, and holds them until another is better.
+    """Keeper of the weights of the epoch with the best validation figures so far.
 
-    Of many workers each holds them; which epoch is the best is decided by the figures of the lead.
+    Every worker stores them; the chief's figures decide which epoch is the best.
     """
 
     how = "best"
 
     def __init__(self, network, workers):
-        """Takes a built model, and the crew that trains."""
+        """Create the keeper of a built model, given the worker group that trains."""
         self._network, self._workers = network, workers
         self._weights = _copies(network, "best")
         self._scores = keras.Variable([-1.0, np.inf], dtype="float64", trainable=False, name="best_scores")
@@ -104,14 +107,14 @@ class Best:
 
     @property
     def variables(self):
-        """Its part of the state of a training."""
+        """Return the keeper's variables, which are part of the state of the training."""
         return [*self._weights, self._scores, self._epochs]
 
     def after_step(self, step):
-        """Does nothing: epochs are what is compared."""
+        """Do nothing: only whole epochs are compared."""
 
     def validate(self, evaluate):
-        """As `Last.validate`."""
+        """Return the same as `Last.validate`, and store the weights if this epoch is the best so far."""
         found = evaluate()
         told = self._workers.agree(lambda: found)
         accuracy, loss = self._scores.numpy()
@@ -125,29 +128,29 @@ class Best:
         return _named(found)
 
     def put(self):
-        """As `Last.put`."""
+        """Give the network its final weights; see `Last.put`."""
         _assign(self._network, self._weights)
 
     def kept(self, history):
-        """As `Last.kept`."""
+        """Return the figures of the final weights; see `Last.kept`."""
         return _figures(history[int(self._epochs.numpy()[1]) - 1])
 
 
 class Average:
-    """Keeps the exponential moving average of the weights."""
+    """Keeper of the exponential moving average of the weights."""
 
     how = "average"
 
     def __init__(self, network, decay):
-        """Takes a built model, and the decay that the average comes to."""
+        """Create the keeper of a built model, given the limit of the average's decay."""
         self._network, self._decay = network, decay
         self.variables = _copies(network, "average")
 
     def after_step(self, step):
-        """Moves the average, in a traced call and outside of replicas.
+        """Update the average, in a traced call and outside of replicas.
 
         Args:
-            step: int64 [], how many steps are made, from 1.
+            step: int64 [], number of steps made, from 1.
         """
         steps = tf.cast(step, tf.float32)
         decay = tf.minimum(tf.constant(self._decay, tf.float32), (1.0 + steps) / (10.0 + steps))
@@ -156,14 +159,14 @@ class Average:
             value.assign_sub(tf.cast(1.0 - decay, value.dtype) * (value - tf.convert_to_tensor(weight)))
 
     def validate(self, evaluate):
-        """As `Last.validate`; the figures of the averaged weights begin with OWN."""
+        """Return the figures of `Last.validate`, and those of the averaged weights, with the prefix OWN."""
         found = _named(evaluate())
         with self._put_for_now():
             return found | {f"{OWN}{name}": value for name, value in _named(evaluate()).items()}
 
     @contextlib.contextmanager
     def _put_for_now(self):
-        """Within, the network has the averaged weights."""
+        """Give the network the averaged weights within the context."""
         own = [weight.numpy() for weight in _floats(self._network)]
         try:
             self.put()
@@ -172,21 +175,21 @@ class Average:
             _assign(self._network, own)
 
     def put(self):
-        """As `Last.put`."""
+        """Give the network its final weights; see `Last.put`."""
         _assign(self._network, self.variables)
 
     def kept(self, history):
-        """As `Last.kept`."""
+        """Return the figures of the final weights; see `Last.kept`."""
         return _figures(history[-1], OWN)
 
 
 def _floats(network):
-    """The weights that can be averaged: all but whole numbers, moving statistics among them."""
+    """Return the weights that can be averaged: all but integers, moving statistics included."""
     return [weight for weight in network.weights if "float" in weight.dtype]
 
 
 def _copies(network, name):
-    """Variables that hold what the weights of a network do."""
+    """Return variables that hold the current weights of a network."""
     # Named, since Keras would number them in the order in which a process makes them.
     return [
         keras.Variable(weight.numpy(), dtype=weight.dtype, trainable=False, name=f"{name}_{index}")

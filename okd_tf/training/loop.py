@@ -1,8 +1,9 @@
 """The one training loop: runs a model's `train_step` under any distribution strategy, and resumes.
 
-State is the global step and a flat list of variables; batches are a pure function of the step. So a run that
-was killed goes on from its last checkpoint to where it would have come. One that is asked to stop finishes
-its step and writes a checkpoint first. Many workers do all of this at the same steps, and their lead writes.
+The state is the global step and a flat list of variables; batches are a pure function of the step. So a run
+that was killed resumes from its last checkpoint and ends with the same result. A run that is asked to stop
+finishes its step and writes a checkpoint first. Many workers do all of this at the same steps; only their
+chief writes.
 """
 
 import contextlib
@@ -31,32 +32,32 @@ def fit(
     checkpoint_seconds=60.0,
     checkpoint_steps=0,
 ):
-    """Trains a model for a number of epochs, or for what is left of them.
+    """Train a model for a number of epochs, or for those that a resumed training has left.
 
     Args:
-        model: has `train_step(batch)`, which gives its mean losses so far by name, `all_optimizers()`,
+        model: has `train_step(batch)`, which returns its mean losses so far by name, `all_optimizers()`,
             `optimizer_variables()` and `scalars()`, as `Classifier` does.
         batches: has `steps_per_epoch`, `batch_size`, `failure`, `dataset(start, stop)` and, for many workers,
             `portions`, as `Batches` does.
         epochs: length of the whole training.
-        folder: where `history.csv` and `checkpoints/` are kept.
-        title: what to call this training on screen.
-        strategy: a tf.distribute.Strategy under which the model was made; None is one device.
+        folder: folder of `history.csv` and `checkpoints/`.
+        title: name of this training on screen.
+        strategy: the tf.distribute.Strategy under which the model was made; None: one device.
         at_epoch_end: () -> further logs of the epoch (a dict of numbers), such as validation accuracy.
-        beside: what else belongs to this training, as `keeping` does: each has `variables`, which are part of
-            its state, and `after_step(step)`, traced, of the number of steps made.
+        beside: further parts of this training, such as a keeper of `keeping`: each has `variables`, which are
+            part of the state, and `after_step(step)`, which is traced and takes the number of steps made.
         callbacks: Keras callbacks.
-        steps_per_execution: how many steps one traced call runs.
-        checkpoint_seconds: how much work a kill may cost.
-        checkpoint_steps: the same in steps; 0 is as many as there are in that time.
+        steps_per_execution: number of steps that one traced call runs.
+        checkpoint_seconds: seconds between checkpoints.
+        checkpoint_steps: steps between checkpoints, in addition; 0: no limit in steps.
 
     Returns:
-        The history: a list of one dict per epoch. Of many workers, the lead knows it.
+        The history: a list of one dict per epoch. Of many workers, only the chief returns all of it.
 
     Raises:
-        UserError: a loss or weight is not finite, no step in float16 is made any more, or a batch cannot be
-            made; the last checkpoint holds the state before.
-        Stopped: the program is asked to stop; the last checkpoint holds the state that was reached.
+        UserError: a loss or weight is not finite, float16 skips every step even with an unscaled loss, or a
+            batch cannot be made; the last checkpoint holds an earlier state.
+        Stopped: the program is asked to stop; the last checkpoint holds the state reached.
     """
     folder = pathlib.Path(folder)
     strategy = strategy or tf.distribute.get_strategy()
@@ -107,24 +108,24 @@ def fit(
 
 
 class _Saves:
-    """When a training is saved: now and then, at its end, and before it stops because it is asked to."""
+    """The checkpoints of a training: at intervals, at its end, and before it stops because it is asked to."""
 
     def __init__(self, model, checkpointer, watcher, workers, seconds, steps, step):
-        """Takes the training, how much of it a kill may cost, and the step it is at."""
+        """Create the schedule from a training, its longest intervals in seconds and steps, and its step."""
         self._model, self._checkpointer = model, checkpointer
         self._watcher, self._workers = watcher, workers
         self._seconds, self._steps = seconds, steps
         self._saved_at, self._saved_step = time.monotonic(), step
 
     def room(self, step, count):
-        """How many of `count` steps may be made at once."""
+        """Return how many of `count` steps may be made before the next checkpoint by steps is due."""
         return min(count, self._saved_step + self._steps - step) if self._steps else count
 
     def after(self, step, last, title):
-        """Saves after a step if it is time to.
+        """Save a checkpoint after a step if one is due.
 
         Raises:
-            UserError: what is to be saved is not finite, or makes no steps any more.
+            UserError: the state is not finite, or an optimizer makes no steps any more.
             Stopped: the program is asked to stop; the step is saved.
         """
         late = time.monotonic() - self._saved_at > self._seconds
@@ -143,7 +144,7 @@ class _Saves:
 
 @contextlib.contextmanager
 def _telling(batches):
-    """Raises why a batch could not be made in place of TensorFlow's error about it."""
+    """Raise the reason why a batch could not be made in place of TensorFlow's error about it."""
     try:
         yield
     except tf.errors.OpError:
@@ -169,7 +170,10 @@ def _executor(model, strategy, watcher, beside):
 
 
 def distribute(batches, start, stop, strategy):
-    """The batches of the steps start..stop-1 as the replicas of a strategy take them, at least these."""
+    """Return the batches of the steps start..stop-1 as the replicas of a strategy take them.
+
+    Many workers get a dataset without an end, which begins with these batches.
+    """
     replicas = strategy.num_replicas_in_sync
     if replicas == 1:
         return batches.dataset(start, stop)
@@ -177,7 +181,7 @@ def distribute(batches, start, stop, strategy):
         return strategy.experimental_distribute_dataset(batches.dataset(start, stop))
 
     def own(context):
-        """What this worker takes of each batch, a part for each of its devices."""
+        """Return the dataset of this worker's portion of each batch, one part for each of its devices."""
         count = replicas // context.num_input_pipelines
         first = context.input_pipeline_id * count
         # Without an end, at which TensorFlow has all workers ask each other in every step if it has come.
@@ -187,12 +191,12 @@ def distribute(batches, start, stop, strategy):
 
 
 def state(model):
-    """Every variable of a training: of the model, its metrics and its optimizers."""
+    """Return every variable of a training: those of the model, its metrics and its optimizers."""
     metrics = [variable for metric in model.metrics for variable in metric.variables]
     return [*model.variables, *metrics, *model.optimizer_variables()]
 
 
 def _logs(model):
-    """The metrics and scalars so far, as numbers."""
+    """Return the metrics and scalars so far, as numbers."""
     metrics = {name: float(value) for name, value in model.get_metrics_result().items()}
     return metrics | {name: float(value) for name, value in model.scalars().items()}

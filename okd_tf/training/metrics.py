@@ -1,15 +1,16 @@
-"""metrics.json: what was measured of a trained network, read back with its types checked.
+"""The file metrics.json: the measured figures of a trained network, read back with their types checked.
 
     {"params": .., "epochs": ..,
      "val": {"last": {"accuracy", "loss", "epoch"}, "best": {..}, "kept": {"how": "last|best|average", ..}},
      "test": {"accuracy", "loss", "top5_accuracy", "expected_calibration_error",
               "class_names": [classes], "per_class_accuracy": [classes], "confusion": [classes, classes],
-              "right": which images are recognised, as `quality.packed` has it},
+              "right": flags of the images classified correctly, packed by `quality.packed`},
      "peer": {"val": {..}}}
 
-Only "params" must be there: validation figures are of networks trained here, test figures come last, and of
-these older files have accuracy and loss alone. What they are says `quality`. "last" and "best" are of the
-weights as they were trained, "kept" of those in the network's file: the last where it is not said.
+Only "params" is required: networks that were not trained here have no validation figures, test figures come
+last, and older files have only accuracy and loss of them. `quality` defines the test figures. "last" and
+"best" are figures of the weights as trained, "kept" of those in the network's file, which are the last ones
+if "kept" is missing.
 """
 
 from typing import Any
@@ -19,12 +20,16 @@ from okd_tf.training import keeping, quality
 
 
 def read(path: files.PathLike) -> dict[str, Any]:
-    """Of one network; raises UserError naming the file and the field that is wrong."""
+    """Return the metrics of one network.
+
+    Raises:
+        UserError: names the file and the field that is wrong.
+    """
     return _checked(fields.read(path))
 
 
 def read_chain(path: files.PathLike) -> dict[str, dict[str, Any]]:
-    """Of several, by the names of their files, as assistants have them; errors as those of `read`."""
+    """Return the metrics of several networks, such as assistants, by their files' names; raise as `read`."""
     found = {}
     for name, field in fields.read(path).entries().items():
         found[name] = _checked(field)
@@ -35,30 +40,30 @@ def read_chain(path: files.PathLike) -> dict[str, dict[str, Any]]:
 
 
 def of_validation(path: files.PathLike) -> float:
-    """Validation accuracy of one network with the weights that were kept; errors as those of `read`."""
+    """Return the validation accuracy of one network with its final weights; raise as `read`."""
     val = _part_of(path, "val")
     return (val.get("kept") or val["last"])["accuracy"].share()
 
 
 def kept_of(val: dict[str, Any]) -> dict[str, Any]:
-    """Return {"accuracy", "loss", ..} of the weights that were kept, given the "val" of a network."""
+    """Return {"accuracy", "loss", ..} of the final weights, given the "val" of a network."""
     return val.get("kept", val["last"])
 
 
 def keeps_last(val: dict[str, Any]) -> bool:
-    """Whether the weights of the last epoch were kept, given the "val" of a network."""
+    """Return whether the final weights are those of the last epoch, given the "val" of a network."""
     return "kept" not in val or val["kept"]["how"] == "last"
 
 
 def kept_in_words(val: dict[str, Any]) -> str:
-    """Which other weights were kept, given the "val" of a network."""
+    """Return a sentence on the final weights that are not the last ones, given the "val" of a network."""
     kept, last = val["kept"], f"{100 * val['last']['accuracy']:.2f} %"
     what = "the average of weights" if kept["how"] == "average" else f"the weights of epoch {kept['epoch']}"
     return f"kept: {what}, {100 * kept['accuracy']:.2f} % on validation; the last epoch has {last}"
 
 
 def of_test(path: files.PathLike) -> float:
-    """Test accuracy of one network; errors as those of `read`."""
+    """Return the test accuracy of one network; raise as `read`."""
     return _part_of(path, "test")["accuracy"].share()
 
 

@@ -1,7 +1,7 @@
 """Deep mutual learning (Zhang et al., CVPR 2018): two networks learn from the labels and from each other.
 
-Both step at once, each from what the other said before the step. The paper lets the second hear the first
-after its step; at once neither is ahead of the other, and it costs one forward pass less.
+Both step at once, each on the other's logits before the step. In the paper the second network learns from
+the first after the first's step; stepping at once favours neither, and saves a forward pass.
 """
 
 import keras
@@ -12,7 +12,7 @@ from okd_tf.training import accuracy, gentle, optimizers
 
 
 class Pair(keras.Model):
-    """Trains two networks on the same batches, in `okd_tf.training.loop`."""
+    """Two networks that train on the same batches and learn from each other, in `okd_tf.training.loop`."""
 
     def __init__(
         self,
@@ -26,18 +26,22 @@ class Pair(keras.Model):
         frozen_steps=0,
         **kwargs,
     ):
-        """Takes two built networks pixels -> logits and what to train them with.
+        """Create the model from two built networks pixels -> logits.
 
         Args:
             networks: two built models.
             objective: an `Objective` of a loss in `losses.NEEDS_PEERS`.
-            weight_optimizer: a Keras optimizer for the weights of both, not yet built; in float16 one of
-                `optimizers.scaling`.
+            weight_optimizer: a Keras optimizer for the weights of both, not yet built; in float16 one
+                returned by `optimizers.scaling`.
             weight_decay: L2 factor; weight_decay * w is added to each gradient.
-            clip_norm: largest norm of the gradients before that, of each network by itself; 0 is any.
-            is_kept: as of a `Classifier`; likewise the next two.
-            warm_rate: factor of the learning rate for layers with kept weights.
-            frozen_steps: steps in which they do not move at first.
+            clip_norm: largest norm of the gradients of each network before L2 is added; 0 disables clipping.
+            is_kept: (name of a layer) -> whether it starts from pretrained weights; None: no layer does.
+            warm_rate: learning-rate factor of pretrained layers.
+            frozen_steps: number of first steps in which pretrained layers are frozen.
+            **kwargs: arguments of `keras.Model`.
+
+        Raises:
+            UserError: a pretrained batch norm that cannot be frozen has to be; see `gentle.Gentle`.
         """
         super().__init__(**kwargs)
         self.network, self.peer = networks
@@ -57,11 +61,11 @@ class Pair(keras.Model):
         return [*self.network.trainable_variables, *self.peer.trainable_variables]
 
     def call(self, inputs, training=None):
-        """Pixels [batch, height, width, channels] -> logits [batch, classes] of the first."""
+        """Return the first network's logits [batch, classes] of pixels [batch, height, width, channels]."""
         return self.network(inputs, training=training)
 
     def train_step(self, batch):
-        """One step of both; returns the metrics so far."""
+        """Make one step of both networks on a batch; return the metrics so far."""
         labels, weights = mixed_labels.from_batch(batch), self._weights()
         with tf.GradientTape() as tape:
             logits = [network(batch["image"], training=True) for network in (self.network, self.peer)]
@@ -93,15 +97,15 @@ class Pair(keras.Model):
         return optimizers.with_l2(gradients, self._weights(), self.weight_decay)
 
     def optimizer_variables(self):
-        """State that a checkpoint needs beside the model's own."""
+        """Return the variables a checkpoint needs in addition to the model's own: the optimizer's."""
         return list(self.weight_optimizer.variables)
 
     def all_optimizers(self):
-        """All that its train_step steps with, by what they move."""
+        """Return the optimizers of `train_step`, keyed by what they update."""
         return {"weights": self.weight_optimizer}
 
     def scalars(self):
-        """What to record beside the metrics."""
+        """Return the numbers to record in addition to the metrics: learning rate and loss scale."""
         return {
             "learning_rate": float(self.weight_optimizer.learning_rate),
             **optimizers.scalars(self.weight_optimizer, "weights"),

@@ -1,4 +1,4 @@
-"""Which loss a network is trained with, and where its teachers' logits come from."""
+"""The objective of a training: its loss, and the source of its teachers' logits."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -16,12 +16,17 @@ class Objective:
 
     Attributes:
         name: a key of KD_LOSSES.
-        temperature: of the soft targets, > 0.
-        ce_weight: share of the label's cross-entropy, in [0, 1].
-        live_teachers: images [batch, height, width, channels] -> logits [batch, teachers, classes], asked
-            when a batch carries no stored logits; None when all batches do, or the loss needs no teachers.
-        settings: the loss's own, by their names in `losses.SETTINGS`; what is left out has its default.
+        temperature: temperature of the soft targets, > 0.
+        ce_weight: weight of the cross-entropy with the label, in [0, 1].
+        live_teachers: images [batch, height, width, channels] -> logits [batch, teachers, classes], called
+            for a batch without stored logits; None if all batches have them, or the loss needs no teachers.
+        settings: the loss's own settings, by their names in `losses.SETTINGS`; missing ones have their
+            defaults.
         kd_weight: factor of the divergence from teachers or peers, not negative.
+
+    Raises:
+        UserError: unknown loss.
+        ValueError: a setting that the loss does not have.
     """
 
     name: str
@@ -39,7 +44,12 @@ class Objective:
             raise ValueError(f"loss '{self.name}' takes no setting {', '.join(sorted(unknown))}")
 
     def teacher_logits(self, batch):
-        """The teachers' logits for a batch, [batch, teachers, classes], or None if the loss needs none."""
+        """Return the teachers' logits [batch, teachers, classes] for a batch, or None if the loss needs none.
+
+        Raises:
+            ValueError: the loss needs peers; or it needs teachers, and there are neither stored logits nor
+                live teachers.
+        """
         if self.name in losses.NEEDS_PEERS:
             raise ValueError(f"loss '{self.name}' is of networks that train together: use `training.mutual`")
         if self.name not in losses.NEEDS_TEACHERS:
@@ -52,25 +62,25 @@ class Objective:
 
     @staticmethod
     def record(mean, batch, share):
-        """Tells a `keras.metrics.Mean` of losses what this replica's share of a batch's loss was.
+        """Add this replica's share of a batch's loss to a `keras.metrics.Mean` of losses.
 
-        It counts by examples, so that steps have the same weight on any number of devices.
+        The mean is weighted by examples, so that steps have the same weight on any number of devices.
         """
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         mean.update_state(share * replicas, sample_weight=tf.shape(batch["label"])[0])
 
     def __call__(self, batch, student_logits, teacher_logits):
-        """The mean loss of this replica's examples, scaled so that the sum over replicas is the mean.
+        """Return the mean loss of this replica's examples, scaled so that the sum over replicas is the mean.
 
         Args:
-            batch: has "label" int [batch], "heard" bool [batch, teachers] if not all teachers count, and
-                "weight" float [batch] if examples' losses are to be multiplied by one; where images may be
-                mixed, "label_b" and "share" too, see `mixed_labels.Labels`.
-            student_logits: [batch, classes]; losses are computed in float32, whatever the network was.
-            teacher_logits: [batch, teachers, classes], what `teacher_logits` gave.
+            batch: has "label" int [batch]; "heard" bool [batch, teachers], a teacher mask, if not all
+                teachers count; "weight" float [batch] if the examples' losses are weighted; and, where images
+                may be mixed, "label_b" and "share", see `mixed_labels.Labels`.
+            student_logits: [batch, classes], in any precision; losses are computed in float32.
+            teacher_logits: [batch, teachers, classes], the result of `teacher_logits`.
 
         Returns:
-            [].
+            float32 [].
         """
         per_example = losses.KD_LOSSES[self.name](
             mixed_labels.from_batch(batch),

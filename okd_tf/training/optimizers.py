@@ -1,9 +1,9 @@
 """Optimizers and learning-rate schedules of the weights, and the one way in which gradients become a step.
 
-A schedule is a function of the optimizer's own step count, so it resumes with it. Gradients of a replica's
-share of the loss become a step in this order: unscaled (float16), summed over the replicas, clipped, what the
-loss has beside them added, such as L2, and multiplied by a factor of each weight, if there are any. So
-several devices make the step that one would.
+A schedule is a function of the optimizer's own step count, so it resumes with it. The gradients of a
+replica's share of the loss become a step in this order: unscaled (float16), summed over the replicas,
+clipped, penalties such as L2 added, and multiplied by a factor of each weight, if there are any. So several
+devices make the same step as one.
 """
 
 import keras
@@ -19,16 +19,19 @@ LEAST_SCALE = 1.0  # of a loss in float16: below it nothing is scaled up any mor
 
 
 def sgd(learning_rate, schedule, steps, drops=DROPS, momentum=MOMENTUM, nesterov=True):
-    """SGD with momentum under a schedule over `steps` steps.
+    """Return SGD with momentum under a schedule over `steps` steps.
 
     Args:
-        learning_rate: the highest rate. It is of the whole batch, and is what it is on any number of devices.
+        learning_rate: the highest rate, for the whole batch; it does not depend on the number of devices.
         schedule: "cosine": linear warm-up over the first twentieth, then half a cosine to 0 (Loshchilov and
             Hutter, 2017); "step": divided by 10 after each of `drops`.
         steps: length of the training.
-        drops: shares of it, ascending.
+        drops: fractions of the training, ascending, after which the rate drops.
         momentum: in [0, 1).
-        nesterov: whether it is Nesterov's (Sutskever et al., 2013).
+        nesterov: whether the momentum is Nesterov's (Sutskever et al., 2013).
+
+    Raises:
+        ValueError: unknown schedule.
     """
     if schedule == "cosine":
         warmup = steps // 20
@@ -51,11 +54,11 @@ def sgd(learning_rate, schedule, steps, drops=DROPS, momentum=MOMENTUM, nesterov
 
 
 def scaling(optimizer, compute):
-    """An optimizer, not yet built, as it is used in a precision: in float16 it scales its loss.
+    """Return an unbuilt optimizer for use in a precision: in float16 wrapped, so that it scales the loss.
 
-    Small gradients of activations are zero in float16. So the loss is multiplied by a large number, that goes
-    down where gradients overflow and slowly up where they do not, and gradients are divided by it. Of the
-    result, use `scale_loss` and `variables` as of any optimizer, and `unscaled` and `apply` below.
+    Small gradients of activations are zero in float16. So the loss is multiplied by a large scale, which is
+    lowered when gradients overflow and slowly raised while they do not, and gradients are divided by it. Use
+    `scale_loss` and `variables` of the result as of any optimizer, and `unscaled` and `apply` below.
     """
     if compute != precision.FLOAT16:
         return optimizer
@@ -63,7 +66,7 @@ def scaling(optimizer, compute):
 
 
 def unscaled(optimizer, gradients):
-    """Gradients of the loss, made of those of `optimizer.scale_loss(loss)`."""
+    """Return the gradients of the loss, given those of `optimizer.scale_loss(loss)`."""
     if not _scales(optimizer):
         return gradients
     scale = tf.convert_to_tensor(optimizer.dynamic_scale)
@@ -71,7 +74,7 @@ def unscaled(optimizer, gradients):
 
 
 def if_finite(optimizer, gradients, those, others):
-    """Tensors: `those`, or where the loss is scaled and gradients of it are not finite, `others`."""
+    """Return the tensors `those`, or `others` where a scaled loss has gradients that are not finite."""
     if not _scales(optimizer):
         return those
     finite = _finite(gradients)
@@ -79,21 +82,21 @@ def if_finite(optimizer, gradients, those, others):
 
 
 def scalars(optimizer, name):
-    """What to record of an optimizer that scales its loss, with figures that begin with a name; else {}."""
+    """Return {"<name>/loss_scale"} to record; {} if the optimizer does not scale its loss."""
     return {f"{name}/loss_scale": float(_value(optimizer.dynamic_scale))} if _scales(optimizer) else {}
 
 
 def refuse_what_is_stuck(by_name, step):
-    """Refuses to go on where all that is left of a scale is 1 and the last step was skipped all the same.
+    """Raise if an optimizer whose loss scale is down to 1 still skipped the last step.
 
-    A step that is skipped now and then is how a scale is found, and no failure.
+    A step that is skipped now and then is how the scale is found, and no failure.
 
     Args:
-        by_name: optimizers, by what they move.
-        step: the number of steps made, for what is said.
+        by_name: optimizers, keyed by what they update.
+        step: number of steps made, for the message.
 
     Raises:
-        UserError: names what does not move any more.
+        UserError: names what is not updated any more.
     """
     for name, optimizer in by_name.items():
         if not _scales(optimizer) or int(_value(optimizer.step_counter)):
@@ -107,20 +110,20 @@ def refuse_what_is_stuck(by_name, step):
 
 
 def apply(optimizer, gradients, weights, *, clip_norm=0.0, beside=lambda gradients: gradients, factors=None):
-    """One step of an optimizer, from all replicas' gradients.
+    """Make one step of an optimizer, from the gradients of all replicas.
 
-    In float16 a step whose gradients are not finite changes nothing but the scale. It counts all the same:
-    schedules, and what is sampled by the number of the step, go on.
+    In float16 a step with gradients that are not finite changes nothing but the scale. It is counted all the
+    same: schedules, and samples drawn by the step's number, go on.
 
     Args:
         optimizer: built; it has no clipping or weight decay of its own.
-        gradients: of this replica's share of the loss, `unscaled`, one a weight.
+        gradients: the gradients of this replica's share of the loss, `unscaled`, one a weight.
         weights: Keras variables.
-        clip_norm: largest norm of the gradients of the whole batch, all weights together; 0 is any.
-        beside: (gradients of the whole batch, clipped) -> the same with what the loss has beside them. So
-            clipping bounds what a batch does to the weights, and L2 pulls at them as ever.
-        factors: of the learning rate of each weight, scalars; None is 1 for all. A step of SGD with momentum
-            is linear in the gradient, so they are factors of that; at 0, L2 does not pull either.
+        clip_norm: largest norm of the gradients of the whole batch, over all weights; 0 disables clipping.
+        beside: (clipped gradients of the whole batch) -> the same with penalties added. So clipping bounds
+            the effect of a batch on the weights, and leaves L2 as it is.
+        factors: learning-rate factors of the weights, scalars; None: 1 for all. They multiply the gradients,
+            since a step of SGD with momentum is linear in those; at 0, L2 has no effect either.
     """
     # One replica of a strategy, too, has its variables in it.
     distributed = tf.distribute.has_strategy()
@@ -143,28 +146,28 @@ def apply(optimizer, gradients, weights, *, clip_norm=0.0, beside=lambda gradien
 
 
 def clipped(gradients, norm):
-    """The gradients, times norm / |g| if |g|, of all of them together, is more than that."""
+    """Return the gradients, scaled down to the norm `norm` if their joint norm |g| is larger."""
     found = tf.linalg.global_norm(gradients)
     return [gradient * (norm / tf.maximum(found, norm)) for gradient in gradients]
 
 
 def scaled_by(factors, gradients):
-    """Each gradient times its factor; None is 1 for all."""
+    """Return each gradient times its factor; None is 1 for all."""
     if factors is None:
         return gradients
     return [gradient * factor for gradient, factor in zip(gradients, factors, strict=True)]
 
 
 def with_l2(gradients, weights, weight_decay, factors=None):
-    """Adds the gradient of weight_decay / 2 * |w|^2 to each gradient of the whole batch.
+    """Return each gradient of the whole batch plus the gradient of weight_decay / 2 * |w|^2.
 
     Keras's own `weight_decay` is decoupled from momentum; recipes of the field mean this L2.
 
     Args:
         gradients: one a weight.
         weights: Keras variables.
-        weight_decay: the factor.
-        factors: of the decay of each weight, scalars; None is 1 for all.
+        weight_decay: the L2 factor.
+        factors: factors of each weight's decay, scalars; None: 1 for all.
     """
     return [
         gradient + weight_decay * factor * tf.convert_to_tensor(weight)
@@ -173,7 +176,7 @@ def with_l2(gradients, weights, weight_decay, factors=None):
 
 
 def _value(variable):
-    """What a scalar variable holds, which may be one of several devices."""
+    """Return the value of a scalar variable, which may be a distributed one."""
     return tf.convert_to_tensor(variable).numpy()
 
 
@@ -186,7 +189,7 @@ def _finite(gradients):
 
 
 def _guarded(optimizer, finite, step):
-    """Makes a step; where the loss is scaled, adapts the scale, and makes none of gradients not finite."""
+    """Make a step; where the loss is scaled, skip it if gradients are not finite, and adapt the scale."""
     if not _scales(optimizer):
         step(optimizer)
         return
@@ -203,7 +206,7 @@ def _guarded(optimizer, finite, step):
 
 
 def _move(strategy, optimizer, gradients, weights):
-    """What `optimizer.apply` does, of gradients that are summed over the replicas already."""
+    """Make the step of `optimizer.apply` from gradients that are already summed over the replicas."""
     rate = optimizer.learning_rate
     for gradient, weight in zip(gradients, weights, strict=True):
 

@@ -1,6 +1,4 @@
-"""What accuracy and loss do not tell of a finished network: which classes it knows, what it takes for what,
-and whether it knows how sure it can be.
-"""
+"""Quality of a classifier beyond accuracy and loss: accuracy per class, confusion and calibration."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -15,20 +13,20 @@ RIGHT = "right"  # which examples are recognised
 
 
 def figures(logits: np.ndarray, labels: np.ndarray, class_names: Sequence[str]) -> dict[str, Any]:
-    """All that is here, as metrics.json has it: JSON values.
+    """Return all figures of this module as JSON values, as they are in metrics.json.
 
     Args:
         logits: [examples, classes].
         labels: int [examples].
-        class_names: [classes]; they need not differ, so what is of each class is a list in their order.
+        class_names: [classes]; names may repeat, so figures per class are lists in their order.
 
     Returns:
-        top5_accuracy: only of more than five classes.
-        expected_calibration_error: as `calibration_error` says.
-        class_names: those given.
+        top5_accuracy: only for more than five classes.
+        expected_calibration_error: see `calibration_error`.
+        class_names: the names given.
         per_class_accuracy: [classes], null for a class without examples.
         confusion: [classes, classes] of counts, rows the true class, columns the predicted one.
-        right: which examples are recognised, as `packed` has it.
+        right: flags of the examples classified correctly, packed by `packed`.
     """
     confused = confusion(logits, labels)
     return {
@@ -47,19 +45,19 @@ def packed(flags: np.ndarray) -> str:
 
 
 def unpacked(digits: str) -> np.ndarray:
-    """Return the flags that `packed` was given, and up to seven False more.
+    """Return the flags given to `packed`, followed by up to seven False.
 
     Raises:
-        ValueError: not pairs of hexadecimal digits.
+        ValueError: the text is not pairs of hexadecimal digits.
     """
     return np.unpackbits(np.frombuffer(bytes.fromhex(digits), np.uint8)).astype(bool)
 
 
 def top_accuracy(logits: np.ndarray, labels: np.ndarray, count: int) -> float:
-    """The share of rows whose label is among the `count` largest logits.
+    """Return the share of rows whose label is among the `count` largest logits.
 
-    Of tied logits the class that comes first counts as the larger, as in the accuracy, which this is for a
-    `count` of 1. logits [examples, classes], labels int [examples].
+    Ties go to the class that comes first; with a `count` of 1 this is the accuracy.
+    logits [examples, classes], labels int [examples].
     """
     own = np.take_along_axis(logits, labels[:, np.newaxis].astype(np.int64), axis=1)
     first = np.arange(logits.shape[1]) < labels[:, np.newaxis]
@@ -68,10 +66,10 @@ def top_accuracy(logits: np.ndarray, labels: np.ndarray, count: int) -> float:
 
 
 def confusion(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """How many examples of each class are taken for which: int64 [classes, classes].
+    """Return the confusion matrix, int64 [classes, classes]: number of examples by true and predicted class.
 
-    Rows are true classes, columns the predicted ones, of tied logits the first. logits [examples, classes],
-    labels int [examples].
+    Rows are true classes, columns predicted ones; ties between logits go to the first class.
+    logits [examples, classes], labels int [examples].
     """
     classes = logits.shape[1]
     pairs = labels.astype(np.int64) * classes + np.argmax(logits, axis=1)
@@ -79,16 +77,16 @@ def confusion(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def per_class_accuracy(confused: np.ndarray) -> list[float | None]:
-    """The share of each class's examples that are recognised; None of a class without any.
+    """Return the accuracy on each class's examples; None for a class without examples.
 
-    confused int [classes, classes], as `confusion` gives it, -> [classes].
+    confused int [classes, classes], the result of `confusion`, -> [classes].
     """
     pairs = zip(np.diag(confused).tolist(), confused.sum(axis=1).tolist(), strict=True)
     return [right / total if total else None for right, total in pairs]
 
 
 def calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> float:
-    """Expected calibration error: how far confidence is from accuracy, over bins of equal width.
+    """Return the expected calibration error: the mean gap of confidence and accuracy over equal bins.
 
         sum_b (n_b / n) |accuracy of b - mean confidence of b|,    b = ((m - 1) / 15, m / 15],
 
@@ -105,29 +103,30 @@ def calibration_error(probabilities: np.ndarray, labels: np.ndarray) -> float:
 
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """Probabilities float64 [..., classes] of logits [..., classes]."""
+    """Return the probabilities float64 [..., classes] of logits [..., classes]."""
     exponentials = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
     return exponentials / exponentials.sum(axis=-1, keepdims=True)
 
 
 def mean_over_classes(test: dict[str, Any]) -> float:
-    """The accuracy where each class counts the same, of those that have examples.
+    """Return the mean of the per-class accuracies, over the classes that have examples.
 
-    `test` is what `figures` gives.
+    `test` is the result of `figures`.
     """
     return float(np.mean([share for share in test["per_class_accuracy"] if share is not None]))
 
 
 def unseen(test: dict[str, Any]) -> list[str]:
-    """Names of the classes without examples. `test` is what `figures` gives."""
+    """Return the names of the classes without examples. `test` is the result of `figures`."""
     named = zip(test["class_names"], test["per_class_accuracy"], strict=True)
     return [name for name, share in named if share is None]
 
 
 def hardest(test: dict[str, Any], count: int = 3) -> list[tuple[str, float]]:
-    """Names and accuracies of the classes that are recognised least, the worst first.
+    """Return names and accuracies of the `count` classes with the lowest accuracy, ascending.
 
-    Only those that are not always recognised; of equal ones the first. `test` is what `figures` gives.
+    Classes with an accuracy of 1 are left out; ties keep the order of the classes. `test` is the result of
+    `figures`.
     """
     named = zip(test["class_names"], test["per_class_accuracy"], strict=True)
     missed = [(name, share) for name, share in named if share is not None and share < 1]
@@ -135,9 +134,9 @@ def hardest(test: dict[str, Any], count: int = 3) -> list[tuple[str, float]]:
 
 
 def most_confused(test: dict[str, Any]) -> tuple[str, str, int, int] | None:
-    """The most frequent mistake: true class, what it is taken for, how often, of how many.
+    """Return the most frequent mistake: true class, predicted class, its count, examples of the true class.
 
-    None if none is made twice; of equally frequent ones the first. `test` is what `figures` gives.
+    None if no mistake occurs twice; ties go to the first. `test` is the result of `figures`.
     """
     mistakes = np.array(test["confusion"], np.int64)
     totals = mistakes.sum(axis=1)

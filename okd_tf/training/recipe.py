@@ -1,4 +1,4 @@
-"""Training a classifier from start to file, or two that teach each other: the same for all stages."""
+"""Training of a classifier from start to file, or of two that teach each other, the same for all stages."""
 
 import dataclasses
 import pathlib
@@ -16,26 +16,26 @@ _PEER = "peer_"
 
 @dataclasses.dataclass(frozen=True)
 class Recipe:
-    """How to train, whatever the network and the loss.
+    """The settings of a training that do not depend on the network and the loss.
 
     Attributes:
         learning_rate: the highest rate of SGD.
         schedule: a name in `optimizers.SCHEDULES`.
-        drops: of the schedule "step", after which shares of a training the rate falls.
-        warm_rate: factor of the learning rate for layers that begin with kept weights.
-        frozen_epochs: epochs in which those do not move at first.
+        drops: for the schedule "step": fractions of a training after which the rate drops.
+        warm_rate: learning-rate factor of layers that start from pretrained weights.
+        frozen_epochs: number of first epochs in which those layers are frozen.
         weight_decay: L2 factor on all weights.
-        clip_norm: largest norm of the gradients before L2; 0 is any.
-        compute: of `ops.precision.PRECISIONS`, what training steps compute in. What is validated, and saved,
-            is the network in float32.
-        steps_per_execution: how many steps one traced call runs.
-        checkpoint_seconds: how much work a kill may cost.
-        checkpoint_steps: the same in steps; 0 is as many as there are in that time.
+        clip_norm: largest norm of the gradients before L2 is added; 0 disables clipping.
+        compute: a name in `ops.precision.PRECISIONS`, the precision of training steps. The network is
+            validated and saved in float32.
+        steps_per_execution: number of steps that one traced call runs.
+        checkpoint_seconds: seconds between checkpoints.
+        checkpoint_steps: steps between checkpoints, in addition; 0: no limit in steps.
         strategy: a tf.distribute.Strategy.
-        momentum: of SGD, in [0, 1).
-        nesterov: whether that is Nesterov's.
-        keep: of `keeping.HOW`, which weights are kept at the end; of a search the last are, whatever it says.
-        average_decay: of averaged weights, in (0, 1); negative: that of `keeping.default_decay`.
+        momentum: momentum of SGD, in [0, 1).
+        nesterov: whether the momentum is Nesterov's.
+        keep: a name in `keeping.HOW`, the weights to keep at the end; a search always keeps the last.
+        average_decay: decay of averaged weights, in (0, 1); negative: `keeping.default_decay`.
     """
 
     learning_rate: float
@@ -57,18 +57,18 @@ class Recipe:
 
     @property
     def crew(self):
-        """The workers that train together."""
+        """Return the group of workers that train together."""
         return crew.of(self.strategy)
 
     def optimizer(self, steps):
-        """SGD with the schedule of so many steps, in float32."""
+        """Return SGD with the schedule over `steps` steps, in float32."""
         return optimizers.sgd(
             self.learning_rate, self.schedule, steps, self.drops, self.momentum, self.nesterov
         )
 
     @property
     def synchronized(self):
-        """Whether batch statistics must be shared between replicas."""
+        """Return whether batch statistics must be shared between replicas."""
         return self.strategy.num_replicas_in_sync > 1
 
 
@@ -76,12 +76,12 @@ class Recipe:
 class Trained:
     """A finished training.
 
-    Of many workers, the lead knows the history.
+    Of many workers, only the chief has the whole history.
 
     Attributes:
-        network: of stock layers, with the weights that are kept.
+        network: model of stock layers, with the final weights.
         history: one dict per epoch.
-        keeper: what has chosen the weights, of `keeping`.
+        keeper: the keeper of `keeping` that chose the weights.
     """
 
     network: keras.Model
@@ -89,7 +89,7 @@ class Trained:
     keeper: keeping.Last | keeping.Best | keeping.Average
 
     def metrics(self):
-        """The validation part of a metrics.json: last and best epoch as trained, and what was kept."""
+        """Return the validation part of a metrics.json: figures of last epoch, best epoch, final weights."""
         best = max(self.history, key=lambda row: row["val_accuracy"])
         summary = {
             name: {"accuracy": row["val_accuracy"], "loss": row["val_loss"], "epoch": int(row["epoch"])}
@@ -114,9 +114,9 @@ def train(
     save_to,
     is_kept=None,
 ):
-    """Trains a network and saves it once done; resumes what is in `folder`.
+    """Train a network and save it at the end; resume from `folder`.
 
-    Checkpoints stay, for the caller to remove with `finish` once all that it makes of them is written.
+    Checkpoints stay; the caller removes them with `finish` once all results based on them are written.
 
     Args:
         make: () -> a new Functional model of stock layers.
@@ -124,16 +124,19 @@ def train(
         data: training batches.
         val: the examples to validate on after each epoch.
         epochs: length of the training.
-        seed: of the initial weights.
+        seed: seed of the initial weights.
         recipe: a `Recipe`.
-        folder: of checkpoints and history.
+        folder: folder of checkpoints and history.
         logs: folder of TensorBoard events.
-        title: what to call it on screen.
+        title: name of the training on screen.
         save_to: path of the .keras file.
-        is_kept: (name of a layer) -> whether `make` gives it kept weights; None is that it gives none any.
+        is_kept: (name of a layer) -> whether `make` gives it pretrained weights; None: no layer has any.
 
     Returns:
         A `Trained`.
+
+    Raises:
+        UserError, Stopped: see `loop.fit`.
     """
     model = make_classifier(make, objective, data, epochs=epochs, seed=seed, recipe=recipe, is_kept=is_kept)
     keepers = _keepers({"": model.network}, data, epochs, recipe)
@@ -142,7 +145,7 @@ def train(
 
 
 def make_classifier(make, objective, data, *, epochs, seed, recipe, is_kept=None):
-    """What `train` trains, freshly initialised; arguments as there."""
+    """Return the freshly initialised `Classifier` that `train` trains; arguments as for `train`."""
     with recipe.strategy.scope():
         network = _fresh(make, seed, recipe)
         optimizer = _optimizer(recipe, epochs, data)
@@ -165,17 +168,17 @@ def train_pair(
     peer_to,
     is_kept=None,
 ):
-    """Trains two networks that teach each other, and saves both; else as `train`.
+    """Train two networks that teach each other, and save both; other arguments and errors as for `train`.
 
     Args:
-        make: () -> a new Functional model of stock layers; both are made by it.
+        make: () -> a new Functional model of stock layers; called for each of the two.
         objective: an `Objective` of a loss in `losses.NEEDS_PEERS`.
-        seed: of the initial weights of the first; the peer has one of its own.
-        save_to: path of the first's .keras file.
+        seed: seed of the first network's initial weights; the peer's is derived from it.
+        save_to: path of the first network's .keras file.
         peer_to: path of the peer's .keras file.
 
     Returns:
-        The `Trained` of the first, and that of the peer.
+        The `Trained` of the first network, and that of the peer.
     """
     with recipe.strategy.scope():
         pair = [_fresh(make, seed, recipe), _fresh(make, seeds.derive(seed, "peer"), recipe)]
@@ -193,7 +196,7 @@ def train_pair(
 
 
 def _regularization(recipe, data, is_kept):
-    """What holds weights back, as a model in training takes it."""
+    """Return the regularization and freezing arguments of a model in training."""
     return {
         "weight_decay": recipe.weight_decay,
         "clip_norm": recipe.clip_norm,
@@ -204,7 +207,7 @@ def _regularization(recipe, data, is_kept):
 
 
 def _fresh(make, seed, recipe):
-    """A new network, its own weights freshly initialised, as it trains."""
+    """Return a new network in training form; weights that `make` does not load are freshly initialised."""
     keras.utils.set_random_seed(seeds.derive(seed, "initial weights"))
     return batch_norm.fused_copy(make(), recipe.synchronized, recipe.compute)
 
@@ -214,7 +217,7 @@ def _optimizer(recipe, epochs, data):
 
 
 def _keepers(networks, data, epochs, recipe):
-    """What keeps the weights of each network, by the same names."""
+    """Return the keeper of each network's final weights, by the same names."""
     steps = epochs * data.steps_per_epoch
     return {
         name: keeping.make(recipe.keep, network, steps, recipe.average_decay, recipe.crew)
@@ -223,7 +226,7 @@ def _keepers(networks, data, epochs, recipe):
 
 
 def _fit(model, networks, keepers, data, val, epochs, recipe, folder, logs, title):
-    """The history of a training; its networks, by what their figures begin with, are validated each epoch."""
+    """Train a model, validate its networks (by their figures' prefix) each epoch; return the history."""
     validated = {prefix: _Validated(network, recipe.compute) for prefix, network in networks.items()}
 
     def validate():
@@ -250,23 +253,23 @@ def _fit(model, networks, keepers, data, val, epochs, recipe, folder, logs, titl
 
 
 class _Validated:
-    """A network in training as it would be saved now: in float32."""
+    """A network in training, evaluated as it would be saved now: in float32."""
 
     def __init__(self, network, compute):
-        """Takes a network and what it computes in; one in less than float32 is copied at each evaluation."""
+        """Create it from a network and its precision; one below float32 is copied at each evaluation."""
         self._network = network
         self._twin = network if compute == precision.FLOAT32 else batch_norm.fused_copy(network)
         self._predictor = inference.Predictor(self._twin)
 
     def evaluate(self, val):
-        """Accuracy and loss on examples."""
+        """Return accuracy and loss on examples."""
         if self._twin is not self._network:
             self._twin.set_weights(self._network.get_weights())
         return self._predictor.evaluate(val)
 
 
 def _saved(network, history, keeper, recipe, path, title):
-    """Writes a trained network with stock layers and the weights that are kept."""
+    """Write a trained network with stock layers and its final weights; return its `Trained`."""
     keeper.put()
     trained = Trained(batch_norm.stock_copy(network), history, keeper)
 
@@ -281,12 +284,12 @@ def _saved(network, history, keeper, recipe, path, title):
 
 
 def finish(folder):
-    """Removes the checkpoints of a training whose results are written."""
+    """Remove the checkpoints of a training whose results are written."""
     files.remove(_checkpoints(folder))
 
 
 def is_finished(folder):
-    """Whether there are none."""
+    """Return whether a training has no checkpoints any more."""
     return not _checkpoints(folder).exists()
 
 

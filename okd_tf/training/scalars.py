@@ -1,4 +1,4 @@
-"""Writes every epoch's logs as TensorBoard scalars."""
+"""TensorBoard scalars: each epoch's logs, and the figures of stages without epochs."""
 
 import keras
 import tensorflow as tf
@@ -7,16 +7,16 @@ from okd_tf import files
 
 
 class ScalarWriter(keras.callbacks.Callback):
-    """A Keras callback; the horizontal axis counts finished epochs."""
+    """A Keras callback that writes each epoch's logs; the horizontal axis counts finished epochs."""
 
     def __init__(self, folder):
-        """Takes the folder of this training's events."""
+        """Create the callback, given the folder of this training's events."""
         super().__init__()
         self._folder = str(folder)
         self._writer = None
 
     def on_epoch_end(self, epoch, logs=None):
-        """Writes the logs of an epoch."""
+        """Write the logs of an epoch."""
         with files.telling(self._folder):
             if self._writer is None:
                 self._writer = tf.summary.create_file_writer(self._folder)
@@ -26,14 +26,14 @@ class ScalarWriter(keras.callbacks.Callback):
             self._writer.flush()
 
     def on_train_end(self, logs=None):
-        """Closes the file."""
+        """Close the file."""
         if self._writer is not None:
             with files.telling(self._folder):
                 self._writer.close()
 
 
 def write(folder, values):
-    """Writes the figures of a stage that has no epochs: a dict of numbers."""
+    """Write the figures of a stage without epochs: a dict of numbers."""
     with files.telling(folder), tf.summary.create_file_writer(str(folder)).as_default(step=0):
         for name, value in values.items():
             tf.summary.scalar(name, value)

@@ -1,4 +1,4 @@
-"""Sees to it that numbers which are not finite stop a training, and are in no checkpoint."""
+"""The non-finite guard: stops a training when a number is not finite, and keeps it out of checkpoints."""
 
 import functools
 import math
@@ -12,10 +12,10 @@ LOOK_SECONDS = 1.0  # how often is looked within an epoch; each look waits for t
 
 
 class Watch:
-    """Watches the losses of every step, and the state before it is saved."""
+    """A guard of the losses of every step, and of the state before it is saved."""
 
     def __init__(self, model):
-        """Takes the model, built."""
+        """Create the guard of a built model."""
         variables = [*model.variables, *model.optimizer_variables()]
         self._state = [variable.value for variable in variables if "float" in str(variable.dtype)]
         # Where backpropagation ends and begins: what is not finite reaches one of them soon. To look at all
@@ -26,11 +26,13 @@ class Watch:
         self._looked_at = time.monotonic()
 
     def note(self, step, logs):
-        """Within a traced call: keeps the first step after which a loss or an end's weight is not finite.
+        """Record, in a traced call, the first step after which a loss or an end's weight is not finite.
+
+        The ends are the first and the last weight: where backpropagation ends and begins.
 
         Args:
             step: int64 [], from 1.
-            logs: what `train_step` gave, a dict for each replica; its mean losses of the epoch so far.
+            logs: the results of `train_step`, a dict for each replica: its mean losses of the epoch so far.
         """
         seen = [value for replica in logs for name, value in replica.items() if "loss" in name]
         seen += [tf.reduce_sum(end) for end in self._ends]
@@ -38,7 +40,11 @@ class Watch:
         self._first.assign(tf.where(finite | (self._first > 0), self._first, step))
 
     def look(self, now_and_then=False):
-        """Raises UserError if such a step was noted; `now_and_then` leaves out most of many calls."""
+        """Raise if such a step was recorded; with `now_and_then`, check at most once in LOOK_SECONDS.
+
+        Raises:
+            UserError: names the step.
+        """
         now = time.monotonic()
         if now_and_then and now - self._looked_at < LOOK_SECONDS:
             return
@@ -48,7 +54,11 @@ class Watch:
             raise _not_finite(first, "the loss, or what it has made of the weights")
 
     def refuse_what_is_not_finite(self, logs, step):
-        """Raises UserError unless all losses of these logs, and all of the state, are finite numbers."""
+        """Raise unless all losses of these logs, and all of the state, are finite numbers.
+
+        Raises:
+            UserError: names the step and what is not finite.
+        """
         self.look()
         bad = [f"{name} {logs[name]}" for name in logs if "loss" in name and not math.isfinite(logs[name])]
         if not self._finite():
@@ -58,10 +68,10 @@ class Watch:
 
     @functools.cached_property
     def _finite(self):
-        """() -> bool tensor: whether every weight, moving statistic and optimizer's state is finite.
+        """Return a function () -> bool: whether weights, moving statistics and optimizer state are finite.
 
-        The loss alone does not tell: oneDNN's ReLU makes 0 of what is not a number, and a dead network's loss
-        is finite. Nor do weights: under a second moment of infinity, Adam never moves one again.
+        The loss alone does not show it: oneDNN's ReLU maps NaN to 0, and a dead network's loss is finite. Nor
+        do weights alone: with an infinite second moment, Adam never updates a weight again.
         """
 
         @tf.function(jit_compile=False, autograph=False)
