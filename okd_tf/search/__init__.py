@@ -1,4 +1,4 @@
-"""Architecture search: a supernet that shares weights, strategies that learn what to keep of it, and derive.
+"""Architecture search: a supernet with shared weights, strategies over it, derivation of one architecture.
 
 A strategy is one class over `base.SearchModel` in one file and one line below.
 """

@@ -1,4 +1,4 @@
-"""Architecture parameters: what they cost on average, how they learn, and what they say.
+"""Architecture parameters (alphas): their expected cost, their optimizer, and the architectures they favour.
 
 An alpha is one number of a search cell, whose `probabilities()` are softmax and sigmoid of its alphas. They
 have an optimizer of their own and are in no other.
@@ -14,9 +14,9 @@ from okd_tf.training import optimizers
 
 
 def expected_cost(search_space, distributions):
-    """(params, flops) that the add-on layers cost on average, differentiable in the distributions.
+    """Return the expected (params, flops) of the add-on layers, differentiable in the distributions.
 
-    A layer lives if it feeds back or a living next one chains to it; gates are taken as independent.
+    A layer is alive if it feeds back or an alive next layer chains to it; gates are taken as independent.
 
     Args:
         search_space: the space.
@@ -32,7 +32,7 @@ def expected_cost(search_space, distributions):
 
 
 def alive_probabilities(distributions):
-    """Per layer the probability that it feeds back or is read by a living next one."""
+    """Return per layer the probability that it feeds back or is read by an alive next layer."""
     alive = []
     read = tf.zeros([])
     for _, chain, feed_back in reversed(distributions):
@@ -42,7 +42,10 @@ def alive_probabilities(distributions):
 
 
 def overrun(search_space, budget, distributions):
-    """By how much the expected cost exceeds what the budget leaves beside the backbone, as a ratio."""
+    """Return the relative excess of the expected cost over the budget left by the backbone, at least 0.
+
+    The excesses of parameters and FLOPs are added; a cost without a limit has none.
+    """
     params, flops = expected_cost(search_space, distributions)
     excesses = [tf.zeros([])]
     for expected, limit, backbone in (
@@ -58,7 +61,14 @@ class Alphas:
     """The alphas of a supernet, and Adam for them."""
 
     def __init__(self, supernet, search_space, budget, options):
-        """Takes a supernet whose cells have alphas, its space, the budget and `SearchOptions`."""
+        """Create the optimizer of a supernet's alphas.
+
+        Args:
+            supernet: a `Supernet` whose cells have alphas.
+            search_space: its space.
+            budget: the `Budget` of the search.
+            options: a `SearchOptions`.
+        """
         self._supernet = supernet
         self._space = search_space
         self._budget = budget
@@ -74,10 +84,11 @@ class Alphas:
         self.optimizer.build(self.variables)
 
     def apply(self, gradients):
-        """One step of Adam on the loss, the budget term and the alphas' own L2.
+        """Make one step of Adam on the loss, the budget term and the alphas' own L2.
 
         Args:
-            gradients: of this replica's share of the loss, one an alpha; without the scale of the loss.
+            gradients: gradients of this replica's share of the loss, one an alpha; without the scale of the
+                loss.
         """
         values = [alpha.value for alpha in self.variables]
         with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -95,11 +106,11 @@ class Alphas:
         optimizers.apply(self.optimizer, gradients, self.variables, beside=beside)
 
     def gradients(self, model, batch):
-        """Of the loss on a batch, with the weights as they are.
+        """Return the alphas' gradients of the loss on a batch, at the current weights.
 
         Args:
             model: a `SearchModel`.
-            batch: of validation examples.
+            batch: a batch of validation examples.
 
         Returns:
             The gradients of this replica's share of the loss, one an alpha, and that share.
@@ -115,32 +126,32 @@ class Alphas:
         return optimizers.unscaled(self.optimizer, gradients), loss
 
     def searched(self, step):
-        """How much of the search after the warm-up is done before a step: float32 [] in [0, 1]."""
+        """Return the fraction of the search after the warm-up done before a step: float32 [] in [0, 1]."""
         warmup = self._options.warmup_steps
         step = tf.cast(tf.convert_to_tensor(step), tf.float32)
         return tf.clip_by_value((step - warmup) / max(1, self._options.steps - warmup), 0.0, 1.0)
 
     def distributions(self):
-        """Per layer, as NumPy arrays, the probabilities of the operations [ops], chain, feed back."""
+        """Return per layer, as NumPy arrays, the probabilities of the operations [ops], chain, feed back."""
         return [
             tuple(np.asarray(part, np.float64) for part in probabilities)
             for probabilities in self._probabilities()
         ]
 
     def most_probable(self, count):
-        """The `count` most probable architectures within the budget, exactly."""
+        """Return the `count` most probable architectures within the budget, by `derive.most_probable`."""
         return derive.most_probable(self._space, self.distributions(), self._budget, count)
 
     def narrow(self, budget):
-        """From now on propose within this budget."""
+        """Set the budget for all later proposals."""
         self._budget = budget
 
     def front(self, count):
-        """Return what `derive.front` proposes."""
+        """Return up to `count` architectures from `derive.front`."""
         return derive.front(self._space, self.distributions(), self._budget, count)
 
     def scalars(self):
-        """What to record of the optimizer."""
+        """Return the numbers to record of the optimizer: learning rate and loss scale."""
         return {
             "alpha/learning_rate": float(self.optimizer.learning_rate),
             **optimizers.scalars(self.optimizer, "alpha"),

@@ -1,4 +1,4 @@
-"""What every search strategy is: a Keras model around a supernet, whose `train_step` is its method."""
+"""The base class of search strategies: a Keras model around a supernet; `train_step` is the strategy."""
 
 import abc
 
@@ -15,7 +15,7 @@ class SearchModel(keras.Model, abc.ABC):
     Class attributes:
         cell: the class of the supernet's cells.
         bilevel: whether `train_step` takes (training batch, validation batch) or one training batch.
-        learns: whether what it proposes depends on what it has trained.
+        learns: whether its proposals depend on what it has trained.
     """
 
     cell: type
@@ -23,16 +23,20 @@ class SearchModel(keras.Model, abc.ABC):
     learns: bool
 
     def __init__(self, supernet, space, budget, objective, weight_optimizer, options, **kwargs):
-        """Takes the parts of a search.
+        """Create the search model.
 
         Args:
             supernet: a `supernet.Supernet` with this class's cells.
             space: the `SearchSpace` it spans.
-            budget: the `Budget` that what is found must fit.
+            budget: the `Budget` that proposals must fit.
             objective: the search loss, an `Objective`.
-            weight_optimizer: a Keras optimizer for the shared weights, not yet built; in float16 one of
-                `optimizers.scaling`.
+            weight_optimizer: a Keras optimizer for the shared weights, not yet built; in float16 one returned
+                by `optimizers.scaling`.
             options: a `SearchOptions`.
+            **kwargs: arguments of `keras.Model`.
+
+        Raises:
+            UserError: a pretrained batch norm that cannot be frozen has to be; see `gentle.Gentle`.
         """
         super().__init__(**kwargs)
         self.network = supernet.network
@@ -54,30 +58,30 @@ class SearchModel(keras.Model, abc.ABC):
 
     @abc.abstractmethod
     def train_step(self, data):
-        """One step of the strategy; returns the metrics so far."""
+        """Make one step of the strategy; return the metrics so far."""
 
     @abc.abstractmethod
     def propose(self, count, seed):
-        """Up to `count` different architectures within the budget, the most promising first."""
+        """Return up to `count` different architectures within the budget, the most promising first."""
 
     def narrow(self, budget):
-        """From now on propose within this `Budget`, which is smaller; it is not trained any more."""
+        """Set a smaller `Budget` for all later proposals; the model is not trained any more."""
         self.budget = budget
 
     def front(self, count, seed):
         """Return up to `count` different architectures within the budget that are promising for their size.
 
-        Where a strategy can say what is promising among networks of a given size, they range over the budget;
-        here they are those of `propose`.
+        A strategy that can rate networks of a given size returns architectures that range over the budget;
+        this method returns those of `propose`.
         """
         return self.propose(count, seed)
 
     @abc.abstractmethod
     def expectation(self):
-        """What it would choose now, on average: an `Expectation`."""
+        """Return averages over the architectures that the strategy would choose now: an `Expectation`."""
 
     def end_epoch(self, validation, strategy):
-        """What the strategy does between two epochs; returns what to record of it.
+        """Do the strategy's work between two epochs; return the numbers to record of it.
 
         Args:
             validation: `Batches` of the validation split.
@@ -87,11 +91,11 @@ class SearchModel(keras.Model, abc.ABC):
         return {}
 
     def call(self, inputs, training=None):
-        """Pixels [batch, height, width, channels] -> logits [batch, classes] of the current supernet."""
+        """Return the supernet's logits [batch, classes] of pixels [batch, height, width, channels]."""
         return self.network(inputs, training=training)
 
     def weight_step(self, batch):
-        """One step of the shared weights on a training batch; operations that do not run are not decayed."""
+        """Make one step of the shared weights on a training batch; L2 skips operations that do not run."""
         teacher_logits = self.objective.teacher_logits(batch)
         weights = self.supernet.weights()
         with tf.GradientTape(watch_accessed_variables=False) as tape:
@@ -113,15 +117,15 @@ class SearchModel(keras.Model, abc.ABC):
         self.accuracy_metric.update_state(mixed_labels.from_batch(batch), logits)
 
     def optimizer_variables(self):
-        """State that a checkpoint needs beside the model's own."""
+        """Return the variables a checkpoint needs in addition to the model's own: the optimizers'."""
         return list(self.weight_optimizer.variables)
 
     def all_optimizers(self):
-        """All that its train_step steps with, by what they move."""
+        """Return the optimizers of `train_step`, keyed by what they update."""
         return {"weights": self.weight_optimizer}
 
     def scalars(self):
-        """What to record beside the metrics."""
+        """Return the numbers to record in addition to the metrics: learning rate and loss scale."""
         return {
             "learning_rate": float(self.weight_optimizer.learning_rate),
             **optimizers.scalars(self.weight_optimizer, "weights"),

@@ -1,4 +1,4 @@
-"""What differentiable searches share: alphas that learn on validation batches, and proposals made of them."""
+"""The common part of differentiable searches: alphas learn on validation batches and give the proposals."""
 
 import keras
 
@@ -12,7 +12,7 @@ class BilevelSearch(base.SearchModel):
     learns = True
 
     def __init__(self, *args, **kwargs):
-        """Take what `SearchModel` takes."""
+        """Create the search model; arguments as for `SearchModel`."""
         super().__init__(*args, **kwargs)
         self.alphas = alphas.Alphas(self.supernet, self.space, self.budget, self.options)
         self.val_loss_metric = keras.metrics.Mean("alpha_loss")
@@ -23,27 +23,27 @@ class BilevelSearch(base.SearchModel):
         return self.alphas.most_probable(count)
 
     def narrow(self, budget):
-        """See `SearchModel`."""
+        """Set a smaller budget; see `SearchModel`."""
         super().narrow(budget)
         self.alphas.narrow(budget)
 
     def front(self, count, seed):
-        """See `SearchModel`; `seed` has no effect."""
+        """Return promising architectures over the whole budget; see `SearchModel`. `seed` has no effect."""
         del seed
         return self.alphas.front(count)
 
     def expectation(self):
-        """See `SearchModel`."""
+        """Return averages over the current distributions; see `SearchModel`."""
         return expectation.of_distributions(self.space, self.alphas.distributions())
 
     def all_optimizers(self):
-        """Return all that its train_step steps with, by what they move."""
+        """Return the optimizers of `train_step`, keyed by what they update."""
         return {**super().all_optimizers(), "alphas": self.alphas.optimizer}
 
     def optimizer_variables(self):
-        """Return state that a checkpoint needs beside the model's own."""
+        """Return the variables a checkpoint needs in addition to the model's own: the optimizers'."""
         return [*super().optimizer_variables(), *self.alphas.optimizer.variables]
 
     def scalars(self):
-        """Return learning rates, and what the alphas have to show."""
+        """Return the learning rates, and the numbers to record of the alphas."""
         return {**super().scalars(), **self.alphas.scalars()}

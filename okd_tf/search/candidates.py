@@ -1,4 +1,4 @@
-"""candidates.json and scored.json of a search: entries, and both files read back with their types checked."""
+"""The files candidates.json and scored.json of a search: their entries, and both read with types checked."""
 
 from typing import Any
 
@@ -18,10 +18,10 @@ def entry(ranked: spec.ArchSpec) -> dict[str, Any]:
 
 
 def read(path: files.PathLike) -> list[dict[str, Any]]:
-    """All that were ranked, as `search.loop` writes them.
+    """Return all ranked architectures in a candidates.json.
 
     Raises:
-        UserError: of another form; names the file and the field.
+        UserError: the file has another form; names the file and the field.
     """
     document = fields.read(path, mend="delete it, and the search stage runs again")
     for entry in document.items():
@@ -33,7 +33,11 @@ def read(path: files.PathLike) -> list[dict[str, Any]]:
 
 
 def chosen(path: files.PathLike) -> dict[str, Any]:
-    """The one that became arch.json; errors as those of `read`, also when there is none."""
+    """Return the entry that became arch.json.
+
+    Raises:
+        UserError: raised by `read`, or there is not exactly one such entry.
+    """
     found = [entry for entry in read(path) if entry["chosen"]]
     if len(found) != 1:
         raise fields.Field(path, None, mend="delete it, and the search stage runs again").refusal(
@@ -43,6 +47,6 @@ def chosen(path: files.PathLike) -> dict[str, Any]:
 
 
 def read_scores(path: files.PathLike, count: int) -> list[float]:
-    """The validation accuracies in a scored.json, of so many architectures; errors as those of `read`."""
+    """Return the validation accuracies of `count` architectures in a scored.json; raise as `read`."""
     document = fields.read(path, mend="delete it, and the search stage runs again")
     return [entry["accuracy"].share() for entry in document.items(count)]

@@ -1,16 +1,16 @@
-"""Search cells: an add-on layer while it is searched for, with all candidate operations in it.
+"""Search cells: add-on layers during the search, each with all candidate operations in it.
 
 A cell computes, for stream h_l and previous add-on output a_(l-1),
 
     u_l = h_l + c_l a_(l-1);    a_l = sum_i w_i op_i(u_l);    h'_l = h_l + f_l a_l.
 
-Cells differ in where w, c and f come from. `MixedCell` relaxes them to softmax and sigmoids of trainable
-alphas (Liu et al., "DARTS", 2019, eq. 2). `GumbelCell` samples them, one operation at a time, so that alphas
-still have a gradient (Jang, Gu, Poole, "Categorical Reparameterization with Gumbel-Softmax", 2017; as a
-search: Dong and Yang, "GDAS", 2019). `PathCell` is told them. In the last two, no other operation runs.
+Cells differ in the source of w, c and f. `MixedCell` relaxes them to softmax and sigmoids of trainable alphas
+(Liu et al., "DARTS", 2019, eq. 2). `GumbelCell` samples them, one operation at a time, so that alphas still
+have a gradient (Jang, Gu, Poole, "Categorical Reparameterization with Gumbel-Softmax", 2017; as a search:
+Dong and Yang, "GDAS", 2019). `PathCell` is given them. In the last two, only the chosen operation runs.
 
 Inputs are [stream] or, where a cell can chain, [stream, previous]: each [batch, height, width, channels].
-Outputs are what the backbone goes on with and the add-on layer's own output, both of that shape.
+Outputs are the stream that the backbone goes on with and the add-on layer's own output, both of that shape.
 """
 
 import abc
@@ -22,19 +22,20 @@ from okd_tf.ops import OPS, ordered
 
 
 class Cell(keras.layers.Layer, abc.ABC):
-    """An add-on layer with all its candidates; see the module for what goes in and out.
+    """An add-on layer with all its candidates; the module describes inputs and outputs.
 
-    Once built it has `alphas`, its architecture variables, and `controls`, by which a strategy steers it.
+    Once built it has `alphas`, its architecture variables, and `controls`, variables that a strategy sets.
     """
 
     def __init__(self, ops, chainable, synchronized=False, begins_at_zero=False, **kwargs):
-        """Makes the layer.
+        """Create the layer.
 
         Args:
             ops: names of the candidates.
             chainable: whether there is a previous add-on layer to read.
             synchronized: whether batch statistics are shared over the replicas of a strategy.
             begins_at_zero: whether the candidates' initial outputs are zero; see `ops.base`.
+            **kwargs: arguments of `keras.layers.Layer`.
         """
         super().__init__(**kwargs)
         self.chainable = chainable
@@ -46,10 +47,10 @@ class Cell(keras.layers.Layer, abc.ABC):
 
     @abc.abstractmethod
     def running(self):
-        """1 for each candidate that runs, 0 for the others: float32 [ops]."""
+        """Return 1 for each candidate that runs, 0 for the others: float32 [ops]."""
 
     def compute_output_shape(self, input_shape):
-        """The shape of the stream, twice."""
+        """Return the shape of the stream, twice."""
         return input_shape[0], input_shape[0]
 
 
@@ -57,7 +58,7 @@ class MixedCell(Cell):
     """An add-on layer as a weighted sum of all candidates."""
 
     def build(self, input_shape):
-        """Makes the alphas and the candidates' weights."""
+        """Create the alphas and the candidates' weights."""
         for candidate in self.candidates:
             candidate.build(input_shape[0])
         self.alphas = _alphas(self)
@@ -65,16 +66,16 @@ class MixedCell(Cell):
         self.controls = [self.sharpness]
 
     def probabilities(self):
-        """(of each operation [ops], of chain [], of feed back []), differentiable in the alphas."""
+        """Return (probabilities of operations [ops], of chain [], of feed back []), differentiable."""
         op, chain, feed_back = (self.sharpness * alpha for alpha in self.alphas)
         return tf.nn.softmax(op), tf.sigmoid(chain) if self.chainable else tf.zeros([]), tf.sigmoid(feed_back)
 
     def running(self):
-        """1 for each operation, since all run: float32 [ops]."""
+        """Return 1 for each operation, since all run: float32 [ops]."""
         return tf.ones([len(self.candidates)])
 
     def call(self, inputs, training=None):
-        """See the module."""
+        """Return the new stream and the add-on output; see the module."""
         stream = inputs[0]
         weights, chain, feed_back = self.probabilities()
         read = _read(inputs, chain, self.chainable)
@@ -84,12 +85,12 @@ class MixedCell(Cell):
 class GumbelCell(Cell):
     """An add-on layer of which one sampled candidate runs; its sample's coefficients carry gradients.
 
-    The sample is argmax(log softmax(alpha) + noise); each coefficient is the hard 0 or 1 in value and the
-    softmax at `temperature` (for gates the sigmoid) in gradient: straight through.
+    The sample is argmax(log softmax(alpha) + noise). Each coefficient has the value 0 or 1 of the sample, and
+    the gradient of the softmax (for gates the sigmoid) at `temperature`: a straight-through estimator.
     """
 
     def build(self, input_shape):
-        """Makes the alphas, what is sampled, and the candidates' weights."""
+        """Create the alphas, the variables of the sample, and the candidates' weights."""
         for candidate in self.candidates:
             candidate.build(input_shape[0])
         self.alphas = _alphas(self)
@@ -99,12 +100,12 @@ class GumbelCell(Cell):
         self.controls = [self.noise, self.temperature, self.alive]
 
     def probabilities(self):
-        """(of each operation [ops], of chain [], of feed back []), differentiable in the alphas."""
+        """Return (probabilities of operations [ops], of chain [], of feed back []), differentiable."""
         op, chain, feed_back = map(tf.convert_to_tensor, self.alphas)
         return tf.nn.softmax(op), tf.sigmoid(chain) if self.chainable else tf.zeros([]), tf.sigmoid(feed_back)
 
     def sample(self):
-        """(operation int32 [], chain [], feed back []): gates 0 or 1, with gradients to their alphas."""
+        """Return (operation int32 [], chain [], feed back []); gates are 0 or 1, with gradients."""
         op, chain, feed_back = map(tf.convert_to_tensor, self.alphas)
         noise = tf.convert_to_tensor(self.noise)
         index = tf.argmax(tf.nn.log_softmax(op) + noise[:-2], output_type=tf.int32)
@@ -112,18 +113,18 @@ class GumbelCell(Cell):
         return index, chain, self._gate(feed_back + noise[-1])
 
     def coefficients(self):
-        """The coefficient of each operation if it is the sampled one: 1, with gradients to the alphas."""
+        """Return each operation's coefficient if sampled, [ops]: 1, with gradients to the alphas."""
         logits = tf.nn.log_softmax(tf.convert_to_tensor(self.alphas[0])) + self.noise[:-2]
         soft = tf.nn.softmax(logits / self.temperature)
         # In this order the value is 1 to the bit.
         return 1.0 + (soft - tf.stop_gradient(soft))
 
     def running(self):
-        """1 for the operation that runs, 0 for all others: float32 [ops]."""
+        """Return 1 for the operation that runs, 0 for all others: float32 [ops]."""
         return _one_running(self.sample()[0], self.alive, len(self.candidates))
 
     def call(self, inputs, training=None):
-        """See the module."""
+        """Return the new stream and the add-on output; see the module."""
         op, chain, feed_back = self.sample()
         read = _read(inputs, chain, self.chainable)
         outputs = _run_one(self.candidates, op, self.alive, read, training, self.synchronized)
@@ -136,10 +137,10 @@ class GumbelCell(Cell):
 
 
 class PathCell(Cell):
-    """An add-on layer of which one candidate at most runs: the one it was told."""
+    """An add-on layer of which at most one candidate runs: the one set by `choose`."""
 
     def build(self, input_shape):
-        """Makes the choice and the candidates' weights."""
+        """Create the choice and the candidates' weights."""
         for candidate in self.candidates:
             candidate.build(input_shape[0])
         self.alphas = []
@@ -147,16 +148,16 @@ class PathCell(Cell):
         self.controls = [self.choice]
 
     def choose(self, row):
-        """Takes int32 [4]: index of the operation, chain, feed back, alive."""
+        """Set the choice, int32 [4]: index of the operation, chain, feed back, alive."""
         self.choice.assign(row)
 
     def running(self):
-        """1 for the operation that runs, 0 for all others: float32 [ops]."""
+        """Return 1 for the operation that runs, 0 for all others: float32 [ops]."""
         op, _, _, alive = tf.unstack(tf.convert_to_tensor(self.choice))
         return _one_running(op, alive, len(self.candidates))
 
     def call(self, inputs, training=None):
-        """See the module."""
+        """Return the new stream and the add-on output; see the module."""
         op, chain, feed_back, alive = tf.unstack(tf.convert_to_tensor(self.choice))
         read = _read(inputs, chain, self.chainable)
         outputs = _run_one(self.candidates, op, alive, read, training, self.synchronized)
@@ -164,7 +165,7 @@ class PathCell(Cell):
 
 
 def _alphas(cell):
-    """Of the operations [ops], of chain [], of feed back []."""
+    """Return new alphas of the operations [ops], of chain [], of feed back []."""
     # Of float32 whatever the cell computes in, and read as such. Small random values: with equal ones, max
     # and average pooling could not part.
     noise = keras.initializers.RandomNormal(stddev=1e-3)
@@ -176,7 +177,7 @@ def _alphas(cell):
 
 
 def _control(cell, shape, initial, dtype, name):
-    """A variable by which a strategy steers a cell."""
+    """Return a new variable that a strategy sets."""
     return cell.add_weight(
         *(shape, initial, dtype),
         trainable=False,
@@ -214,7 +215,7 @@ def _one_running(op, alive, count):
 
 
 def _run_one(candidates, op, alive, read, training, synchronized):
-    """The output of one candidate, or zeros if the layer is not alive; nothing else runs."""
+    """Return the output of one candidate, or zeros if the layer is not alive; nothing else runs."""
     if synchronized:
         # Replicas cannot exchange batch statistics from within a branch: all candidates run, one counts.
         return _weighted_sum(candidates, _one_running(op, alive, len(candidates)), read, training)

@@ -1,9 +1,10 @@
-"""The controller of `reinforce`: an LSTM that writes an architecture, decision by decision.
+"""The controller of `reinforce`: an LSTM that samples an architecture, decision by decision.
 
 For each add-on layer in turn it decides the operation, chain, and feed back, each from a softmax over the
 LSTM's output, and each fed back as the next input (Zoph and Le, "Neural Architecture Search with
-Reinforcement Learning", ICLR 2017). Logits are 2.5 tanh of the heads' outputs, so that no choice dies out
-early, as in Pham et al., "Efficient Neural Architecture Search via Parameter Sharing" (ENAS, ICML 2018).
+Reinforcement Learning", ICLR 2017). Logits are 2.5 tanh of the heads' outputs, so that every choice keeps
+some probability early in the search, as in Pham et al., "Efficient Neural Architecture Search via Parameter
+Sharing" (ENAS, ICML 2018).
 """
 
 import keras
@@ -17,7 +18,14 @@ class Controller(keras.layers.Layer):
     """A policy over the choices (op, chain, feed back) of all add-on layers."""
 
     def __init__(self, num_ops, chainable, units=64, **kwargs):
-        """Takes the number of operations, per layer whether it can chain, and the LSTM's size."""
+        """Create the layer.
+
+        Args:
+            num_ops: number of operations.
+            chainable: per add-on layer, whether it can chain.
+            units: size of the LSTM.
+            **kwargs: arguments of `keras.layers.Layer`.
+        """
         super().__init__(**kwargs)
         self.chainable = chainable
         self._sizes = (num_ops, 2, 2)
@@ -29,7 +37,7 @@ class Controller(keras.layers.Layer):
         self._units = units
 
     def build(self, input_shape=None):
-        """Makes the weights."""
+        """Create the weights."""
         # One row a decision that can come before, and one for none.
         rows = 1 + sum(self._sizes)
         self._embeddings = self.add_weight((rows, self._units), _initial(), name="embeddings")
@@ -39,14 +47,14 @@ class Controller(keras.layers.Layer):
         self.built = True
 
     def sample(self, count, seed):
-        """Draws architectures from the policy.
+        """Return architectures drawn from the policy.
 
         Args:
             count: how many.
-            seed: int [2]; the same one gives the same architectures on every replica.
+            seed: int [2]; the same seed gives the same architectures on every replica.
 
         Returns:
-            Choices int32 [count, layers, 3], as a `SearchSpace` has them but not canonical.
+            Choices int32 [count, layers, 3] as in a `SearchSpace`, but not canonical.
         """
         shape = [len(self.chainable), 3, count, max(self._sizes)]
         uniform = tf.random.stateless_uniform(shape, seed, minval=1e-6, maxval=1.0 - 1e-6)
@@ -59,14 +67,14 @@ class Controller(keras.layers.Layer):
         return self._write(count, choose)[0]
 
     def score(self, choices):
-        """What the policy says of architectures.
+        """Return the log-probability and the entropy of each decision of architectures under the policy.
 
         Args:
             choices: int32 [architectures, layers, 3].
 
         Returns:
-            Log-probabilities and entropies of each decision, both float32 [architectures, layers, 3] and
-            differentiable; 0 for the chain of a layer that cannot.
+            Log-probabilities and entropies in nats, both float32 [architectures, layers, 3] and
+            differentiable; 0 for the chain of a layer that cannot chain.
         """
         choices = tf.convert_to_tensor(choices)
         _, log_probabilities, entropies = self._write(
@@ -75,11 +83,14 @@ class Controller(keras.layers.Layer):
         return log_probabilities, entropies
 
     def most_probable(self):
-        """The most probable decision at each turn: int32 [1, layers, 3]."""
+        """Return the most probable decision at each turn, given those before: int32 [1, layers, 3]."""
         return self._write(1, lambda layer, kind, logits: tf.argmax(logits, axis=-1, output_type=tf.int32))[0]
 
     def _write(self, count, choose):
-        """Goes through all decisions; `choose` gives each: (layer, kind, logits [count, n]) -> [count]."""
+        """Return choices, log-probabilities and entropies of all decisions, each [count, layers, 3].
+
+        `choose` makes each decision: (layer, kind, logits [count, n]) -> [count].
+        """
         state = [tf.zeros([count, self._units]), tf.zeros([count, self._units])]
         before = tf.zeros([count], tf.int32)
         embeddings = tf.convert_to_tensor(self._embeddings)

@@ -1,7 +1,7 @@
 """Differentiable search: alphas learn on validation batches, weights on training batches, in turn.
 
 Liu, Simonyan, Yang, "DARTS: Differentiable Architecture Search" (ICLR 2019). First order takes the weights as
-they are; second order looks one step of the weights ahead. What is found is not DARTS's argmax but the most
+they are; second order looks one step of the weights ahead. The result is not DARTS's argmax but the most
 probable architecture that fits the budget, see `derive`.
 """
 
@@ -14,9 +14,13 @@ class DartsSearch(bilevel.BilevelSearch):
     cell = cells.MixedCell
 
     def __init__(self, *args, precise=None, **kwargs):
-        """Takes what `SearchModel` takes, and for the second order in less than float32 a twin in float32.
+        """Create the search model.
 
-        The twin is a `Supernet` of which the structure alone is used: it is called with the other's weights.
+        Args:
+            *args: arguments of `SearchModel`.
+            precise: for the second order below float32, a twin `Supernet` in float32. Only its structure is
+                used: it is called with the weights of the search's own supernet.
+            **kwargs: arguments of `SearchModel`.
         """
         super().__init__(*args, **kwargs)
         # Not the twin itself: its variables would count as those of this model.
@@ -25,7 +29,7 @@ class DartsSearch(bilevel.BilevelSearch):
             self.gentle.freeze(precise.network)
 
     def train_step(self, data):
-        """One step of the alphas on the validation batch, then one of the weights on the training batch."""
+        """Step the alphas on the validation batch, then the weights; return the metrics so far."""
         training_batch, validation_batch = data
         self.sharpen()
         self.alpha_step(training_batch, validation_batch)
@@ -33,17 +37,18 @@ class DartsSearch(bilevel.BilevelSearch):
         return self.get_metrics_result()
 
     def sharpen(self):
-        """Makes the mixture more discrete step by step, from plain after the warm-up to `sharpness` at last.
+        """Raise the factor of the alphas step by step, from 1 after the warm-up to `sharpness` at the end.
 
-        The weights then learn in networks ever closer to the one that is kept (annealing as in Xie et al.,
-        "SNAS", 2019), in place of losing the other operations' outputs all at once when it is derived.
+        The mixture then becomes more discrete, and the weights learn in networks ever closer to the derived
+        one (annealing as in Xie et al., "SNAS", 2019), instead of losing the other operations' outputs all at
+        once.
         """
         sharpness = self.options.sharpness ** self.alphas.searched(self.weight_optimizer.iterations)
         for cell in self.supernet.cells:
             cell.sharpness.assign(sharpness)
 
     def alpha_step(self, training_batch, validation_batch):
-        """Alpha <- alpha - rate * Adam(grad_alpha [L_val + budget term]), of first or second order."""
+        """Update alpha <- alpha - rate * Adam(grad_alpha [L_val + budget term]), of first or second order."""
         if self.options.unrolled:
             gradients, loss = unrolled.alpha_gradients(self, training_batch, validation_batch)
         else:

@@ -1,6 +1,6 @@
-"""From a trained supernet to one architecture: propose within the budget, rank on validation, take the best.
+"""Derivation of one architecture from a trained supernet: propose within the budget, rank on validation.
 
-What it proposes is within the budget by construction, so nothing else can be chosen.
+Proposals are within the budget by construction, so the chosen architecture is, too.
 """
 
 import dataclasses
@@ -20,7 +20,7 @@ Distribution = tuple[np.ndarray, np.ndarray | np.float64, np.ndarray | np.float6
 
 @dataclasses.dataclass(frozen=True)
 class _Partial:
-    """The layers from some layer on, chosen: log-probability, cost, and choices from last to first."""
+    """A choice of all layers from some layer on: log-probability, cost, and choices from last to first."""
 
     score: float
     cost: tuple[int, int]
@@ -28,7 +28,7 @@ class _Partial:
 
 
 def check_budget(base: spec.Cost, budget: spec.Budget) -> None:
-    """Raises UserError when not even the bare backbone, of this cost, fits."""
+    """Raise UserError if even the bare backbone, of the cost `base`, does not fit."""
     for flag, limit, own in (
         ("--max_params", budget.max_params, base.params),
         ("--max_flops", budget.max_flops, base.flops),
@@ -46,21 +46,21 @@ def most_probable(
     budget: spec.Budget,
     count: int,
 ) -> list[space.Architecture]:
-    """The `count` most probable architectures that fit the budget, exactly, the most probable first.
+    """Return the `count` most probable architectures that fit the budget, exactly, the most probable first.
 
-    Choices of layers are independent, and an architecture's probability is that of all choices that build
-    it: a dead layer contributes the probability of not feeding back. Dynamic programming from the last
-    layer to the first; the state is whether the layer before is read. Of partial architectures in one
-    state, those are dropped that `count` others beat in probability at no higher cost.
+    Choices of layers are independent, and an architecture's probability is that of all choices that build it:
+    a dead layer contributes the probability of not feeding back. The method is dynamic programming from the
+    last layer to the first; the state is whether the layer before is read. A partial architecture is dropped
+    if `count` others in its state have a higher probability at no higher cost.
 
     Args:
         search_space: the space.
         distributions: one a layer.
-        budget: what must be fitted.
-        count: how many to give, at most.
+        budget: the limits on the cost.
+        count: largest number of architectures to return.
 
     Raises:
-        UserError: not even the bare backbone fits.
+        UserError: even the bare backbone does not fit.
     """
     check_budget(search_space.base, budget)
     room = (
@@ -91,19 +91,19 @@ def front(
     budget: spec.Budget,
     count: int,
 ) -> list[space.Architecture]:
-    """Return up to `count` different architectures that fit, from the most probable to those that use it up.
+    """Return up to `count` different architectures that fit, from the most probable to the largest.
 
     They maximise log p + tilt * params / room, with a tilt of each in TILTS in turn: points of the upper hull
-    of log-probability over parameters, and what comes next to them.
+    of log-probability over parameters, and the next best ones.
 
     Args:
         search_space: the space.
         distributions: one a layer.
-        budget: what must be fitted.
-        count: how many to give, at most.
+        budget: the limits on the cost.
+        count: largest number of architectures to return.
 
     Raises:
-        UserError: not even the bare backbone fits.
+        UserError: even the bare backbone does not fit.
     """
     largest = sum(max(cost.params for cost in costs) for costs in search_space.op_costs)
     room = budget.max_params - search_space.base.params if budget.max_params else largest
@@ -126,7 +126,7 @@ def front(
 def frequencies(
     search_space: space.SearchSpace, architectures: Sequence[space.Architecture]
 ) -> list[Distribution]:
-    """How often each choice occurs: operations and chain among the architectures in which the layer lives."""
+    """Return each choice's frequency; that of operations and chain where the layer is alive."""
     alive = np.array([search_space.alive(architecture) for architecture in architectures])
     found: list[Distribution] = []
     for layer in range(search_space.layers):
@@ -145,7 +145,7 @@ def frequencies(
 
 
 def _extensions(search_space, layer, distribution, read, partial):  # type: ignore[no-untyped-def]
-    """All ways to choose one more layer in front of a partial: (whether it reads the one before, partial)."""
+    """Yield each partial with one more layer in front, after whether that layer reads its predecessor."""
     operations, chain, feed_back = (np.log(np.maximum(part, 1e-30)) for part in distribution)
     not_chain, not_feed_back = (np.log(np.maximum(1 - part, 1e-30)) for part in distribution[1:])
     if not read:
@@ -169,7 +169,7 @@ def _extensions(search_space, layer, distribution, read, partial):  # type: igno
 
 
 def _undominated(partials: list[_Partial], bounded: list[int], count: int) -> list[_Partial]:
-    """By falling score, those that fewer than `count` better ones match in every bounded cost."""
+    """Return, by falling score, partials that fewer than `count` better ones match in all bounded costs."""
     kept: list[_Partial] = []
     costs = np.empty((len(partials), len(bounded)), np.int64)
     for partial in sorted(partials, key=lambda item: (-item.score, item.choices)):

@@ -1,4 +1,4 @@
-"""What a search would choose on average: how many layers, at what cost, of which operations."""
+"""Averages over the architectures that a search would choose: number of layers, cost, operations."""
 
 import dataclasses
 
@@ -14,11 +14,11 @@ class Expectation:
 
     Attributes:
         distributions: per layer the probabilities of the operations [ops], of chain [], of feed back [].
-        layers: how many add-on layers live.
-        params: of the student, backbone included.
-        flops: of one image through it.
-        shares: per operation, its share of the living layers.
-        parameter_free: the share of all operations without parameters.
+        layers: number of alive add-on layers.
+        params: parameters of the student, backbone included.
+        flops: FLOPs of the student for one image.
+        shares: [ops], share of each operation in the alive layers.
+        parameter_free: share of operations without parameters in the alive layers.
     """
 
     distributions: list
@@ -30,7 +30,7 @@ class Expectation:
 
     @property
     def entropies(self):
-        """Per layer, of its operation and gates, in nats."""
+        """Return per layer the entropy of its operation and gates, in nats."""
         return [
             _entropy(operations) + sum(_entropy(np.array([p, 1 - p])) for p in gates)
             for operations, *gates in self.distributions
@@ -38,7 +38,7 @@ class Expectation:
 
 
 def of_distributions(search_space, distributions):
-    """The averages where all choices are independent, as those of alphas are."""
+    """Return the averages where all choices are independent, as those of alphas are."""
     tensors = [tuple(tf.constant(part, tf.float32) for part in one) for one in distributions]
     alive = np.array([float(probability) for probability in alphas.alive_probabilities(tensors)])
     params, flops = alphas.expected_cost(search_space, tensors)
@@ -53,7 +53,7 @@ def of_distributions(search_space, distributions):
 
 
 def of_samples(search_space, architectures):
-    """The averages over architectures that were drawn, however their choices depend on each other."""
+    """Return the averages over sampled architectures, however their choices depend on each other."""
     costs = [search_space.cost(architecture) for architecture in architectures]
     living = np.zeros([search_space.layers, len(search_space.ops)])
     for architecture in architectures:
@@ -69,7 +69,7 @@ def of_samples(search_space, architectures):
 
 
 def _expectation(search_space, distributions, living, params, flops):
-    """Takes `living` [layers, ops], the probability that a layer lives with an operation."""
+    """Return the `Expectation`, given `living` [layers, ops]: probabilities to be alive with an operation."""
     layers = float(living.sum())
     free = np.array([[not cost.params for cost in costs] for costs in search_space.op_costs])
     return Expectation(
@@ -83,5 +83,5 @@ def _expectation(search_space, distributions, living, params, flops):
 
 
 def _entropy(probabilities):
-    """In nats; 0 log 0 is 0."""
+    """Return the entropy in nats; 0 log 0 is 0."""
     return float(-np.sum(probabilities * np.log(np.maximum(probabilities, 1e-30))))

@@ -2,8 +2,8 @@
 
     [{"spec", "params", "flops", "val_accuracy", "val_loss", "random"}, ..]
 
-in search/finalists.json: first the search's own, the chosen one before all others, then those that were drawn
-uniformly from the architectures within the budget. Accuracies and losses are of shared weights.
+in search/finalists.json: first the search's own, the chosen one before all others, then architectures drawn
+uniformly from those within the budget. Accuracies and losses are of shared weights.
 """
 
 from typing import Any
@@ -19,7 +19,7 @@ PROPOSED = 2  # times as many as are taken
 
 
 def check(search_space, budget, count):
-    """Raise UserError, naming --finals, unless so many different architectures are within the budget."""
+    """Raise UserError, naming --finals, unless `count` different architectures are within the budget."""
     there = len(_drawn(search_space, budget, count, 0))
     if there < count:
         raise errors.UserError(
@@ -29,16 +29,16 @@ def check(search_space, budget, count):
 
 
 def choose(model, chosen, budget, count, seed, rank):
-    """Return the finalists of a search that has ended: specs, as two lists, its own and the random ones.
+    """Return the finalists of a search that has ended: two lists of specs, its own and the random ones.
 
     Args:
         model: the trained `SearchModel`.
-        chosen: the spec that the search chose, which is always among them.
-        budget: the `Budget` that they fit.
-        count: how many in all; half of them, rounded up, are of the search, if it proposes as many.
-        seed: of the search.
-        rank: (architectures, whether they are random) -> their specs with figures of shared
-            weights, best first.
+        chosen: the spec that the search chose, which is always among its own.
+        budget: the `Budget` that finalists fit.
+        count: number of finalists; half of them, rounded up, are the search's own if it proposes as many.
+        seed: seed of the search.
+        rank: (architectures, whether they are random) -> their specs with figures of shared weights, best
+            first.
     """
     wanted = count - count // 2
     proposed = rank(model.front(PROPOSED * wanted, seed), False)
@@ -53,9 +53,10 @@ def choose(model, chosen, budget, count, seed, rank):
 
 
 def spread(ranked, count):
-    """Return so many of ranked specs, spread over parameters: the best of each of `count` equal ranges.
+    """Return `count` of the ranked specs, spread over parameters: the best of each of `count` equal ranges.
 
-    Ranges without any give way to the best of the others. The order is that of `ranked`, best first.
+    A range without specs leaves its place to the best of the others. The order is that of `ranked`, best
+    first.
     """
     if not ranked or not count:
         return []
@@ -71,7 +72,7 @@ def spread(ranked, count):
 
 
 def document(own, drawn):
-    """Return what finalists.json holds of the search's own and of random specs, as `choose` gives them."""
+    """Return the content of finalists.json, given the search's own and the random specs from `choose`."""
     return [
         {**candidates.entry(item), "random": is_random}
         for specs, is_random in ((own, False), (drawn, True))
@@ -80,10 +81,10 @@ def document(own, drawn):
 
 
 def read(path: files.PathLike) -> list[dict[str, Any]]:
-    """Return what a finalists.json holds, with each "spec" as an `ArchSpec`.
+    """Return the content of a finalists.json, with each "spec" as an `ArchSpec`.
 
     Raises:
-        UserError: of another form; names the file and the field.
+        UserError: the file has another form; names the file and the field.
     """
     found = []
     for entry in fields.read(path, mend=MEND).items():

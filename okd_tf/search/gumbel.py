@@ -1,8 +1,8 @@
 """Differentiable search by samples: the bilevel step of `darts` with one path of the supernet at a time.
 
 Dong and Yang, "Searching for a Robust Neural Architecture in Four GPU Hours" (GDAS, CVPR 2019): a hard
-Gumbel-softmax sample with a straight-through gradient, its temperature annealed linearly. A step costs what
-the sampled operations cost, not the sum of all; in return an alpha step says something of them alone.
+Gumbel-softmax sample with a straight-through gradient, its temperature annealed linearly. A step costs only
+the sampled operations, not all of them; in return, an alpha step learns about the sampled ones only.
 """
 
 import tensorflow as tf
@@ -17,12 +17,12 @@ class GumbelSearch(bilevel.BilevelSearch):
     cell = cells.GumbelCell
 
     def __init__(self, *args, **kwargs):
-        """Takes what `SearchModel` takes."""
+        """Create the search model; arguments as for `SearchModel`."""
         super().__init__(*args, **kwargs)
         self._seed = seeds.derive(self.options.seed, "gumbel noise")
 
     def train_step(self, data):
-        """A sample for a step of the alphas on the validation batch, another for one of the weights."""
+        """Step the alphas, then the weights, each on a sample of its own; return the metrics so far."""
         training_batch, validation_batch = data
         # Of a layer that does not feed back, the alphas could not learn that it should: here all run.
         self.sample(phase=0, dead_run=True)
@@ -32,11 +32,11 @@ class GumbelSearch(bilevel.BilevelSearch):
         return self.get_metrics_result()
 
     def sample(self, phase, dead_run):
-        """Draws a path and tells it the cells.
+        """Draw a path and set it in the cells.
 
         Args:
-            phase: which sample of this step.
-            dead_run: whether layers that have no effect run all the same.
+            phase: index of the sample in this step.
+            dead_run: whether layers without effect run all the same.
         """
         step = self.weight_optimizer.iterations
         hot, cold = self.options.temperatures
@@ -53,18 +53,18 @@ class GumbelSearch(bilevel.BilevelSearch):
             read = alive & (chain > 0.5)
 
     def alpha_step(self, batch):
-        """Alpha <- alpha - rate * Adam(straight-through gradient of L_val + budget term)."""
+        """Update alpha <- alpha - rate * Adam(straight-through gradient of L_val + budget term)."""
         gradients, loss = self.alphas.gradients(self, batch)
         self.alphas.apply(gradients)
         self.objective.record(self.val_loss_metric, batch, loss)
 
     def scalars(self):
-        """Learning rates and the temperature."""
+        """Return the learning rates and the temperature."""
         temperature = float(tf.convert_to_tensor(self.supernet.cells[0].temperature))
         return {**super().scalars(), "gumbel/temperature": temperature}
 
     def _noise(self, number):
-        """Gumbel noise for the operations, logistic noise for the two gates: [layers, ops + 2]."""
+        """Return Gumbel noise for the operations, logistic noise for the two gates: [layers, ops + 2]."""
         shape = [len(self.supernet.cells), len(self.space.ops) + 2]
         # The same on every replica: all must run one path.
         uniform = tf.random.stateless_uniform(shape, [self._seed, number], minval=1e-6, maxval=1.0 - 1e-6)

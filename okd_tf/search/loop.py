@@ -1,11 +1,11 @@
 """One search from start to files: train the supernet by a strategy, propose, rank, write.
 
 search/arch.json        the chosen architecture, an ArchSpec
-search/candidates.json  every candidate that was ranked: the strategy's own, best first, then random ones
-search/finalists.json   if finals are asked for: who takes part in them
+search/candidates.json  all ranked candidates: the strategy's own, best first, then random ones
+search/finalists.json   the finalists, if finals are asked for
 search/history.csv      one row per epoch, with every probability
 
-The figures of each network that was ranked are kept until these are written: a kill costs those of one.
+The figures of each ranked network are cached until these files are written: a kill costs those of one.
 """
 
 import dataclasses
@@ -35,25 +35,25 @@ class Bilevel:
 
     @property
     def steps_per_epoch(self):
-        """Of the training batches."""
+        """Return the number of training batches in an epoch."""
         return self.training.steps_per_epoch
 
     @property
     def batch_size(self):
-        """Of the training batches."""
+        """Return the size of the training batches."""
         return self.training.batch_size
 
     @property
     def failure(self):
-        """Why the batches of one could not be made, or None."""
+        """Return the error by which a batch of either split could not be made, or None."""
         return self.training.failure or self.validation.failure
 
     def dataset(self, start, stop):
-        """Pairs (training batch, validation batch) of the steps start..stop-1."""
+        """Return the pairs (training batch, validation batch) of the steps start..stop-1."""
         return tf.data.Dataset.zip(self.training.dataset(start, stop), self.validation.dataset(start, stop))
 
     def portions(self, *wanted):
-        """The same of parts of the batches, as `Batches` gives them."""
+        """Return such pairs of portions of the batches; arguments as for `Batches.portions`."""
         return tf.data.Dataset.zip(self.training.portions(*wanted), self.validation.portions(*wanted))
 
 
@@ -78,31 +78,35 @@ def run(
     finalists_wanted=0,
     smaller=(),
 ):
-    """Searches, and writes what was found.
+    """Search for an architecture and write the results.
 
     Args:
-        backbone: what to grow.
-        search_space: what it can grow into.
+        backbone: the `Backbone` to add layers to.
+        search_space: its `SearchSpace`.
         template: the bare backbone as a spec, with the budget.
         data: `Splits`.
         training: `Batches` of the training split.
         validation: `Batches` of the validation split.
         strategy: a key of STRATEGIES.
         objective: the search loss.
-        epochs: over the training split.
+        epochs: number of epochs over the training split.
         recipe: a `Recipe` for the shared weights.
         options: a `SearchOptions`.
-        candidates: how many architectures to rank; as many random ones are, to compare with.
-        folder: where the files go.
+        candidates: number of proposed architectures to rank, and of random ones for comparison.
+        folder: folder of the written files.
         logs: folder of TensorBoard events.
-        stop_on_collapse: whether a search that has turned to operations without parameters ends.
+        stop_on_collapse: whether to end a search that has collapsed to operations without parameters.
         also_score: further architectures, whose figures with shared weights go to scored.json.
-        finalists_wanted: how many go to finalists.json; 0 is no such file.
-        smaller: further `Budget`s, within that of the template; the files of each go to a folder of its own,
-            `folder_of` it.
+        finalists_wanted: number of architectures in finalists.json; 0: no such file.
+        smaller: further `Budget`s, within that of the template; the files of each go to `folder_of` it.
 
     Returns:
-        The chosen ArchSpec. Of many workers, the lead chooses; the others are given None.
+        The chosen ArchSpec; of many workers only on the chief, None on the others.
+
+    Raises:
+        UserError: the bare backbone is over a budget, or the search has collapsed and is to stop then; or see
+            the training's `loop.fit`.
+        Stopped: the program is asked to stop.
     """
     folder = pathlib.Path(folder)
     derive.check_budget(search_space.base, template.budget)
@@ -150,7 +154,7 @@ def run(
 
 
 def _choose(model, scores, strategy, options, count, finalists_wanted, template, folder, also_score=()):
-    """Propose, rank and write; return the chosen spec. Arguments as those of `run`; `scores` ranks."""
+    """Propose, rank and write; return the chosen spec. Arguments as for `run`; `scores` ranks."""
 
     def rank(architectures, is_random):
         origin = {"strategy": "random" if is_random else strategy, "seed": options.seed}
@@ -178,25 +182,25 @@ def _choose(model, scores, strategy, options, count, finalists_wanted, template,
 
 
 def folder_of(folder, budget):
-    """Return where a search in a folder writes what it has found within one of its smaller budgets."""
+    """Return the folder of the results within one of the smaller budgets, given the folder of the search."""
     return pathlib.Path(folder) / f"params_{budget.max_params}"
 
 
 @dataclasses.dataclass(frozen=True)
 class _Scores:
-    """What the ranker says of networks with the finished shared weights; asked once of each."""
+    """Figures of networks with the finished shared weights; each network is evaluated once."""
 
     ranker: ranking.Ranker
     space: space.SearchSpace
     known: kept.Kept
 
     def of(self, architecture):
-        """{"accuracy", "loss"} on all validation images."""
+        """Return {"accuracy", "loss"} on all validation images."""
         part = str([[int(choice) for choice in layer] for layer in self.space.canonical(architecture)])
         return self.known.value(part, lambda: self.ranker.evaluate(architecture), holds=_are_scores)
 
     def forget(self):
-        """Removes them from the disk."""
+        """Remove the cached figures from the disk."""
         self.known.forget()
 
 
@@ -207,7 +211,7 @@ def _are_scores(found):
 def make_model(
     backbone, search_space, budget, strategy, objective, recipe, options, epochs, training
 ) -> base.SearchModel:
-    """The supernet of a strategy with its optimizers, freshly initialised; arguments as those of `run`."""
+    """Return a freshly initialised supernet of a strategy, with its optimizers; arguments as for `run`."""
     chosen = search.STRATEGIES[strategy]
 
     def make(compute):
@@ -231,7 +235,7 @@ def make_model(
 
 
 def _rank(scores, search_space, template, architectures, provenance):
-    """The specs of architectures with their figures on validation, best first."""
+    """Return the specs of architectures with their validation figures, best first."""
     ranked = []
     for position, architecture in enumerate(architectures):
         own = scores.of(architecture)
@@ -254,7 +258,7 @@ def _rank(scores, search_space, template, architectures, provenance):
 
 
 def _compared(chosen, drawn):
-    """The chosen spec with the figures of the best of as many random ones; says which is better."""
+    """Return the chosen spec with the figures of the best of as many random ones; say which is better."""
     own, other = chosen.provenance["val"], drawn.provenance["val"]
     better = (own["accuracy"], -own["loss"]) > (other["accuracy"], -other["loss"])
     progress.say(

@@ -7,28 +7,28 @@ from okd_tf.ops import precision
 
 @dataclasses.dataclass(frozen=True)
 class SearchOptions:
-    """How to search.
+    """The settings of a search.
 
     Attributes:
         weight_decay: L2 factor of the shared weights.
-        clip_norm: largest norm of the shared weights' gradients; 0 is any.
-        compute: of `ops.precision.PRECISIONS`, what the supernet computes in while it trains.
+        clip_norm: largest norm of the shared weights' gradients; 0 disables clipping.
+        compute: a name in `ops.precision.PRECISIONS`, the precision of the supernet while it trains.
         alpha_learning_rate: Adam's rate for the alphas.
         steps: length of the search.
-        warmup_steps: steps in which only the weights learn, not the alphas.
-        sharpness: darts: factor that the alphas are multiplied by at the end of the search; 1 is plain DARTS.
+        warmup_steps: number of first steps in which only the weights learn, not the alphas.
+        sharpness: darts: factor of the alphas at the end of the search; 1 is plain DARTS.
         budget_weight: factor of the differentiable budget term; reinforce: exponent of the memory term.
-        seed: of what the strategy samples.
+        seed: seed of the strategy's samples.
         alpha_weight_decay: L2 factor on the alphas.
         unrolled: darts: whether the alpha step is of second order.
-        temperatures: gumbel: of the samples, after the warm-up and at the end.
+        temperatures: gumbel: temperature of the samples after the warm-up and at the end.
         controller_updates: reinforce: updates of the controller after each epoch.
         controller_children: reinforce: networks sampled for each update.
         controller_learning_rate: reinforce: Adam's rate.
         controller_entropy: reinforce: factor of the entropy bonus.
         reward: reinforce: "accuracy" or "loss".
-        warm_rate: factor of the learning rate for layers of the backbone that keep their weights.
-        frozen_steps: steps in which those do not move at first.
+        warm_rate: learning-rate factor of pretrained layers of the backbone.
+        frozen_steps: number of first steps in which pretrained layers are frozen.
     """
 
     weight_decay: float

@@ -1,4 +1,4 @@
-"""Random search on shared weights: the honest baseline that every other strategy must beat.
+"""Random search on shared weights: the baseline that every other strategy must beat.
 
 Weights are trained on architectures drawn uniformly from those within the budget, one a step (the sampling of
 Li and Talwalkar, "Random Search and Reproducibility for NAS", 2019); candidates are drawn the same way.
@@ -18,14 +18,18 @@ LEAST_DRAWN, MOST_DRAWN = 512, 8192
 
 
 class RandomSearch(base.SearchModel):
-    """Trains one uniformly drawn path a step; `train_step` takes a training batch."""
+    """A search that trains one uniformly drawn path a step; `train_step` takes a training batch."""
 
     cell = cells.PathCell
     bilevel = False
     learns = False
 
     def __init__(self, *args, **kwargs):
-        """Takes what `SearchModel` takes."""
+        """Create the search model; arguments as for `SearchModel`.
+
+        Raises:
+            UserError: the bare backbone is over the budget.
+        """
         super().__init__(*args, **kwargs)
         derive.check_budget(self.space.base, self.budget)
         self._sampler = uniform.UniformSampler(self.space, self.budget)
@@ -38,7 +42,7 @@ class RandomSearch(base.SearchModel):
         self._expectation = expectation.of_samples(self.space, architectures)
 
     def train_step(self, data):
-        """One step of the weights of one path."""
+        """Make one step of the weights of one path."""
         step = tf.cast(tf.convert_to_tensor(self.weight_optimizer.iterations), tf.int32)
         rows = tf.gather(tf.constant(self._drawn), step % len(self._drawn))
         for index, cell in enumerate(self.supernet.cells):
@@ -47,14 +51,14 @@ class RandomSearch(base.SearchModel):
         return self.get_metrics_result()
 
     def propose(self, count, seed):
-        """Up to `count` different architectures, drawn as those of the training are."""
+        """Return up to `count` different architectures, drawn like those of the training."""
         return self._sampler.different(count, seeds.derive(seed, "candidates"))
 
     def narrow(self, budget):
-        """See `SearchModel`."""
+        """Set a smaller budget; see `SearchModel`."""
         super().narrow(budget)
         self._sampler = uniform.UniformSampler(self.space, budget)
 
     def expectation(self):
-        """The averages over the architectures drawn for the training."""
+        """Return the averages over the architectures drawn for the training."""
         return self._expectation

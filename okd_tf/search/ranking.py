@@ -1,4 +1,4 @@
-"""Ranking candidates on validation images with the supernet's shared weights."""
+"""Ranking of candidates on validation images with the supernet's shared weights."""
 
 import functools
 
@@ -12,17 +12,17 @@ BATCH_NORM_EXAMPLES = 1024
 
 
 class Ranker:
-    """Evaluates architectures one by one as single paths of a supernet.
+    """Evaluation of architectures, one by one, as single paths of a supernet.
 
-    A path's batch statistics differ from those of the mixture or of other paths, so for each candidate they
-    are taken anew from one pass over training images.
+    A path's batch statistics differ from those of the mixture or of other paths, so each candidate's are
+    recomputed in one pass over training images.
     """
 
     def __init__(self, backbone, search_space, trained: supernet.Supernet, data):
-        """Takes a supernet, whose shared weights are read at each evaluation.
+        """Create the ranker of a supernet, whose shared weights are read at each evaluation.
 
         Args:
-            backbone: what the supernet was made around.
+            backbone: the backbone of the supernet.
             search_space: its space.
             trained: the supernet.
             data: `Splits`; statistics are taken on its training images, figures on its validation images.
@@ -37,7 +37,10 @@ class Ranker:
         self._val = data.val
 
     def evaluate(self, architecture, examples=None):
-        """{"accuracy", "loss"} of an architecture on so many validation images, spread evenly; None: all."""
+        """Return {"accuracy", "loss"} of an architecture on validation images.
+
+        `examples` is the number of images, evenly spread over the split; None is all.
+        """
         for mine, theirs in zip(self._supernet.shared(), self._trained.shared(), strict=True):
             mine.assign(theirs)
         rows = supernet.choices(self._space, architecture)
@@ -60,5 +63,5 @@ class Ranker:
 
 
 def _spread(total, wanted):
-    """Evenly spread rows, as many as are wanted or there are."""
+    """Return the indices of `wanted` evenly spread rows, or of all if there are fewer."""
     return np.linspace(0, total - 1, min(wanted, total)).astype(int)

@@ -1,9 +1,10 @@
-"""Search by reinforcement: a controller writes networks and learns how well they do with shared weights.
+"""Search by reinforcement: a controller samples networks and learns from their results with shared weights.
 
 The paper's optimiser, on shared weights as in Pham et al., "Efficient Neural Architecture Search via
-Parameter Sharing" (ENAS, ICML 2018): within an epoch, each step trains one network that the controller has
-written; after it, the controller is updated some times, each time by REINFORCE over some networks that it
-writes, rewarded on a validation batch. ENAS makes 50 updates of 20 networks; a CPU is content with fewer.
+Parameter Sharing" (ENAS, ICML 2018): within an epoch, each step trains one network sampled from the
+controller; after it, the controller is updated several times, each time by REINFORCE over several sampled
+networks, rewarded on a validation batch. ENAS makes 50 updates of 20 networks; the defaults for CPUs are
+lower.
 
 The reward is the accuracy, or 1 / (1 + search loss), times a memory term for each bounded cost,
 min(1, bound / cost)^budget_weight. The paper's memory term is not public; this is our reading, in the form of
@@ -29,14 +30,18 @@ REWARDS = {"accuracy": lambda accuracy, loss: accuracy, "loss": lambda accuracy,
 
 
 class ReinforceSearch(base.SearchModel):
-    """Trains one written path a step; `train_step` takes a training batch."""
+    """A search that trains one path sampled from a controller a step; `train_step` takes a training batch."""
 
     cell = cells.PathCell
     bilevel = False
     learns = True
 
     def __init__(self, *args, **kwargs):
-        """Takes what `SearchModel` takes."""
+        """Create the search model; arguments as for `SearchModel`.
+
+        Raises:
+            UserError: the bare backbone is over the budget.
+        """
         super().__init__(*args, **kwargs)
         derive.check_budget(self.space.base, self.budget)
         self.controller = controller.Controller(len(self.space.ops), self.space.chainable, name="controller")
@@ -57,7 +62,7 @@ class ReinforceSearch(base.SearchModel):
         self._fill_pool()
 
     def train_step(self, data):
-        """One step of the weights of one path."""
+        """Make one step of the weights of one path."""
         step = tf.cast(tf.convert_to_tensor(self.weight_optimizer.iterations), tf.int32)
         rows = tf.convert_to_tensor(self._pool)[step % POOL]
         for index, cell in enumerate(self.supernet.cells):
@@ -66,7 +71,7 @@ class ReinforceSearch(base.SearchModel):
         return self.get_metrics_result()
 
     def end_epoch(self, validation, strategy):
-        """Updates the controller, unless only the weights are to learn yet; see `SearchModel`."""
+        """Update the controller; in the warm-up only measure its rewards. See `SearchModel`."""
         learning = _number(self.weight_optimizer.iterations) >= self.options.warmup_steps
         count = self.options.controller_updates if learning else 1
         first = _number(self._updates)
@@ -89,16 +94,16 @@ class ReinforceSearch(base.SearchModel):
         return record
 
     def write(self, count, *purpose):
-        """So many choices of the controller: int [count, layers, 3], of a seed for this purpose."""
+        """Return `count` sampled choices, int [count, layers, 3]; the seed is derived from the purpose."""
         seed = [seeds.derive(self.options.seed, "controller", *purpose), 0]
         return self._write(count, tf.constant(seed)).numpy()
 
     def rewards(self, choices, batch, strategy):
-        """The rewards of networks on a validation batch: float32 [networks].
+        """Return the rewards of networks on a validation batch: float32 [networks].
 
         Args:
             choices: int [networks, layers, 3].
-            batch: as `loop.distribute` gives it.
+            batch: a batch from `loop.distribute`.
             strategy: the tf.distribute.Strategy of the search.
         """
         found = []
@@ -110,7 +115,7 @@ class ReinforceSearch(base.SearchModel):
         return np.array(found, np.float32)
 
     def memory_term(self, architecture):
-        """The product over bounded costs of min(1, bound / cost)^budget_weight."""
+        """Return the product over bounded costs of min(1, bound / cost)^budget_weight."""
         cost = self.space.cost(architecture)
         term = 1.0
         for bound, own in ((self.budget.max_params, cost.params), (self.budget.max_flops, cost.flops)):
@@ -119,7 +124,7 @@ class ReinforceSearch(base.SearchModel):
         return term
 
     def update(self, choices, rewards):
-        """One REINFORCE step of the controller.
+        """Make one REINFORCE step of the controller.
 
         The gradient is that of -mean((reward - baseline) log p) - controller_entropy * mean(entropy); the
         baseline is the moving average of the mean rewards before.
@@ -133,15 +138,14 @@ class ReinforceSearch(base.SearchModel):
         self._updates.assign(_number(self._updates) + 1)
 
     def entropy(self, choices):
-        """The mean entropy of the decisions that wrote these networks, summed over each, in nats."""
+        """Return the mean over these networks of the summed entropies of their decisions, in nats."""
         return float(tf.reduce_mean(tf.reduce_sum(self._score(tf.constant(choices))[1], axis=(1, 2))))
 
     def propose(self, count, seed):
-        """Up to `count` different architectures that fit, of those the controller writes, by probability.
+        """Return up to `count` different architectures that fit, sampled from the controller, by probability.
 
-        An architecture has the probabilities of all that was written of it: what is decided of dead layers
-        makes no difference. If the controller writes too few that fit, others lose random layers until they
-        do.
+        The probability of an architecture is the sum over all its samples: decisions on dead layers make no
+        difference. If too few samples fit, layers are removed at random from others until they do.
         """
         written = np.unique(
             np.concatenate(
@@ -166,12 +170,12 @@ class ReinforceSearch(base.SearchModel):
         return found[:count]
 
     def expectation(self):
-        """The averages over networks that the controller writes now."""
+        """Return the averages over networks sampled from the controller now."""
         written = [_architecture(row) for row in self.write(OBSERVED, "observed")]
         return expectation.of_samples(self.space, written)
 
     def optimizer_variables(self):
-        """State that a checkpoint needs beside the model's own."""
+        """Return the variables a checkpoint needs in addition to the model's own: the optimizers'."""
         return [*super().optimizer_variables(), *self.controller_optimizer.variables]
 
     def _state(self, shape, dtype, name):
@@ -200,7 +204,7 @@ class ReinforceSearch(base.SearchModel):
         return [tf.convert_to_tensor(gradient) for gradient in gradients]
 
     def _figures(self, strategy):
-        """A function batch -> (accuracy, loss) of the network that is chosen; traced once."""
+        """Return a function batch -> (accuracy, loss) of the chosen network; traced once."""
         if self._traced_figures is None:
 
             def replica(batch):
@@ -220,10 +224,10 @@ class ReinforceSearch(base.SearchModel):
 
 
 def _architecture(choices):
-    """Integers [layers, 3] as a `SearchSpace` has them."""
+    """Return choices, integers [layers, 3], as an architecture of a `SearchSpace`."""
     return tuple(tuple(int(part) for part in choice) for choice in choices)
 
 
 def _number(variable):
-    """The value of a scalar variable, which may be one of several devices."""
+    """Return the value of a scalar variable, which may be a distributed one."""
     return tf.convert_to_tensor(variable).numpy().item()

@@ -13,7 +13,7 @@ from okd_tf.ops import batch_norm, precision
 class Supernet:
     """A network pixels -> logits and the cells in it, in the order of the attach points.
 
-    `kept` names the layers that begin with the weights of the backbone's file.
+    `kept` names the layers that start from the weights of the backbone's file.
     """
 
     network: keras.Model
@@ -21,20 +21,20 @@ class Supernet:
     kept: tuple[str, ...] = ()
 
     def alphas(self):
-        """The architecture variables, if the cells have any."""
+        """Return the architecture variables, if the cells have any."""
         return [alpha for cell in self.cells for alpha in cell.alphas]
 
     def weights(self):
-        """The trainable variables that are not alphas."""
+        """Return the trainable variables that are not alphas."""
         return _without(self.network.trainable_variables, self.alphas())
 
     def shared(self):
-        """Every variable that supernets of one space have in common, in one order."""
+        """Return every variable that supernets of one space have in common, always in the same order."""
         controls = [control for cell in self.cells for control in cell.controls]
         return _without(self.network.variables, [*self.alphas(), *controls])
 
     def running(self):
-        """Per weight, in the order of `weights`: 1, or 0 if it is of an operation that does not run."""
+        """Return per weight, in the order of `weights`, 1, or 0 if its operation does not run."""
         factors = {}
         for cell in self.cells:
             running = cell.running()
@@ -43,7 +43,7 @@ class Supernet:
         return [factors.get(id(weight), 1.0) for weight in self.weights()]
 
     def batch_norms(self):
-        """All batch norms, of the backbone and of the candidates."""
+        """Return all batch norms, of the backbone and of the candidates."""
         layers = [*self.network.layers]
         for cell in self.cells:
             for candidate in cell.candidates:
@@ -58,14 +58,14 @@ def make(
     synchronized=False,
     compute=precision.FLOAT32,
 ) -> Supernet:
-    """Builds a supernet, freshly initialised but for the weights that the backbone keeps.
+    """Return a new supernet, freshly initialised except for the pretrained weights of the backbone.
 
     Args:
-        backbone: what to search around.
+        backbone: the backbone to search around.
         search_space: its space.
         cell: a class of `cells`.
         synchronized: whether batch statistics are shared over replicas.
-        compute: of `precision.PRECISIONS`; alphas, and what is made of them, are float32 in each.
+        compute: a name in `precision.PRECISIONS`; alphas and their probabilities are float32 in each.
     """
     cells = []
     previous = None
@@ -94,7 +94,7 @@ def make(
 
 
 def choices(search_space: space.SearchSpace, architecture: space.Architecture):
-    """What to tell the cells of a path supernet: int rows [layers][4]."""
+    """Return the choices to set in the cells of a path supernet: int rows [layers][4]."""
     canonical = search_space.canonical(architecture)
     return [
         [*choice, int(alive)] for choice, alive in zip(canonical, search_space.alive(canonical), strict=True)

@@ -1,4 +1,4 @@
-"""What a search is doing, epoch by epoch: what it would choose, how sure it is, whether it has collapsed.
+"""Telemetry of a search: after each epoch its expected choice, its entropy, and whether it has collapsed.
 
 Differentiable searches are known to drift to operations without parameters, which train faster than the
 others at first (Zela et al., "Understanding and Robustifying Differentiable Architecture Search", ICLR 2020).
@@ -14,10 +14,10 @@ COLLAPSED = 0.9  # share of living add-on layers, in expectation, whose operatio
 
 
 class Telemetry:
-    """Looks at a search after each epoch."""
+    """A recorder of a search's state after each epoch."""
 
     def __init__(self, model, search_space, ranker, stop_on_collapse=False):
-        """Takes what to look at.
+        """Create the recorder.
 
         Args:
             model: a `SearchModel`.
@@ -33,12 +33,12 @@ class Telemetry:
         self._expected = None
 
     def look(self):
-        """What to record of the search as it is now.
+        """Return the numbers to record of the search in its current state.
 
         Returns:
             A dict of numbers: per layer the probability of each operation and gate and the entropy, expected
             parameters and FLOPs, shares of operations, and for a search that learns the validation figures of
-            what it would choose now.
+            its current best proposal.
         """
         expected = self._expected = self._model.expectation()
         record = {
@@ -65,10 +65,10 @@ class Telemetry:
         return record
 
     def warn_of_collapse(self):
-        """Says once that what the last look saw has collapsed.
+        """Warn, once, if the search had collapsed at the last `look`.
 
         Raises:
-            UserError: it has, and the search is to stop then.
+            UserError: it had, and the search is to stop then.
         """
         # Not "<": what is not a number is no collapse, and the training loop says what it is.
         collapsed = self._expected.parameter_free >= COLLAPSED
@@ -89,7 +89,7 @@ class Telemetry:
         self._warned = True
 
     def _has_a_choice(self):
-        """Whether an operation with parameters fits in the budget at all."""
+        """Return whether an operation with parameters fits in the budget at all."""
         base = self._space.base
         return any(
             cost.params

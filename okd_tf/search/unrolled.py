@@ -5,15 +5,15 @@ Liu, Simonyan, Yang, "DARTS" (ICLR 2019), eq. 6 to 8. With w' = w - xi grad_w L_
     d/d alpha L_val(w', alpha) = grad_alpha L_val(w', alpha) - xi H v,   v = grad_w' L_val(w', alpha),
     H v = [grad_alpha L_train(w + eps v, alpha) - grad_alpha L_train(w - eps v, alpha)] / (2 eps),
 
-eps = 0.01 / |v|. On smooth networks that is the exact gradient to four digits. ReLU has kinks, and where
-some lie between the two sides the difference is not the derivative: there it can be further from the exact
-gradient than first order is.
+eps = 0.01 / |v|. On smooth networks that is the exact gradient to four digits. ReLU has kinks; where some lie
+between the two sides, the difference is not the derivative, and can be further from the exact gradient than
+first order is.
 
-Every network here is evaluated by `stateless_call`: no weight and no moving statistic is touched, so nothing
-has to be put back.
+Every network here is evaluated by `stateless_call`: weights and moving statistics stay unchanged, so nothing
+has to be restored.
 
-In less than float32 the two sides are evaluated by a twin of the network in float32: sixteen bits round
-weights by more than the sides are apart.
+Below float32, a float32 twin of the network evaluates the two sides: sixteen bits round weights by more than
+the distance of the sides.
 """
 
 import math
@@ -26,16 +26,16 @@ EPSILON = 0.01  # times 1 / |v|
 
 
 def alpha_gradients(model, training_batch, validation_batch):
-    """The gradients of L_val(w', alpha) with respect to the alphas, and L_val(w', alpha).
+    """Return the gradients of L_val(w', alpha) with respect to the alphas, and L_val(w', alpha).
 
-    Gradients are without the scale of the loss, and this replica's share: their sum over replicas is the
-    gradient for the whole batch. What they are taken at (w', v) is of the whole batch. xi is the weights'
-    learning rate, times the factor of each weight; L_train has their L2, and its gradient is not clipped.
+    The gradients exclude the scale of the loss and are this replica's share: their sum over replicas is the
+    gradient for the whole batch. w' and v are computed on the whole batch. xi is the weights' learning rate,
+    times the factor of each weight; L_train includes L2, and its gradient is not clipped.
 
     Args:
         model: a `DartsSearch`.
-        training_batch: of L_train.
-        validation_batch: of L_val.
+        training_batch: the batch of L_train.
+        validation_batch: the batch of L_val.
     """
     now = [tf.convert_to_tensor(weight) for weight in model.supernet.weights()]
     xi = tf.cast(model.weight_optimizer.learning_rate, tf.float32)
@@ -63,7 +63,7 @@ def alpha_gradients(model, training_batch, validation_batch):
 
 
 def _gradients(model, batch, weights, of_alphas=True, of_weights=True, precise=False):
-    """((gradients of the loss by the alphas, by the weights), the loss) at these weights."""
+    """Return ((gradients of the loss by the alphas, by the weights), the loss) at these weights."""
     network = model.network
     alphas = [tf.convert_to_tensor(alpha) for alpha in model.alphas.variables]
     teacher_logits = model.objective.teacher_logits(batch)
@@ -88,7 +88,7 @@ def _gradients(model, batch, weights, of_alphas=True, of_weights=True, precise=F
 
 
 def _over_replicas(gradients):
-    """Their sum over the replicas of the strategy."""
+    """Return the sums of gradients over the replicas of the strategy."""
     if tf.distribute.get_strategy().num_replicas_in_sync == 1:
         return gradients
     return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, gradients)
