@@ -1,1 +1,1 @@
-"""Architectures: what they are (spec), how many there are (space), what they cost (cost), and build."""
+"""Architectures: their record (spec), search space (space), cost (cost) and construction (build)."""

@@ -1,4 +1,4 @@
-"""Putting add-on layers into a backbone, and building the student that a spec describes."""
+"""Construction of students: insert add-on layers into a backbone, and build the network of a spec."""
 
 from collections.abc import Callable
 
@@ -13,14 +13,15 @@ from okd_tf.ops import OPS
 def insert(
     backbone: backbones.Backbone, make: Callable, clone_function: Callable = graph.fresh
 ) -> keras.Model:
-    """Rebuilds a backbone with something after each attach point, freshly initialised but for what it keeps.
+    """Return a rebuilt backbone with insertions after its attach points; only its kept weights are copied.
 
-    A layer that has nothing to learn but keeps state is shared with the backbone.
+    All other weights are freshly initialised. A layer that has nothing to learn but keeps state is shared
+    with the backbone.
 
     Args:
-        backbone: what to rebuild.
-        make: (name of the attach point, h_l) -> what the backbone goes on with. Called in the order of the
-            network.
+        backbone: the backbone to rebuild.
+        make: (name of the attach point, h_l) -> the tensor that the backbone goes on with. Called in the
+            order of the network.
         clone_function: makes each layer of the new network from one of the old.
     """
 
@@ -39,7 +40,7 @@ def insert(
 
 
 def prefix(backbone: backbones.Backbone) -> str:
-    """How names of add-on layers begin: as no name in the backbone does."""
+    """Return a prefix for names of add-on layers with which no name in the backbone begins."""
     names = [operation.name for operation in backbone.model.operations]
     start = "addon"
     while any(name.startswith(start) for name in names):
@@ -48,10 +49,10 @@ def prefix(backbone: backbones.Backbone) -> str:
 
 
 def bare_backbone(architecture: spec.ArchSpec) -> backbones.Backbone:
-    """The backbone of a spec without its add-on layers, freshly initialised but for weights that are kept.
+    """Return the backbone of a spec without its add-on layers, freshly initialised except for kept weights.
 
     Raises:
-        UserError: there is no such backbone, its file is missing or another one, or it lacks attach points.
+        UserError: the backbone is unknown, its file is missing or another one, or it lacks attach points.
     """
     backbone = _backbone(architecture)
     if architecture.backbone_path is None:
@@ -62,10 +63,10 @@ def bare_backbone(architecture: spec.ArchSpec) -> backbones.Backbone:
 
 
 def kept(architecture: spec.ArchSpec) -> tuple[str, ...]:
-    """Names of the layers of a student, or of its bare backbone, that begin with the weights of a file.
+    """Return the names of the layers of a student, or of its bare backbone, that start from a file's weights.
 
     Raises:
-        UserError: as `bare_backbone`.
+        UserError: the same errors as of `bare_backbone`.
     """
     return _backbone(architecture).kept if architecture.keep_weights else ()
 
@@ -103,14 +104,14 @@ def _backbone(architecture: spec.ArchSpec) -> backbones.Backbone:
 
 
 def student(architecture: spec.ArchSpec) -> keras.Model:
-    """Builds the network of a spec from stock Keras layers: pixels 0..255 -> logits.
+    """Build the network of a spec from stock Keras layers: pixels 0..255 -> logits.
 
-    It is freshly initialised; or, if the spec keeps the backbone's weights, the function that the backbone's
-    file is, since add-on layers then begin at zero.
+    It is freshly initialised. If the spec keeps the backbone's weights, it computes the same function as the
+    backbone's file, except for new layers, since add-on layers then begin at zero.
 
     Raises:
-        UserError: the spec names an operation, backbone or attach point that there is not, chains layers
-            that cannot be, or says other parameter counts than the built network has.
+        UserError: the spec names an unknown operation, backbone or attach point, chains layers that cannot be
+            chained, or has another cost than the built network.
     """
     backbone = _backbone(architecture)
     start = prefix(backbone)

@@ -1,7 +1,7 @@
-"""What networks cost, counted on the layers themselves.
+"""Costs of networks, counted on their layers.
 
 The cost of a candidate operation is that of its stock layers at its place, built once; so the cost of a
-student is a sum over a table, and equals what the built student counts.
+student is a sum over a table, and equals the count on the built student.
 """
 
 import math
@@ -25,10 +25,10 @@ _ELEMENTWISE = (keras.layers.PReLU, keras.layers.LayerNormalization, keras.layer
 
 
 def of_model(model: keras.Model) -> spec.Cost:
-    """Parameters as `count_params()` has them, and FLOPs of one image, of a Functional model.
+    """Return the cost of a Functional model: parameters of `count_params()`, and FLOPs for one image.
 
-    A layer that is called twice has its parameters once and its FLOPs twice. What `uncounted` names is left
-    out of the FLOPs.
+    A layer that is called twice counts once in the parameters and twice in the FLOPs. Layers named by
+    `uncounted` are left out of the FLOPs.
     """
     return spec.Cost(params=model.count_params(), flops=_flops(graph.calls(model)))
 
@@ -36,7 +36,7 @@ def of_model(model: keras.Model) -> spec.Cost:
 def of_operation(
     operation: type[base.Operation], shape: tuple[int, int, int], begins_at_zero: bool = False
 ) -> spec.Cost:
-    """The cost of a candidate operation on features of this (height, width, channels)."""
+    """Return the cost of a candidate operation on features of shape (height, width, channels)."""
     inputs = outputs = keras.Input(shape)
     for layer in operation.all_layers(shape[-1], "cost", begins_at_zero):
         outputs = layer(outputs)
@@ -44,7 +44,7 @@ def of_operation(
 
 
 def uncounted(model: keras.Model) -> tuple[str, ...]:
-    """Names of the layers with matrices of weights whose FLOPs `of_model` does not know how to count."""
+    """Return the names of the layers with weight matrices whose FLOPs `of_model` cannot count."""
     names: list[str] = []
     for call in graph.calls(model):
         if graph.is_functional(call.layer):
@@ -55,10 +55,10 @@ def uncounted(model: keras.Model) -> tuple[str, ...]:
 
 
 def call_flops(call: graph.Call) -> int | None:
-    """FLOPs of one call of a layer on one image: 2 per multiply-add; None for a layer of another kind.
+    """Return the FLOPs of one call of a layer on one image, 2 per multiply-add; None for unknown layers.
 
-    What batch norm, activations, additions and pooling do is left out: batch norm folds into the convolution
-    before it on a device, and the rest is small beside it.
+    Batch norm, activations, additions and pooling are left out: batch norm folds into the convolution before
+    it on a device, and the others are small in comparison.
     """
     layer = call.layer
     if graph.is_functional(layer):

@@ -1,9 +1,9 @@
-"""The search space: which students a backbone can grow into.
+"""The search space: all students that a backbone and add-on layers can form.
 
-For each attach point a *choice* (op, chain, feed_back), all integers: op indexes the candidate operations,
-chain and feed_back are 0 or 1. An add-on layer that neither feeds back nor is read by a living later one is
-dead: it is not built, costs nothing, and its canonical choice is DEAD. Two choices that differ only in dead
-layers are one architecture.
+For each attach point there is a *choice* (op, chain, feed_back), all integers: op indexes the candidate
+operations, chain and feed_back are 0 or 1. An add-on layer that neither feeds back nor is read by an alive
+later one is dead: it is not built, costs nothing, and its canonical choice is DEAD. Two choices that differ
+only in dead layers are one architecture.
 """
 
 import dataclasses
@@ -30,8 +30,8 @@ class SearchSpace:
         ops: names of the candidate operations.
         chainable: per layer, whether it can read the previous add-on layer (there is one, of equal shape).
         base: the cost of the bare backbone.
-        op_costs: [layers][ops] costs of putting an operation there.
-        begins_at_zero: whether operations do, as around a backbone with kept weights; see `ops.base`.
+        op_costs: [layers][ops], the cost of each operation in each layer.
+        begins_at_zero: whether operations begin at zero, as for a backbone with kept weights; see `ops.base`.
     """
 
     attach_points: tuple[str, ...]
@@ -43,7 +43,7 @@ class SearchSpace:
 
     @classmethod
     def around(cls, backbone: backbones.Backbone, ops: Sequence[str] = tuple(OPS)) -> "SearchSpace":
-        """The space of add-on layers after a backbone's attach points."""
+        """Return the space of add-on layers after a backbone's attach points."""
         shape_after = attach.shapes(backbone.model)
         shapes = [shape_after[name] for name in backbone.attach_points]
         at_zero = bool(backbone.kept)
@@ -62,11 +62,11 @@ class SearchSpace:
 
     @property
     def layers(self) -> int:
-        """The number of attach points."""
+        """Return the number of attach points."""
         return len(self.attach_points)
 
     def alive(self, architecture: Architecture) -> list[bool]:
-        """Per layer, whether it feeds back or is read by a living later one."""
+        """Return per layer whether it feeds back or is read by an alive later one."""
         alive = [False] * self.layers
         read = False
         for layer in reversed(range(self.layers)):
@@ -76,7 +76,7 @@ class SearchSpace:
         return alive
 
     def canonical(self, architecture: Architecture) -> Architecture:
-        """The one representative of all choices that build the same layers."""
+        """Return the one representative of all choices that build the same layers."""
         return tuple(
             (op, chain if chainable else 0, feed_back) if alive else DEAD
             for (op, chain, feed_back), chainable, alive in zip(
@@ -85,7 +85,7 @@ class SearchSpace:
         )
 
     def cost(self, architecture: Architecture) -> spec.Cost:
-        """The cost of the student: the backbone's and that of the living layers."""
+        """Return the cost of the student: the backbone's and that of the alive layers."""
         living = [
             self.op_costs[layer][architecture[layer][0]]
             for layer, alive in enumerate(self.alive(architecture))
@@ -97,7 +97,7 @@ class SearchSpace:
         )
 
     def add_ons(self, architecture: Architecture) -> tuple[spec.AddOn, ...]:
-        """The living layers, as a spec has them."""
+        """Return the alive layers as entries of a spec."""
         canonical = self.canonical(architecture)
         return tuple(
             spec.AddOn(after, self.ops[op], bool(chain), bool(feed_back))
@@ -108,11 +108,11 @@ class SearchSpace:
         )
 
     def size(self) -> int:
-        """How many different architectures there are, the bare backbone among them."""
+        """Return the number of different architectures, the bare backbone included."""
         return self._count(self.layers, False)
 
     def gates(self, layer: int, read: bool) -> list[tuple[int, int, bool]]:
-        """(chain, feed_back, alive): what the gates of a layer can be, given whether it is read."""
+        """Return the possible gates of a layer as (chain, feed_back, alive), given whether it is read."""
         found = []
         for feed_back in (0, 1):
             alive = bool(feed_back) or read
@@ -123,7 +123,7 @@ class SearchSpace:
     def thinned(
         self, architecture: Architecture, generator: random.Random, budget: spec.Budget
     ) -> Architecture:
-        """An architecture without as many random living layers as it takes to fit; canonical.
+        """Return the canonical architecture with alive layers removed at random until it fits the budget.
 
         The bare backbone must fit.
         """
@@ -142,7 +142,7 @@ class SearchSpace:
 
     @functools.cache  # noqa: B019 - spaces are few and live as long as the run
     def _count(self, layers: int, read: bool) -> int:
-        """Architectures of the first `layers` layers, given whether the last of them is read."""
+        """Return the number of architectures of the first `layers` layers, given whether the last is read."""
         if layers == 0:
             return 1
         return sum(

@@ -1,7 +1,7 @@
-"""ArchSpec: the record of one network, as `arch.json` holds it.
+"""ArchSpec: the record of one network, stored in `arch.json`.
 
-It is everything needed to build the network again: no code of a search is needed to read it. If the backbone
-is a user's own, its file lies beside arch.json and the record has its fingerprint; the two move together.
+It holds everything needed to build the network again; no search code is needed to read it. If the backbone is
+a user's own, its file lies beside arch.json and the record has its fingerprint; the two move together.
 """
 
 import dataclasses
@@ -24,7 +24,7 @@ class AddOn:
     """One add-on layer, put after the backbone's output `after` (h_l).
 
     u_l = h_l + chain * a_(l-1);  a_l = op(u_l);  the backbone goes on with h_l + feed_back * a_l.
-    Our reading of the paper's two binary connections.
+    This is our reading of the paper's two binary connections.
     """
 
     after: str
@@ -35,7 +35,7 @@ class AddOn:
 
 @dataclasses.dataclass(frozen=True)
 class Cost:
-    """What a network costs: `params` as `count_params()` has it; `flops` of one image, 2 per multiply-add."""
+    """The cost of a network: `params` from `count_params()`; `flops` for one image, 2 per multiply-add."""
 
     params: int
     flops: int
@@ -49,7 +49,7 @@ class Budget:
     max_flops: int = 0
 
     def admits(self, cost: Cost) -> bool:
-        """Whether a network of this cost fits."""
+        """Return whether a network of this cost fits."""
         return (not self.max_params or cost.params <= self.max_params) and (
             not self.max_flops or cost.flops <= self.max_flops
         )
@@ -57,24 +57,26 @@ class Budget:
 
 @dataclasses.dataclass(frozen=True)
 class ArchSpec:
-    """A student: a backbone, its add-on layers, its cost, and where it came from.
+    """A student: a backbone, its add-on layers, its cost, and its provenance.
 
     Attributes:
         backbone: a registered name, or the name of a .keras file in the folder of arch.json.
-        width: of the backbone, as `backbones.build` takes it; 0 for a file.
+        width: width of the backbone for `backbones.build`; 0 for a file.
         input_shape: (height, width, channels).
         classes: number of logits.
         mean: per-channel pixel mean that the network's first layer subtracts, scale 0..255; empty for a file,
             which normalises by itself.
         std: per-channel pixel standard deviation it divides by; empty for a file.
-        add_ons: the living add-on layers, in the order of their attach points.
-        attach_points: after which layers of the backbone add-on layers could come, in order; empty stands
-            for a registered backbone's own.
-        backbone_sha256: what `stored.fingerprint` says of the file; empty for a registered name.
-        keep_weights: whether trainings begin from the weights in the file, and add-on layers at zero.
+        add_ons: the alive add-on layers, in the order of their attach points.
+        cost: parameters and FLOPs of the student.
+        budget: the limits on the cost that the search was given.
+        attach_points: names of the backbone's layers after which add-on layers could come, in order; empty:
+            those of the registered backbone.
+        backbone_sha256: `stored.fingerprint` of the file; empty for a registered name.
+        keep_weights: whether trainings start from the weights in the file, and add-on layers at zero.
         new_layers: names of the file's layers that are initialised anew all the same, such as its head.
         provenance: strategy, seed and scores of the search that found it; free-form.
-        folder: where the backbone's file lies; not part of the record, set by reading one.
+        folder: folder of the backbone's file; not part of the record, set by `from_json`.
     """
 
     backbone: str
@@ -95,11 +97,11 @@ class ArchSpec:
 
     @property
     def backbone_path(self) -> pathlib.Path | None:
-        """The backbone's file, if it is one."""
+        """Return the path of the backbone's file, or None for a registered backbone."""
         return pathlib.Path(self.folder, self.backbone) if backbones.is_file(self.backbone) else None
 
     def to_json(self) -> dict[str, Any]:
-        """A dict of JSON's own types; `from_json` reads it back to an equal spec."""
+        """Return a dict of JSON's own types, which `from_json` converts back to an equal spec."""
         record = {
             name: list(value) if isinstance(value, tuple) else value
             for name, value in dataclasses.asdict(self).items()
@@ -109,14 +111,14 @@ class ArchSpec:
 
     @classmethod
     def from_json(cls, value: Any, path: str = "arch.json") -> "ArchSpec":
-        """Reads what `to_json` gave.
+        """Return the spec of a dict from `to_json`.
 
         Args:
-            value: what JSON gave.
-            path: its file, for errors and as what a backbone's file lies beside.
+            value: the parsed JSON value.
+            path: path of its file, for errors; a backbone's file lies in the same folder.
 
         Raises:
-            UserError: naming `path`, the field, what was expected and what came.
+            UserError: names `path`, the field, what was expected and what came.
         """
         names = {field.name for field in dataclasses.fields(cls)} - {"folder"}
         document = fields.Field(path, value, mend=_MEND)
@@ -163,12 +165,16 @@ class ArchSpec:
 
 
 def read(path: str | os.PathLike[str]) -> ArchSpec:
-    """Reads an arch.json; raises UserError naming the file and the field that is wrong."""
+    """Read an arch.json.
+
+    Raises:
+        UserError: names the file and the field that is wrong.
+    """
     return ArchSpec.from_json(json_file.read(path, _MEND), str(path))
 
 
 def write(path: str | os.PathLike[str], spec: ArchSpec) -> None:
-    """Writes an arch.json, whole or not at all, and the backbone's file beside it if it lies elsewhere."""
+    """Write an arch.json atomically, and copy the backbone's file beside it if it lies elsewhere."""
     beside = pathlib.Path(path).parent / spec.backbone
     source = spec.backbone_path
     if source is not None and source.resolve() != beside.resolve():

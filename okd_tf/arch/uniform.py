@@ -1,8 +1,8 @@
 """Uniform samples of the architectures within a budget: each that fits has the same probability.
 
-Counting how many architectures cost how much, from the first layer to the last, gives exact probabilities for
-drawing one from the last layer to the first. Where there are too many different costs to count, costs are
-rounded down to a grid first; that admits some architectures over the budget, which are drawn again. So the
+Counting the architectures by cost, from the first layer to the last, gives exact probabilities for drawing
+one from the last layer to the first. If there are too many different costs to count, costs are first rounded
+down to a grid; that admits some architectures over the budget, which are rejected and drawn again. So the
 result is exactly uniform in any case (the rounding of Dyer, "Approximate counting by dynamic programming",
 STOC 2003).
 """
@@ -24,7 +24,7 @@ _Counts = dict[tuple[int, ...], int]
 
 
 class _Option(NamedTuple):
-    """One way for a layer to be: its gates, and operations of equal (rounded) cost; none if it is dead."""
+    """A state of a layer: its gates, and operations of equal (rounded) cost; no operations if it is dead."""
 
     chain: int
     feed_back: int
@@ -33,15 +33,15 @@ class _Option(NamedTuple):
 
     @property
     def ways(self) -> int:
-        """How many choices it stands for."""
+        """Return the number of choices in this option."""
         return max(1, len(self.ops))
 
 
 class UniformSampler:
-    """Draws architectures of a space that fit a budget."""
+    """A sampler of architectures of a space that fit a budget."""
 
     def __init__(self, search_space: space.SearchSpace, budget: spec.Budget):
-        """Counts; takes well under a second for spaces of tens of layers.
+        """Create the sampler and count architectures; well under a second for spaces of tens of layers.
 
         Raises:
             UserError: the bare backbone is over the budget.
@@ -60,7 +60,7 @@ class UniformSampler:
         self._count(CELLS if len(self._bounded) < 2 else CELLS_OF_TWO)
 
     def sample(self, generator: random.Random) -> space.Architecture:
-        """One architecture, canonical, each of those that fit with the same probability."""
+        """Return one canonical architecture, each of those that fit with the same probability."""
         over = 0
         while True:
             architecture = self._draw(generator)
@@ -71,13 +71,13 @@ class UniformSampler:
                 self._count(2 * self._cells)
 
     def different(self, count: int, seed: int) -> list[space.Architecture]:
-        """So many different architectures; fewer if 16 times as many draws do not hold so many."""
+        """Return `count` different architectures; fewer if 16 times as many draws do not hold so many."""
         generator = random.Random(seed)
         drawn = dict.fromkeys(self.sample(generator) for _ in range(16 * count))
         return list(drawn)[:count]
 
     def _count(self, cells: int) -> None:
-        """Sets `_counts[layers][read]`: how many choices of the first layers have which rounded cost.
+        """Set `_counts[layers][read]`: number of choices of the first layers by rounded cost.
 
         `read` is whether the layer after them reads the last of them.
         """
@@ -108,7 +108,7 @@ class UniformSampler:
             self._counts.append(counts)
 
     def _options(self, layer: int, read: bool) -> list[_Option]:
-        """What a layer can be, given whether it is read."""
+        """Return the possible states of a layer, given whether it is read."""
         options = []
         by_cost: dict[tuple[int, ...], list[int]] = defaultdict(list)
         for op, cost in enumerate(self._costs[layer]):
@@ -143,7 +143,7 @@ class UniformSampler:
 
 
 def _weighted(generator, weighted):  # type: ignore[no-untyped-def]
-    """One of [(value, integer weight)], drawn in proportion to the weights."""
+    """Return one of [(value, integer weight)], drawn in proportion to the weights."""
     totals = list(itertools.accumulate(weight for _, weight in weighted))
     # randrange over exact integers: weights can be beyond what a float holds.
     return weighted[bisect.bisect(totals, generator.randrange(totals[-1]))][0]

@@ -1,4 +1,4 @@
-"""The same-size plain network of a student: its backbone without add-on layers, as wide as that allows."""
+"""The plain network of a student's size: its backbone without add-on layers, as wide as its size allows."""
 
 import dataclasses
 import functools
@@ -10,7 +10,11 @@ from okd_tf.backbones import stored
 
 
 def bare(architecture: spec.ArchSpec) -> spec.ArchSpec:
-    """Return the spec of a student's backbone as it is, without add-on layers."""
+    """Return the spec of a student's backbone as it is, without add-on layers.
+
+    Raises:
+        UserError: the backbone's file is missing or another one.
+    """
     if architecture.backbone_path is None:
         return _of_width(architecture, architecture.width)
     new = architecture.new_layers if architecture.keep_weights else None
@@ -21,7 +25,7 @@ def bare(architecture: spec.ArchSpec) -> spec.ArchSpec:
 def same_size(architecture: spec.ArchSpec) -> spec.ArchSpec | None:
     """Return the spec of the widest plain backbone with no more parameters than a student has.
 
-    None if it is no wider than the student's own; or if the backbone is a file, which has no width.
+    None if it is no wider than the student's own, or if the backbone is a file, which has no width.
     """
     if architecture.backbone_path is not None:
         return None
