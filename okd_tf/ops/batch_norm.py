@@ -1,9 +1,9 @@
-"""Batch normalisation for training graphs: the numbers of Keras's layer, at the speed of the fused kernel.
+"""Batch normalisation for training graphs: the results of Keras's layer, at the speed of the fused kernel.
 
 Keras 3 computes moments and the affine map as separate TensorFlow ops; `FusedBatchNormV3` does it in one
-kernel, forward and backward, which is worth a fifth of a ResNet's step on CPU. Networks are written with the
-stock layer; `fused_copy` makes the training twin of one and `stock_copy` goes back, so no file that leaves
-here holds anything but stock layers.
+kernel, forward and backward, which saves a fifth of a ResNet's step on CPU. Networks are written with the
+stock layer; `fused_copy` makes their training twins and `stock_copy` converts back, so every saved file holds
+stock layers only.
 """
 
 import keras
@@ -21,21 +21,21 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
 
     [batch, height, width, channels] -> the same shape, with or without `scale` and `center`. With
     `synchronized=True`, statistics are taken over all replicas of a distribution strategy. On one replica, an
-    input of another rank is Keras's own unfused computation.
+    input of another rank uses Keras's own unfused computation.
 
     Attributes:
-        frozen: () -> bool [], whether in training, too, it computes with the moving statistics and leaves
-            them as they are; None is never. It is no part of the configuration.
+        frozen: () -> bool [], whether the layer normalises by the moving statistics in training too, and
+            leaves them unchanged; None: never. It is no part of the configuration.
     """
 
     frozen = None
 
     def add_weight(self, *args, **kwargs):
-        """Makes weights that are float32 to whoever reads them, as the kernel wants them in any precision."""
+        """Create a weight that is always read as float32, as the kernel needs it in any precision."""
         return super().add_weight(*args, **{**kwargs, "autocast": False})
 
     def call(self, inputs, training=None, mask=None):
-        """Normalises by the batch's statistics in training, by the moving ones otherwise."""
+        """Normalise by the batch's statistics in training, by the moving ones otherwise."""
         together = self.synchronized and training and self.trainable and mask is None and _replicas() > 1
         can_freeze = self.frozen is not None and training and self.trainable and mask is None
         if len(inputs.shape) != 4 and not together and not can_freeze:
@@ -59,7 +59,7 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
         return outputs
 
     def _unless(self, frozen, inputs, gamma, beta, together):
-        """(outputs, mean, variance) by the batch's statistics, or if it is frozen by the moving ones."""
+        """Return (outputs, mean, variance) by the moving statistics if `frozen`, else by the batch's."""
         moving = [tf.convert_to_tensor(value) for value in (self.moving_mean, self.moving_variance)]
         flat = tf.reshape(inputs, [-1, 1, 1, inputs.shape[-1]]) if len(inputs.shape) != 4 else inputs
 
@@ -80,13 +80,13 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
 
 
 def _replicas():
-    """How many replicas of a strategy run what is being called; 1 outside of them."""
+    """Return how many replicas of a strategy run the current call; 1 outside of them."""
     context = tf.distribute.get_replica_context()
     return context.num_replicas_in_sync if context else 1
 
 
 def _fused(inputs, gamma, beta, epsilon):
-    """(outputs, mean, biased variance) of a batch [batch, height, width, channels]."""
+    """Return (outputs, mean, biased variance) of a batch [batch, height, width, channels]."""
     nothing = tf.zeros([0])
     outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
         x=inputs, scale=gamma, offset=beta, mean=nothing, variance=nothing, epsilon=epsilon
@@ -97,7 +97,7 @@ def _fused(inputs, gamma, beta, epsilon):
 
 
 def _affine(inputs, gamma, beta, mean, variance, epsilon):
-    """A batch [batch, height, width, channels] normalised by statistics that are given."""
+    """Return a batch [batch, height, width, channels] normalised by given statistics."""
     outputs, *_ = tf.raw_ops.FusedBatchNormV3(
         x=inputs,
         scale=gamma,
@@ -111,10 +111,10 @@ def _affine(inputs, gamma, beta, mean, variance, epsilon):
 
 
 def _over_replicas(inputs, gamma, beta, epsilon):
-    """`_fused` of the batch of all replicas together, which have parts of one size; inputs of any rank.
+    """Return `_fused` of the whole batch, of which each replica has an equal part; inputs of any rank.
 
     Replicas exchange their own means and variances, and on the way back the gradients of gamma and beta: one
-    all-reduce each. A variance made of those has all its digits; one made of means of squares has not.
+    all-reduce each. A variance made of these keeps its full precision; one made of means of squares does not.
     """
     shape = tf.shape(inputs)
     context = tf.distribute.get_replica_context()
@@ -159,14 +159,14 @@ def _over_replicas(inputs, gamma, beta, epsilon):
 
 
 def stock(name, gamma="ones"):
-    """The batch norm that every network here is written with; `gamma` names the scale's initializer."""
+    """Return the stock batch norm used in every network here; `gamma` names the scale's initializer."""
     return keras.layers.BatchNormalization(
         momentum=MOMENTUM, epsilon=EPSILON, gamma_initializer=gamma, name=name
     )
 
 
 def fuse(layer, synchronized=False):
-    """The fused twin of a stock batch norm that it can stand for; any other layer as it is."""
+    """Return the fused twin of a stock batch norm, or any layer that has none as it is."""
     if type(layer) is not keras.layers.BatchNormalization:
         return layer
     config = layer.get_config()
@@ -176,18 +176,18 @@ def fuse(layer, synchronized=False):
 
 
 def fused_copy(model, synchronized=False, compute=precision.FLOAT32):
-    """The training twin of a Functional model: fused batch norms in place of stock ones, same weights.
+    """Return the training twin of a Functional model: fused batch norms in place of stock ones, same weights.
 
     Convolutions that must not be trained as they are (`strided_conv`) are replaced as well.
 
-    All other layers that compute in what is wanted are the model's own, shared and not copied: a copy made
-    from a layer's config and weights can lack state that is in neither, such as what a `Normalization` layer
-    has adapted to.
+    All other layers that already have the wanted precision are the model's own, shared and not copied: a copy
+    made from a layer's config and weights can lack state that is in neither, such as the statistics of an
+    adapted `Normalization` layer.
 
     Args:
-        model: of stock layers.
+        model: a model of stock layers.
         synchronized: whether batch statistics are shared over the replicas of a strategy.
-        compute: of `precision.PRECISIONS`, what its layers compute in; see there for those that do not.
+        compute: a name in `precision.PRECISIONS`, the precision of its layers; see there for the exceptions.
     """
 
     def twin(layer):
@@ -200,7 +200,7 @@ def fused_copy(model, synchronized=False, compute=precision.FLOAT32):
 
 
 def fused_clone(layer, model, synchronized=False, compute=precision.FLOAT32):
-    """A freshly initialised copy of a layer of a model, else as in `fused_copy`: for `clone_model`."""
+    """Return a freshly initialised copy of a layer of a model, as in `fused_copy`: for `clone_model`."""
     config = precision.config_in(layer, _policy(layer, model, compute))
     # One layer is made and not two: each draws a seed of its weights, and so moves those of all after it.
     kind = strided_conv.TakingConv2D if strided_conv.is_unsafe(layer) else layer.__class__
@@ -208,9 +208,9 @@ def fused_clone(layer, model, synchronized=False, compute=precision.FLOAT32):
 
 
 def stock_copy(model):
-    """The twin to save: Keras's own layers in place of those for training, in float32, with the same weights.
+    """Return the model to save: stock layers in place of training layers, in float32, with the same weights.
 
-    Layers that are so already are shared.
+    Layers that are stock float32 layers already are shared.
     """
 
     def stock_twin(layer):
@@ -224,5 +224,5 @@ def stock_copy(model):
 
 
 def _policy(layer, model, compute):
-    """The dtype policy that a layer of a model trains in."""
+    """Return the dtype policy that a layer of a model trains in."""
     return precision.policy(precision.of_layer(layer, model, compute))

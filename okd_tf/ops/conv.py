@@ -1,4 +1,4 @@
-"""Convolution, batch norm, ReLU."""
+"""Candidate operations: convolution, batch norm, ReLU."""
 
 import keras
 
@@ -27,7 +27,7 @@ class Conv3x3(base.Operation):
 
     @staticmethod
     def stock_layers(channels, prefix):
-        """Conv2D, BatchNormalization, ReLU."""
+        """Return Conv2D, BatchNormalization, ReLU."""
         return _chain(3, channels, prefix)
 
 
@@ -37,5 +37,5 @@ class Conv5x5(base.Operation):
 
     @staticmethod
     def stock_layers(channels, prefix):
-        """Conv2D, BatchNormalization, ReLU."""
+        """Return Conv2D, BatchNormalization, ReLU."""
         return _chain(5, channels, prefix)

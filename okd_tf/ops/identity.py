@@ -1,4 +1,4 @@
-"""The operation that passes its input on: no weights, no work."""
+"""The candidate operation that returns its input: no weights, no FLOPs."""
 
 import keras
 
@@ -7,10 +7,10 @@ from okd_tf.ops import base
 
 @keras.saving.register_keras_serializable("okd_tf")
 class Identity(base.Operation):
-    """Gives back its input."""
+    """The identity function."""
 
     @staticmethod
     def stock_layers(channels, prefix):
-        """No layers."""
+        """Return no layers."""
         del channels, prefix
         return []

@@ -1,8 +1,8 @@
-"""Sums of several tensors that give the same bits every time.
+"""Deterministic sums of several tensors: the same bits every time.
 
 TensorFlow's `AddN` begins with an input whose memory it may reuse, which depends on timing; the gradient of a
 tensor that is read three times is such a sum, and graph optimisation makes one of any tree of additions. Two
-terms give the same bits in either order; more go through here.
+terms give the same bits in either order; sums of more terms use this module.
 """
 
 import itertools
@@ -11,7 +11,7 @@ import tensorflow as tf
 
 
 def total(terms):
-    """The sum of tensors of one shape, from the first to the last."""
+    """Return the sum of tensors of one shape, added from the first to the last."""
     first, *others = terms
     result, shape = first, tf.shape(first)
     # Flat in every other addition: the change of shape in between keeps graph optimisation from taking them
@@ -23,7 +23,7 @@ def total(terms):
 
 
 def fan_out(tensor, count):
-    """So many references to a tensor, for as many readers: its gradient is the `total` of theirs."""
+    """Return `count` references to a tensor, one for each reader: its gradient is the `total` of theirs."""
 
     @tf.custom_gradient
     def references(value):

@@ -1,8 +1,8 @@
-"""What networks compute in while they train: float32, or bfloat16 or float16 with weights of float32.
+"""Precision of networks in training: float32, or bfloat16 or float16 with float32 weights.
 
-That is Keras's mixed precision, chosen layer by layer and by no global policy: a layer is made anew in
-another precision with the weights it has. Two kinds of layers compute in float32 whatever is chosen: those
-that scale pixels, whose statistics have more digits than sixteen bits hold, and the one that gives logits.
+This is Keras's mixed precision, set layer by layer and not by a global policy: a layer is recreated in
+another precision with the same weights. Two kinds of layers always compute in float32: those that scale
+pixels, whose statistics have more digits than sixteen bits hold, and the one that outputs logits.
 """
 
 import keras
@@ -14,12 +14,12 @@ _SCALING = (keras.layers.Rescaling, keras.layers.Normalization)
 
 
 def policy(precision):
-    """Keras's dtype policy of a precision: what layers compute in, and weights of float32."""
+    """Return Keras's dtype policy of a precision: compute in it, with float32 weights."""
     return f"mixed_{precision}" if precision in (BFLOAT16, FLOAT16) else precision
 
 
 def of_layer(layer, model, chosen):
-    """What a layer of a model computes in, where `chosen` is the precision of the training."""
+    """Return the compute dtype of a layer of a model, where `chosen` is the precision of the training."""
     keeps_state = layer.weights and not layer.trainable_weights and layer.trainable
     if isinstance(layer, _SCALING) or keeps_state or layer.name in model.output_names:
         return FLOAT32
@@ -28,12 +28,12 @@ def of_layer(layer, model, chosen):
 
 
 def config_in(layer, dtype):
-    """The config of a layer, and of its copy in this precision or dtype policy."""
+    """Return the config of a layer's copy in another precision or dtype policy."""
     return {**layer.get_config(), "dtype": dtype}
 
 
 def in_policy(layer, dtype):
-    """The layer itself if it has the dtypes of this policy, else a freshly initialised copy that has."""
+    """Return the layer itself if it has this policy's dtypes, else a freshly initialised copy that has."""
     wanted = keras.dtype_policies.get(dtype)
     if (layer.compute_dtype, layer.variable_dtype) == (wanted.compute_dtype, wanted.variable_dtype):
         return layer
@@ -41,10 +41,10 @@ def in_policy(layer, dtype):
 
 
 def in_float32(model):
-    """The model itself, or a twin of the same weights in float32 if some of its layers compute in less.
+    """Return the model itself, or a twin with the same weights in float32 if some layers compute in less.
 
-    Other layers are the model's own, shared and not copied; but for a model with models, or other layers of
-    layers, that compute in less: of that all is made anew.
+    The other layers are the model's own, shared and not copied. But if a nested layer (of a model within the
+    model, for example) computes in less, the whole model is recreated.
     """
     lower = {layer.name for layer in model.layers if _is_lower(layer)}
     within = [layer for layer in model.layers for part in _parts(layer) if _is_lower(part)]
@@ -60,12 +60,12 @@ def _is_lower(layer):
 
 
 def _parts(layer):
-    """All layers within a layer."""
+    """Return all layers within a layer."""
     return layer._flatten_layers(include_self=False)
 
 
 def _anew_in_float32(model):
-    """The model of its own configuration, with float32 wherever that says less, and of the same weights."""
+    """Return the model recreated from its configuration, in float32 and with the same weights."""
     config = keras.saving.serialize_keras_object(model)
     twin = keras.saving.deserialize_keras_object(_raised(config))
     twin.set_weights(model.get_weights())
@@ -76,7 +76,7 @@ def _anew_in_float32(model):
 
 
 def _raised(config):
-    """A configuration with float32 in place of the names of lower precisions and of their policies."""
+    """Return a configuration with float32 in place of the names of lower precisions and of their policies."""
     if isinstance(config, dict):
         return {key: _raised(value) for key, value in config.items()}
     if isinstance(config, list | tuple):
@@ -86,7 +86,7 @@ def _raised(config):
 
 
 def with_layers(model, twin):
-    """A model whose layers are `twin(layer)`; a twin that is another layer gets the layer's weights."""
+    """Return a model of the layers `twin(layer)`; a twin that is another layer gets the layer's weights."""
 
     def clone(operation):
         # Operations such as `x + y` are no layers: they have neither weights nor a precision.

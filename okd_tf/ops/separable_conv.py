@@ -1,7 +1,7 @@
-"""Depthwise convolution, pointwise convolution, batch norm, ReLU.
+"""Candidate operations: depthwise convolution, pointwise convolution, batch norm, ReLU.
 
 The two convolutions are separate layers and not one SeparableConv2D, so that cost, initialisation and the
-TFLite graph are those of what really runs.
+TFLite graph are those of the operations executed.
 """
 
 import keras
@@ -32,7 +32,7 @@ class SeparableConv3x3(base.Operation):
 
     @staticmethod
     def stock_layers(channels, prefix):
-        """DepthwiseConv2D, Conv2D, BatchNormalization, ReLU."""
+        """Return DepthwiseConv2D, Conv2D, BatchNormalization, ReLU."""
         return _chain(3, channels, prefix)
 
 
@@ -42,5 +42,5 @@ class SeparableConv5x5(base.Operation):
 
     @staticmethod
     def stock_layers(channels, prefix):
-        """DepthwiseConv2D, Conv2D, BatchNormalization, ReLU."""
+        """Return DepthwiseConv2D, Conv2D, BatchNormalization, ReLU."""
         return _chain(5, channels, prefix)

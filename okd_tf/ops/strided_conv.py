@@ -1,12 +1,12 @@
-"""Strided 1x1 convolutions of few channels, as ResNets' shortcuts have them, trained without a crash.
+"""Strided pointwise convolutions of few channels, such as ResNets' shortcuts, trained without a crash.
 
-oneDNN's gradient of their kernel writes past its own memory where fewer channels come in than a vector of the
-processor holds (https://github.com/uxlfoundation/oneDNN/issues/6035): a crash, a hang or wrong numbers,
-depending on the processor and the size of the images. Here the pixels that the stride leaves are taken first,
-and convolved with a stride of 1, which is the same function and another kernel. Convolutions of kernels
-beside 1x1, of groups, or in sixteen bits did not fail. Not replaced, though they fail alike: `Conv1D`, a
-`Conv2D` within `TimeDistributed`, and `Conv2DTranspose` where few channels come out, which networks that
-classify images hardly have.
+oneDNN's gradient of their kernel writes past its own memory if there are fewer input channels than a vector
+of the processor holds (https://github.com/uxlfoundation/oneDNN/issues/6035): a crash, a hang or wrong
+numbers, depending on the processor and the size of the images. Here the pixels on the stride's grid are taken
+first and then convolved with a stride of 1: the same function by another kernel. Convolutions with kernels
+other than 1x1, with groups, or in sixteen bits did not fail. `Conv1D`, a `Conv2D` within `TimeDistributed`,
+and `Conv2DTranspose` with few output channels fail alike and are not replaced: image classifiers hardly ever
+have them.
 """
 
 import keras
@@ -16,10 +16,10 @@ LANES = 16  # float32 numbers in the longest vectors, of AVX-512
 
 @keras.saving.register_keras_serializable("okd_tf")
 class TakingConv2D(keras.layers.Conv2D):
-    """`keras.layers.Conv2D` of a 1x1 kernel: takes the pixels of its stride, then convolves them."""
+    """A strided pointwise `keras.layers.Conv2D` that subsamples pixels by its stride, then convolves them."""
 
     def convolution_op(self, inputs, kernel):
-        """[batch, height, width, channels] -> [batch, rows, columns, filters], as the stock layer."""
+        """Convolve [batch, height, width, channels] to [batch, rows, columns, filters], as stock."""
         rows, columns = self.strides
         return keras.ops.conv(
             inputs[:, ::rows, ::columns], kernel, padding=self.padding, data_format=self.data_format
@@ -27,7 +27,7 @@ class TakingConv2D(keras.layers.Conv2D):
 
 
 def is_unsafe(layer):
-    """Whether a layer, which is built, is a convolution whose gradient oneDNN may fail at."""
+    """Return whether a built layer is a convolution whose gradient may fail in oneDNN."""
     return (
         type(layer) is keras.layers.Conv2D
         and layer.kernel_size == (1, 1)
@@ -39,5 +39,5 @@ def is_unsafe(layer):
 
 
 def stock(layer):
-    """The stock convolution of such a twin, freshly initialised."""
+    """Return the stock convolution that corresponds to such a layer, freshly initialised."""
     return keras.layers.Conv2D.from_config(layer.get_config())
