@@ -1,13 +1,13 @@
-"""Backbones: the networks that teachers are and that students grow from.
+"""Backbones: the networks of teachers, and those that students add layers to.
 
 A backbone is one function (width, input_shape, classes, mean, std) -> Backbone and one line below. Its model
-takes pixel values 0..255 (normalisation is its first layer) and gives logits; its layers are stock Keras
+takes pixel values 0..255 (normalisation is its first layer) and returns logits; its layers are stock Keras
 layers, and its attach points name the layers after which an add-on layer may be put. Width 16 is the network
-as it was published; another scales its channels.
+as published; other widths scale its channels.
 
-A user's own model is another way to a backbone: `prepare` makes one of a .keras file, `attach` finds the
-points that a regular expression names, and `stored` keeps it beside what a search found on it. `pretrained`
-keeps its weights too. Networks of keras.applications (`applications`) go the same way.
+A user's own model can be a backbone too: `prepare` makes one from a .keras file, `attach` finds the points
+that a regular expression names, and `stored` keeps it beside the architecture found on it. `pretrained` keeps
+its weights as well. Networks of keras.applications (`applications`) are treated the same way.
 """
 
 import functools
@@ -65,22 +65,22 @@ BACKBONES = {
 
 
 def is_file(name) -> bool:
-    """Whether a backbone is named by the path of a .keras file and not by its registered name."""
+    """Return whether a backbone's name is the path of a .keras file and not a registered name."""
     return name.endswith(keras_file.SUFFIX)
 
 
 def is_stored(name) -> bool:
-    """Whether a backbone of this name is kept as a file beside the architecture that grows from it."""
+    """Return whether a backbone of this name is stored as a file beside the architecture that contains it."""
     return is_file(name) or applications.is_application(name)
 
 
 def build(name, width, input_shape, classes, mean, std) -> Backbone:
-    """Builds a backbone by its registered name, freshly initialised.
+    """Return a freshly initialised backbone by its registered name.
 
     Args:
         name: a key of BACKBONES.
-        width: 16 for the network as it was published; others scale all channels in proportion, to whole
-            numbers. Of the CIFAR ResNets these are the channels of the first stage.
+        width: 16 for the network as published; other widths scale all channels in proportion, to whole
+            numbers. For the CIFAR ResNets it is the number of channels of the first stage.
         input_shape: (height, width, channels) of an image.
         classes: number of logits.
         mean: per-channel mean of the pixels, scale 0..255.
@@ -96,11 +96,11 @@ def build(name, width, input_shape, classes, mean, std) -> Backbone:
 
 
 def check_size(what, name, input_shape):
-    """Raises UserError if images are smaller than a network can take.
+    """Raise UserError if images are smaller than a network can take.
 
     Args:
-        what: it is, or the flag that names it.
-        name: a key of BACKBONES, or of an application.
+        what: description of the network for the message, or the flag that names it.
+        name: a key of BACKBONES, or the name of an application.
         input_shape: (height, width, channels) of an image.
     """
     if applications.is_application(name):

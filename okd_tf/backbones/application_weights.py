@@ -1,6 +1,6 @@
-"""Weights of `keras.applications`: where those of ImageNet lie, and how a file of weights is loaded.
+"""Weights of `keras.applications`: the location of the ImageNet ones, and the loading of a file of weights.
 
-Nothing is downloaded but by `fetch`, which is for who was asked to.
+Only `fetch` downloads; call it if a download was asked for.
 """
 
 import os
@@ -19,7 +19,7 @@ _SIDES = (128, 160, 192, 224)  # MobileNets were trained on each, and MobileNetV
 
 
 def file_name(application, image_shape) -> str:
-    """What Keras calls the file of an application's weights without top, of ImageNet."""
+    """Return Keras's name of the file of an application's ImageNet weights without top."""
     height, width, _ = image_shape
     known = height == width and height in ((96, *_SIDES) if application == "MobileNetV2" else _SIDES)
     side = height if known else 224
@@ -43,16 +43,16 @@ def file_name(application, image_shape) -> str:
 
 
 def cached(application, image_shape) -> pathlib.Path:
-    """Where Keras keeps, or would keep, that file."""
+    """Return the path of that file in Keras's cache, whether it exists or not."""
     home = os.environ.get("KERAS_HOME") or pathlib.Path.home() / ".keras"
     return pathlib.Path(home) / "models" / file_name(application, image_shape)
 
 
 def path(application, image_shape, weights) -> pathlib.Path | None:
-    """The file of the weights that are asked for, None if none are.
+    """Return the file of the requested weights, or None if none are requested.
 
     Raises:
-        UserError: it is not there.
+        UserError: the file does not exist.
     """
     if weights == NONE:
         return None
@@ -68,10 +68,10 @@ def path(application, image_shape, weights) -> pathlib.Path | None:
 
 
 def fetch(application, image_shape):
-    """Has Keras download the weights for ImageNet into its cache, unless they are there.
+    """Have Keras download the ImageNet weights into its cache, unless they are there.
 
     Raises:
-        UserError: they cannot be had.
+        UserError: the download fails.
     """
     if cached(application, image_shape).exists():
         return
@@ -91,16 +91,16 @@ def fetch(application, image_shape):
 
 
 def load(network, file, application):
-    """Gives an application without its top the weights in a file.
+    """Load the weights in a file into an application without its top.
 
     Args:
         network: the application.
         file: path of a .weights.h5 or .h5 file of an application without top, or of a .keras file of one with
-            whatever top; all trained with the application's own preprocessing.
+            any top; all trained with the application's own preprocessing.
         application: its name, for errors.
 
     Raises:
-        UserError: unreadable, or of another network.
+        UserError: the file is unreadable, or of another network.
     """
     file = pathlib.Path(file)
     if file.suffix == keras_file.SUFFIX:
@@ -123,7 +123,11 @@ def load(network, file, application):
 
 
 def _copy(file, given, network, application):
-    """Copies weights from layer to layer in the order of calls; what is given may have more at its end."""
+    """Copy weights layer by layer in the order of calls; the given model may have more layers at its end.
+
+    Raises:
+        UserError: the weights of a layer have other shapes, or layers are missing.
+    """
     ours, theirs = (
         list(dict.fromkeys(call.layer for call in graph.calls(model) if getattr(call.layer, "weights", None)))
         for model in (network, given)
@@ -144,9 +148,9 @@ def _copy(file, given, network, application):
 
 
 def _divide_by_root_of_deviation(network):
-    """Does what an EfficientNet does in a layer that Keras gives it for weights of ImageNet only.
+    """Fold in the scaling layer that Keras adds to an EfficientNet with ImageNet weights only.
 
-    That layer divides what is normalised by the root of the deviation once more
+    That layer divides the normalised pixels by the root of the deviation once more
     (https://github.com/tensorflow/tensorflow/issues/49930); here the variance is multiplied by the deviation.
     A normalisation that never adapted is left as it is.
     """

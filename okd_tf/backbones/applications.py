@@ -1,9 +1,9 @@
-"""Networks of `keras.applications` as backbones and teachers, asked for as `applications:MobileNetV2`.
+"""Networks of `keras.applications` as backbones and teachers, named like `applications:MobileNetV2`.
 
-Each is the application without its top, with its own preprocessing as stock layers in front of it (pixels
-0..255 go in), and behind it the mean over all places and a dense layer for the dataset's classes. Where
-preprocessing reverses the order of the channels ("caffe"), the first convolution does so: the input channels
-of its kernel are reversed when weights are loaded.
+Each is the application without its top. Its own preprocessing precedes it as stock layers (the input is
+pixels 0..255); a mean over all places and a dense layer for the dataset's classes follow it. Preprocessing
+that reverses the order of the channels ("caffe") is done by the first convolution: the input channels of its
+kernel are reversed when weights are loaded.
 """
 
 import dataclasses
@@ -29,10 +29,11 @@ _CAFFE, _TF, _TORCH, _INSIDE = "caffe", "tf", "torch", "inside"
 
 @dataclasses.dataclass(frozen=True)
 class Family:
-    """What applications whose names begin alike have in common.
+    """The common properties of applications whose names begin alike.
 
     Attributes:
-        preprocessing: as `keras.applications.imagenet_utils.preprocess_input` calls it; _INSIDE is none.
+        preprocessing: the mode of `keras.applications.imagenet_utils.preprocess_input`; _INSIDE: the network
+            preprocesses by itself.
         attach_after: regular expression for the outputs of its blocks.
     """
 
@@ -61,32 +62,32 @@ FAMILIES = {
 
 
 def is_application(name) -> bool:
-    """Return whether a network is asked for as an application."""
+    """Return whether a network's name is that of an application."""
     return name.startswith(PREFIX)
 
 
 def has_weights(name, weights) -> bool:
-    """Return whether a network of this name is an application that begins from weights."""
+    """Return whether a network of this name is an application that starts from pretrained weights."""
     return is_application(name) and weights != application_weights.NONE
 
 
 def is_kept(layer) -> bool:
-    """Return whether a layer of this name begins with the weights of an application that has some."""
+    """Return whether a layer of this name, in an application with pretrained weights, starts from those."""
     return layer != HEAD
 
 
 def family(name) -> Family:
-    """The family of an application, by its name with the prefix."""
+    """Return the family of an application, by its name with the prefix."""
     own = name.removeprefix(PREFIX)
     return FAMILIES[max((start for start in FAMILIES if own.startswith(start)), key=len)]
 
 
 def check_shape(what, name, image_shape):
-    """Raises UserError if an application cannot take images of this shape.
+    """Raise UserError if an application cannot take images of this shape.
 
     Args:
         what: the flag that names it.
-        name: with the prefix.
+        name: name with the prefix.
         image_shape: (height, width, channels).
     """
     (height, width, channels), least = image_shape, LEAST.get(name.removeprefix(PREFIX), 32)
@@ -103,10 +104,10 @@ def check_shape(what, name, image_shape):
 
 
 def build(name, image_shape, classes, weights=application_weights.NONE) -> tuple[keras.Model, tuple | None]:
-    """Builds an application.
+    """Build an application.
 
     Args:
-        name: with the prefix.
+        name: name with the prefix.
         image_shape: (height, width, channels).
         classes: number of logits.
         weights: "none", "imagenet" (which must be in Keras's cache), or the path of a file.
@@ -116,7 +117,7 @@ def build(name, image_shape, classes, weights=application_weights.NONE) -> tuple
         without weights, where all are.
 
     Raises:
-        UserError: unknown, for other images, or weights that are not there or not its own.
+        UserError: images it cannot take, or weights that are missing or of another network.
     """
     own = name.removeprefix(PREFIX)
     make = getattr(keras.applications, own)
@@ -138,7 +139,7 @@ def build(name, image_shape, classes, weights=application_weights.NONE) -> tuple
 
 
 def _preprocessed(pixels, how):
-    """What an application's own `preprocess_input` makes of pixels 0..255, but for the order of channels."""
+    """Return pixels 0..255 after the application's own preprocessing, except for the order of channels."""
     if how == _INSIDE:
         return pixels
     if how == _TORCH:
@@ -150,14 +151,17 @@ def _preprocessed(pixels, how):
 
 
 def _reverse_input_channels(network):
-    """Makes of a network for blue, green, red one for red, green, blue."""
+    """Convert a network for blue, green, red into one for red, green, blue."""
     first = next(call.layer for call in graph.calls(network) if getattr(call.layer, "weights", None))
     kernel, *others = first.get_weights()
     first.set_weights([kernel[:, :, ::-1, :], *others])
 
 
 def _with_names_of_its_own(network):
-    """The same network; layers that Keras has numbered by what the process made before count from 0."""
+    """Return the same network, its automatically numbered layers renumbered from 0.
+
+    Keras numbers them by all layers that the process has made before.
+    """
     operations = list(dict.fromkeys(call.layer for call in graph.calls(network)))
     numbered = [one for one in operations if re.fullmatch(rf"{_class_name(one)}(_\d+)?", one.name)]
     used = {one.name for one in operations} - {one.name for one in numbered}
@@ -168,6 +172,6 @@ def _with_names_of_its_own(network):
 
 
 def _class_name(operation):
-    """What Keras begins the name of a layer or operation with that is given none."""
+    """Return the prefix of Keras's automatic name for a layer or operation."""
     name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", type(operation).__name__)
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()

@@ -1,4 +1,4 @@
-"""Where add-on layers may come: the layers of a model whose output an operation can take."""
+"""Possible places of add-on layers: the layers of a model whose output an operation can take."""
 
 import re
 
@@ -9,24 +9,25 @@ LISTED = 20  # names in an error, at most
 
 
 def shapes(model) -> dict[str, tuple[int, int, int]]:
-    """(height, width, channels) after each layer that an add-on layer can follow, in the order of calls.
+    """Return (height, width, channels) after each layer that an add-on can follow, in the order of calls.
 
-    Those are the layers, and operations such as `x + y`, that are called once and give one tensor
+    Those are the layers, and operations such as `x + y`, that are called once and return one tensor
     [batch, height, width, channels] of known sizes.
     """
     return {name: shape for name, (shape, problem) in _examined(model).items() if not problem}
 
 
 def select(model, pattern, whose) -> tuple[str, ...]:
-    """The names that a regular expression matches as a whole, in the order of calls.
+    """Return the names that a regular expression matches as a whole, in the order of calls.
 
     Args:
         model: a Functional model.
-        pattern: what `--attach_after` says.
+        pattern: value of `--attach_after`.
         whose: name or file of the model, for errors.
 
     Raises:
-        UserError: no regular expression, none given, no match, or a match that no operation can follow.
+        UserError: the pattern is missing or not a regular expression, matches nothing, or matches a layer
+            that no operation can follow.
     """
     examined = _examined(model)
     possible = [name for name, (_, problem) in examined.items() if not problem]
@@ -60,7 +61,7 @@ def select(model, pattern, whose) -> tuple[str, ...]:
 
 
 def _examined(model):
-    """By name, in the order of calls: (shape of its output without the batch, what is wrong or "")."""
+    """Return by name, in the order of calls: (shape of its output without the batch, its problem or "")."""
     examined = {}
     for call in graph.calls(model):
         outputs = [shape[1:] for shape in call.outputs]

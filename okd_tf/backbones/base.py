@@ -1,4 +1,4 @@
-"""What a backbone is, and what all families measure in one way: pixels, channels, the least image."""
+"""The records of backbones, and the common units of all families: pixels, channels, the smallest image."""
 
 import dataclasses
 import math
@@ -11,13 +11,13 @@ PUBLISHED = 16  # the width of the networks that were published
 
 @dataclasses.dataclass(frozen=True)
 class Backbone:
-    """A network that students grow from.
+    """A network that students add layers to.
 
     Attributes:
         model: a Functional model.
         attach_points: names of the layers after which an add-on layer may be put, in order.
-        kept: names of the layers whose weights in `model` are where trainings begin; all others are
-            initialised anew. Empty, unless weights are kept.
+        kept: names of the layers whose weights in `model` are where trainings start; all others are
+            initialised anew. Empty unless weights are kept.
     """
 
     model: keras.Model
@@ -27,7 +27,7 @@ class Backbone:
 
 @dataclasses.dataclass(frozen=True)
 class Network:
-    """A network that can be asked for by its name.
+    """A network with a registered name.
 
     Attributes:
         build: (width, input_shape, classes, mean, std) -> Backbone.
@@ -40,12 +40,12 @@ class Network:
 
 
 def normalize(pixels, mean, std, name="normalize"):
-    """Pixel values 0..255 -> zero mean, unit variance per channel, as a stock layer."""
+    """Return pixel values 0..255 with zero mean and unit variance per channel, by a stock layer."""
     scale = [1.0 / value for value in std]
     offset = [-centre / value for centre, value in zip(mean, std, strict=True)]
     return keras.layers.Rescaling(scale, offset, name=name)(pixels)
 
 
 def scaled(published, width):
-    """Channels at a width, where so many were published: in proportion, to the nearest, at least one."""
+    """Return the published number of channels scaled to a width: in proportion, rounded, at least one."""
     return max(1, math.floor(published * width / PUBLISHED + 0.5))

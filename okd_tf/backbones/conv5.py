@@ -1,10 +1,10 @@
 """Conv-5, for few images: five blocks of 3x3 convolution, batch norm and ReLU, four of them with max pooling.
 
-A small VGG8: channels of 1, 2, 4, 8 and 8 times the width, no biases beside batch norms, the mean over all
-places and one dense layer. At width 16 it has 246,644 parameters for 4 classes of RGB images, at width 8
-62,268.
+It is a small VGG8: channels of 1, 2, 4, 8 and 8 times the width, convolutions without biases, the mean over
+all places and one dense layer. For 4 classes of RGB images it has 246,644 parameters at width 16, 62,268 at
+width 8.
 
-Attach points are the outputs of the blocks, after pooling: there an add-on layer costs a quarter.
+Attach points are the outputs of the blocks, after pooling, where an add-on layer costs a quarter.
 """
 
 import keras
@@ -16,14 +16,14 @@ POOLED = 4  # of the blocks
 
 
 def build(width, input_shape, classes, mean, std) -> base.Backbone:
-    """Build a network.
+    """Build the network.
 
     Args:
         width: channels of the first block.
         input_shape: (height, width, channels), of at least 16x16 pixels.
         classes: number of logits.
         mean: per-channel pixel mean, scale 0..255.
-        std: per-channel pixel standard deviation.
+        std: per-channel pixel standard deviation, scale 0..255.
     """
     pixels = keras.Input(input_shape, name="pixels")
     features = base.normalize(pixels, mean, std)

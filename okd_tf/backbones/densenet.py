@@ -1,13 +1,13 @@
 """DenseNet-BC (Huang et al., "Densely Connected Convolutional Networks", 2017), in its CIFAR form.
 
 A dense layer (batch norm, ReLU, 1x1 convolution to four times the growth rate; batch norm, ReLU, 3x3
-convolution to the growth rate) adds its output to its input as more channels. Three blocks of (d-4)/6 such
-layers, after a stem of twice the growth rate; between blocks a transition (batch norm, ReLU, 1x1 convolution
-to half the channels, 2x2 average pooling). No dropout.
+convolution to the growth rate) adds its output to its input as more channels. The network has three blocks of
+(d-4)/6 such layers, after a stem of twice the growth rate; between blocks a transition (batch norm, ReLU, 1x1
+convolution to half the channels, 2x2 average pooling). There is no dropout.
 
     densenet100_12    the paper's DenseNet-BC (L = 100, k = 12): 769,162 trainable parameters for 10 classes
-    densenet40_12     the same of 40 layers. The paper's network of 40 layers and 1.0 million parameters is
-                      one without bottlenecks and compression, and not this
+    densenet40_12     the same with 40 layers. The paper's network of 40 layers and 1.0 million parameters is
+                      another one, without bottlenecks and compression
 
 The width scales the growth rate. Attach points are the outputs of all blocks and transitions.
 """
@@ -18,16 +18,19 @@ from okd_tf.backbones import base, layers
 
 
 def build(depth, growth, width, input_shape, classes, mean, std) -> base.Backbone:
-    """Builds a network.
+    """Build a network.
 
     Args:
         depth: 6n+4 for some n >= 1.
-        growth: channels that a dense layer adds, at the width that was published.
-        width: 16, or what scales the growth rate.
+        growth: channels that a dense layer adds, at the published width.
+        width: 16 for the published network; scales the growth rate.
         input_shape: (height, width, channels).
         classes: number of logits.
         mean: per-channel pixel mean, scale 0..255.
-        std: per-channel pixel standard deviation.
+        std: per-channel pixel standard deviation, scale 0..255.
+
+    Raises:
+        ValueError: another depth.
     """
     count, remainder = divmod(depth - 4, 6)
     if remainder or count < 1:

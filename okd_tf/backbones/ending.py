@@ -1,7 +1,7 @@
-"""See what a network ends in, a softmax, sigmoids or nothing of the kind, and take that off.
+"""The end of a network: detect whether it is a softmax, sigmoids or neither, and remove it.
 
-Looked for in the graph, since numbers tell it badly: a softmax of two classes that is sure looks as sigmoids
-do, and the logits of a network that knows little may all lie between 0 and 1.
+It is detected in the graph, since outputs are ambiguous: a confident softmax of two classes looks like
+sigmoids, and the logits of a poorly trained network may all lie between 0 and 1.
 """
 
 import keras
@@ -15,7 +15,7 @@ _PASSING = ("Identity", "Cast", "Dropout", "ConvertToTensor")
 
 
 def of(network) -> str:
-    """Return SOFTMAX, SIGMOID, or LINEAR if a layer with weights gives the outputs as they are; else UNKNOWN.
+    """Return SOFTMAX, SIGMOID, LINEAR (outputs of a layer with weights as they are) or UNKNOWN.
 
     Args:
         network: a built Keras model.
@@ -29,7 +29,7 @@ def of(network) -> str:
 
 
 def without(network) -> keras.Model:
-    """Return the network without the softmax or the sigmoid that `of` says it ends in; it shares its layers.
+    """Return the network without the softmax or the sigmoid that `of` detects; layers are shared.
 
     Args:
         network: a built Functional or Sequential model of one input and one output.
@@ -53,7 +53,7 @@ def without(network) -> keras.Model:
 
 
 def _last(network):
-    """Return the operation that gives the output, but for those that pass on what they are given."""
+    """Return the operation that computes the output, skipping operations that pass on their input."""
     # No model is made to look at it: Keras numbers those, and so the names of all that come after.
     if isinstance(network, keras.Sequential):
         last = network.layers[-1]

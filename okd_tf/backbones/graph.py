@@ -1,7 +1,7 @@
-"""What a Functional model calls, in the order in which `keras.models.clone_model` calls it.
+"""The calls of a Functional model, in the order in which `keras.models.clone_model` makes them.
 
-That order is the one that add-on layers are put in by, so everything that speaks of an order asks here.
-Layers are counted by their calls and not by their names: one layer may be called more than once.
+Add-on layers are inserted in that order, so all code that depends on an order uses this module. It lists
+calls and not names, since one layer may be called more than once.
 """
 
 import dataclasses
@@ -14,9 +14,9 @@ class Call:
     """One call of a layer, or of an operation such as `x + y`.
 
     Attributes:
-        layer: what is called.
-        inputs: shapes [batch, ...] of the tensors it is called on.
-        outputs: shapes of the tensors it gives.
+        layer: the layer or operation called.
+        inputs: shapes [batch, ...] of its input tensors.
+        outputs: shapes of its output tensors.
     """
 
     layer: keras.Operation
@@ -25,7 +25,7 @@ class Call:
 
 
 def calls(model, shape=None) -> list[Call]:
-    """All calls of a Functional or Sequential model, for an input of this shape [batch, ...] or its own."""
+    """Return all calls of a Functional or Sequential model, for an input of shape [batch, ...] or its own."""
     found = []
     if isinstance(model, keras.Sequential):
         model = keras.Model(model.inputs, model.outputs)
@@ -45,24 +45,24 @@ def calls(model, shape=None) -> list[Call]:
 
 
 def is_functional(layer):
-    """Whether a layer is a model whose own layers can be seen and rebuilt."""
+    """Return whether a layer is a model whose own layers are accessible and can be rebuilt."""
     return isinstance(layer, keras.Model) and type(layer).__name__ in ("Functional", "Sequential")
 
 
 def keeps_state(layer):
-    """Whether a layer holds state that is not learnt in training, such as what `Normalization` adapted to."""
+    """Return whether a layer holds state that training does not learn, as an adapted `Normalization` does."""
     if not isinstance(layer, keras.layers.Layer) or isinstance(layer, keras.layers.BatchNormalization):
         return False
     return layer.trainable and bool(layer.weights) and not layer.trainable_weights
 
 
 def renewable(layer):
-    """Whether a new network gets a layer of its own in its place: not for operations and what keeps state."""
+    """Return whether a new network gets its own copy: not of operations and of layers that keep state."""
     return isinstance(layer, keras.layers.Layer) and not keeps_state(layer)
 
 
 def fresh(layer):
-    """A freshly initialised copy of a layer that is renewable; any other as it is."""
+    """Return a freshly initialised copy of a renewable layer, or any other layer as it is."""
     return layer.__class__.from_config(layer.get_config()) if renewable(layer) else layer
 
 

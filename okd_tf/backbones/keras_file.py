@@ -1,9 +1,8 @@
-""".keras files: of a user read, saying in one line why one cannot be used; written, of content alone.
+"""Reading and writing of .keras files, without any Python code in them.
 
-Neither way with Python code in them.
-
-Keras writes into a .keras file when it was saved and where its objects lay in memory. Networks are told apart
-here by the hash of their files, so that neither may be in one: the same network gives the same bytes.
+Users' files are read with a one-line error if they cannot be used. Files are written such that the same
+network gives the same bytes, because networks are identified by the hash of their files: Keras itself writes
+the time of saving and the memory addresses of objects into a .keras file; here both are removed.
 """
 
 import collections
@@ -22,7 +21,7 @@ _METADATA, _CONFIG = "metadata.json", "config.json"
 
 
 def not_keras(path):
-    """Return what to say of a path that does not end as .keras files do."""
+    """Return the message about a path that does not end as .keras files do."""
     if pathlib.Path(path).suffix.lower() in (".h5", ".hdf5"):
         return (
             f"not a .keras file; make one of it by keras.saving.load_model('{pathlib.Path(path).name}', "
@@ -32,10 +31,10 @@ def not_keras(path):
 
 
 def load(path):
-    """The model in a .keras file, not compiled; code in the file is not run.
+    """Return the model in a .keras file, not compiled; code in the file is not run.
 
     Raises:
-        UserError: missing, cut short, or of custom code; names the file.
+        UserError: the file is missing, cut short, or of custom code; names the file.
     """
     path = pathlib.Path(path)
     if not path.exists():
@@ -62,7 +61,7 @@ def load(path):
 
 
 def _keras_version(path):
-    """Return the version of the Keras that wrote a file, "" if that cannot be seen."""
+    """Return the version of Keras that wrote a file, "" if it cannot be read."""
     try:
         with zipfile.ZipFile(path) as saved:
             return str(json.loads(saved.read(_METADATA)).get("keras_version", ""))
@@ -79,7 +78,7 @@ def _reason(path, error):
 
 
 def save(path, model):
-    """Writes a model, whole or not at all; the bytes depend on its configuration and weights alone.
+    """Write a model, whole or not at all; the bytes depend on its configuration and weights alone.
 
     Raises:
         UserError: the file system refuses.
@@ -98,7 +97,7 @@ def save(path, model):
 
 
 def _layers(model):
-    """All layers of a model, those of models within it too."""
+    """Yield all layers of a model, including those of models within it."""
     for layer in model.layers:
         yield layer
         if isinstance(layer, keras.Model):
@@ -106,7 +105,7 @@ def _layers(model):
 
 
 def _undated(name, content):
-    """A member of a .keras file without times and addresses."""
+    """Return a member of a .keras file without times and addresses."""
     if name == _METADATA:
         return json.dumps(json.loads(content) | {"date_saved": "{}-{:02}-{:02}@00:00:00".format(*_DATE)})
     if name == _CONFIG:
@@ -115,7 +114,7 @@ def _undated(name, content):
 
 
 def _renumbered(config, numbers):
-    """A configuration whose shared objects are numbered as they come, and not by their addresses."""
+    """Return a configuration whose shared objects are numbered in order, and not by their addresses."""
     if isinstance(config, list):
         return [_renumbered(value, numbers) for value in config]
     if not isinstance(config, dict):
@@ -131,9 +130,10 @@ def classifier(path, network, output="", declared=""):
 
     Args:
         path: its file, for errors.
-        network: what `load` gave; a Functional model may take or give its tensors in lists or dictionaries.
-        output: name of the output; "" is the only one.
-        declared: where it can be named, for errors; "" where it cannot.
+        network: a model from `load`; a Functional model may have its inputs or outputs in lists or
+            dictionaries.
+        output: name of the output; "" if there is only one.
+        declared: description of the place where the output can be named, for errors; "" if there is none.
 
     Raises:
         UserError: several inputs; or several outputs of which none is named, or none of this name.
@@ -165,7 +165,7 @@ def classifier(path, network, output="", declared=""):
 
 
 def _by_names(network):
-    """Return its different outputs by the names of what gives them; further ones of the same get a number."""
+    """Return its different outputs by the names of their layers; further outputs of a layer get a number."""
     found, several = {}, collections.Counter()
     for name, tensor in zip(network.output_names, network.outputs, strict=True):
         if not any(tensor is other for other in found.values()):
@@ -175,10 +175,10 @@ def _by_names(network):
 
 
 def shapes(path, network):
-    """The shapes that a network takes and gives, without the batch; None where any size will do.
+    """Return the shapes of a network's input and output, without the batch; None for a size that may vary.
 
     Raises:
-        UserError: it has not one input and one output; names the file.
+        UserError: the network has not one input and one output; names the file.
     """
     inputs, outputs = (getattr(network, side, None) or () for side in ("inputs", "outputs"))
     if len(inputs) != 1 or len(outputs) != 1:
@@ -190,16 +190,16 @@ def shapes(path, network):
 
 
 def check_fits(path, network, image_shape, classes):
-    """Checks that a network is a classifier for a dataset.
+    """Check that a network is a classifier for a dataset.
 
     Args:
         path: its file, for errors.
-        network: what `load` gave.
-        image_shape: (height, width, channels) that its input must take, as pixel values 0..255.
-        classes: how many outputs it must have.
+        network: a model from `load`.
+        image_shape: (height, width, channels) that its input must accept, as pixel values 0..255.
+        classes: required number of outputs.
 
     Raises:
-        UserError: it takes or gives something else; names the file.
+        UserError: its input or output has another shape; names the file.
     """
     takes, gives = shapes(path, network)
     if len(takes) != 3 or any(

@@ -1,6 +1,6 @@
-"""The chains of stock layers that families of backbones have in common; names begin with what is given.
+"""Chains of stock layers common to several families of backbones; `name` begins the names of their layers.
 
-Strided convolutions pad as TensorFlow does ("same": at the lower right, of even sizes), where PyTorch pads
+Strided convolutions pad as TensorFlow does ("same": at the lower right, for even sizes), where PyTorch pads
 all around.
 """
 
@@ -11,7 +11,7 @@ from okd_tf.ops import batch_norm
 
 
 def conv(inputs, channels, kernel_size, name, stride=1, bias=False):
-    """A convolution that keeps the size, or divides it by the stride."""
+    """Return a convolution of the inputs that keeps the size, or divides it by the stride."""
     layer = keras.layers.Conv2D(
         channels,
         kernel_size,
@@ -25,12 +25,12 @@ def conv(inputs, channels, kernel_size, name, stride=1, bias=False):
 
 
 def conv_bn(inputs, channels, kernel_size, name, stride=1, bias=False):
-    """Convolution, batch norm."""
+    """Return convolution and batch norm of the inputs."""
     return batch_norm.stock(f"{name}_bn")(conv(inputs, channels, kernel_size, name, stride, bias))
 
 
 def depthwise_bn(inputs, name, stride=1):
-    """A 3x3 depthwise convolution, batch norm."""
+    """Return a 3x3 depthwise convolution and batch norm of the inputs."""
     layer = keras.layers.DepthwiseConv2D(
         3,
         strides=stride,
@@ -45,12 +45,12 @@ def depthwise_bn(inputs, name, stride=1):
 
 
 def bn_relu(inputs, name):
-    """Batch norm, ReLU: what comes before a convolution where activations do."""
+    """Return batch norm and ReLU of the inputs: the start of a pre-activation convolution."""
     return keras.layers.ReLU(name=f"{name}_relu")(batch_norm.stock(f"{name}_bn")(inputs))
 
 
 def backbone(name, pixels, features, classes, attach_points) -> base.Backbone:
-    """Ends a network: the mean over all places, one dense layer."""
+    """Return the backbone that ends in the mean over all places and one dense layer."""
     features = keras.layers.GlobalAveragePooling2D(name="pool")(features)
     logits = keras.layers.Dense(classes, name="logits")(features)
     return base.Backbone(keras.Model(pixels, logits, name=name), tuple(attach_points))

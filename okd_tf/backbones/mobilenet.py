@@ -1,10 +1,10 @@
 """MobileNetV2 (Sandler et al., 2018) at half width, in the CIFAR form of the distillation literature.
 
-Seventeen inverted residuals: a 1x1 convolution to six times the channels (the first: to as many), a 3x3
-depthwise one, a 1x1 one back without activation; the input is added where the shape stays. As in the
-codebase of Tian et al., "Contrastive Representation Distillation" (2020), the activation is ReLU and not
-ReLU6, the second stage keeps its size (an image is halved four times, not five), and the last convolution
-keeps 1,280 channels at half width: 812,836 trainable parameters for 100 classes at width 16.
+It has seventeen inverted residuals: a 1x1 convolution to six times the channels (the first: to as many), a
+3x3 depthwise one, and a linear 1x1 one back; the input is added where the shape stays. As in the codebase of
+Tian et al., "Contrastive Representation Distillation" (2020), the activation is ReLU and not ReLU6, the
+second stage keeps its size (an image is halved four times, not five), and the last convolution keeps 1,280
+channels at half width: 812,836 trainable parameters for 100 classes at width 16.
 
 Attach points are the outputs of all inverted residuals, which are linear.
 """
@@ -28,14 +28,14 @@ STEM, LAST = 16, 1280  # channels
 
 
 def build_v2(width, input_shape, classes, mean, std) -> base.Backbone:
-    """Builds `mobilenet_v2`.
+    """Build `mobilenet_v2`.
 
     Args:
-        width: 16, or what scales all channels.
+        width: 16 for the published network; scales all channels.
         input_shape: (height, width, channels).
         classes: number of logits.
         mean: per-channel pixel mean, scale 0..255.
-        std: per-channel pixel standard deviation.
+        std: per-channel pixel standard deviation, scale 0..255.
     """
     pixels = keras.Input(input_shape, name="pixels")
     features = base.normalize(pixels, mean, std)

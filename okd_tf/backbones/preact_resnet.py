@@ -1,11 +1,11 @@
-"""Residual networks whose activations come before their convolutions, in the CIFAR form of depth 6n+2.
+"""Pre-activation residual networks, in the CIFAR form of depth 6n+2.
 
-He et al., "Identity Mappings in Deep Residual Networks" (2016). `network` makes the wide ones as well.
+He et al., "Identity Mappings in Deep Residual Networks" (2016). `network` builds the wide ones as well.
 
 A block is batch norm, ReLU, convolution, twice; its output is the sum alone. Where it changes shape, the
-shortcut is a 1x1 convolution of the activated input; and in the first block of all, as the paper has it, the
-activation comes before the two paths part. The paper's 110-layer network pads shortcuts with zeros, so that
-it has a few parameters less than here; both round to its 1.7 million.
+shortcut is a 1x1 convolution of the activated input. In the network's first block, as in the paper, the
+activation precedes both paths. The paper's 110-layer network pads shortcuts with zeros, so it has slightly
+fewer parameters than this one; both round to its 1.7 million.
 
 Attach points are the outputs of all residual blocks: sums, before the next activation.
 """
@@ -16,7 +16,7 @@ from okd_tf.backbones import base, layers
 
 
 def build(depth, width, input_shape, classes, mean, std) -> base.Backbone:
-    """Builds a network of two convolutions a block.
+    """Build a network of two convolutions a block.
 
     Args:
         depth: 6n+2 for some n >= 1.
@@ -24,7 +24,10 @@ def build(depth, width, input_shape, classes, mean, std) -> base.Backbone:
         input_shape: (height, width, channels).
         classes: number of logits.
         mean: per-channel pixel mean, scale 0..255.
-        std: per-channel pixel standard deviation.
+        std: per-channel pixel standard deviation, scale 0..255.
+
+    Raises:
+        ValueError: another depth.
     """
     blocks, remainder = divmod(depth - 2, 6)
     if remainder or blocks < 1:
@@ -38,18 +41,19 @@ def build(depth, width, input_shape, classes, mean, std) -> base.Backbone:
 def network(
     name, stem, stages, blocks, input_shape, classes, mean, std, first_parts_late=False
 ) -> base.Backbone:
-    """Builds a network of pre-activation blocks.
+    """Build a network of pre-activation blocks.
 
     Args:
-        name: of the model.
+        name: name of the model.
         stem: channels of the first convolution.
         stages: channels of each stage; all but the first halve the size.
-        blocks: how many a stage has.
+        blocks: number of blocks in a stage.
         input_shape: (height, width, channels).
         classes: number of logits.
         mean: per-channel pixel mean, scale 0..255.
-        std: per-channel pixel standard deviation.
-        first_parts_late: whether the first block's shortcut is of what is activated, whatever its shape.
+        std: per-channel pixel standard deviation, scale 0..255.
+        first_parts_late: whether the shortcut of the network's first block takes the activated input, even if
+            the block keeps its shape.
     """
     pixels = keras.Input(input_shape, name="pixels")
     features = layers.conv(base.normalize(pixels, mean, std), stem, 3, "stem")

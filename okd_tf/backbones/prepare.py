@@ -1,8 +1,8 @@
-"""A user's model as a backbone: one flat Functional model, pixels 0..255 -> logits, all of it to be learnt.
+"""A user's model as a backbone: one flat Functional model, pixels 0..255 -> logits, entirely trainable.
 
-Of the user's model its layers are taken and not what they have learnt: each is freshly initialised, and none
-stays frozen, by `trainable` or by a call with `training=False`. What a layer holds that no training changes,
-such as the statistics of an adapted `Normalization`, it keeps. `pretrained` keeps what was learnt as well.
+Only the layers of the user's model are taken, not its weights: each layer is freshly initialised, and none
+stays frozen, by `trainable` or by a call with `training=False`. State that no training changes, such as the
+statistics of an adapted `Normalization`, is kept. `pretrained` keeps the weights as well.
 """
 
 import keras
@@ -16,24 +16,25 @@ _SCALING = {"Rescaling", "Normalization", "Multiply", "Divide", "TrueDivide", "S
 
 
 def read(path, image_shape, classes, mean, std, scaling=None, output="") -> keras.Model:
-    """Reads a .keras file and prepares its model.
+    """Return the prepared model of a .keras file.
 
-    Models within the model are opened, so that their layers are layers of the whole. A softmax at the end is
-    left out. What is declared is put in front; or, unless something before the first layer that learns scales
-    the pixels (`Rescaling`, `Normalization`, or arithmetic such as `x / 255.0`), the dataset's normalisation.
+    Models within the model are flattened, so that their layers are layers of the whole. A softmax at the end
+    is left out. A declared scaling is put in front. If none is declared, the dataset's normalisation is put
+    there, unless a layer before the first trainable one scales the pixels (`Rescaling`, `Normalization`, or
+    arithmetic such as `x / 255.0`).
 
     Args:
         path: the file.
         image_shape: (height, width, channels) of the dataset's images.
-        classes: of the dataset.
+        classes: number of classes of the dataset.
         mean: per-channel mean of the pixels, scale 0..255.
-        std: per-channel standard deviation of the pixels.
-        scaling: (factor, offset), numbers or one for each channel, that pixel values 0..255 are multiplied by
-            and what is added to them; None is not declared.
-        output: which of several outputs says the class; "" is the only one.
+        std: per-channel standard deviation of the pixels, scale 0..255.
+        scaling: declared (factor, offset), numbers or one for each channel: pixel values 0..255 are
+            multiplied by the factor, then the offset is added; None: not declared.
+        output: name of the output with the logits, if there are several; "" if there is only one.
 
     Raises:
-        UserError: unreadable, subclassed, for other images or classes, or it gives no logits; names the file.
+        UserError: unreadable, subclassed, for other images or classes, or without logits; names the file.
     """
     network = functional(path, output)
     keras_file.check_fits(path, network, image_shape, classes)
@@ -48,7 +49,10 @@ def read(path, image_shape, classes, mean, std, scaling=None, output="") -> kera
 
 
 def rescaling(scaling):
-    """The `front` of `prepared` that multiplies pixels by a factor and adds an offset: (factor, offset)."""
+    """Return a `front` for `prepared` that multiplies pixels by a factor, then adds an offset.
+
+    scaling: (factor, offset), numbers or one for each channel.
+    """
 
     def front(pixels, name):
         factor, offset = (np.asarray(value, float).tolist() for value in scaling)
@@ -58,7 +62,7 @@ def rescaling(scaling):
 
 
 def functional(path, output="") -> keras.Model:
-    """The model of a .keras file, whose layers can be seen; of several outputs, with the one of this name.
+    """Return the Functional or Sequential model of a .keras file, with only the named output if several.
 
     Raises:
         UserError: unreadable, or subclassed; names the file.
@@ -73,7 +77,7 @@ def functional(path, output="") -> keras.Model:
 
 
 def opened(network) -> keras.Model:
-    """The same network as one flat Functional model of one input and one output, with nothing frozen."""
+    """Return the network as one flat Functional model of one input and one output, with nothing frozen."""
     network = flat(network)
     for layer in network.layers:
         layer.trainable = True
@@ -81,17 +85,17 @@ def opened(network) -> keras.Model:
 
 
 def prepared(path, network, image_shape, front, units=None):
-    """The network anew, checked: fresh layers, pixels of this shape in, no softmax at the end.
+    """Return the network rebuilt and checked: fresh layers, pixels of this shape in, no softmax at the end.
 
     Args:
-        path: its file, or what else it is called in errors.
-        network: `opened`.
+        path: its file, or another name of it for errors.
+        network: a network from `opened`.
         image_shape: (height, width, channels) of the pixels.
-        front: (pixels, free name) -> what the network is given; None is the pixels.
-        units: how many units dense layers get, by name; others have what they had.
+        front: (pixels, free name) -> the network's input; None: the pixels.
+        units: new number of units by name of dense layer; others keep theirs.
 
     Raises:
-        UserError: it takes other images, or gives no logits.
+        UserError: it takes other images, or its outputs are no logits.
     """
     try:
         model = _rebuilt(network, image_shape, front, units or {})
@@ -108,7 +112,7 @@ def prepared(path, network, image_shape, front, units=None):
 
 
 def flat(network):
-    """Return the same network with the layers of models within it as its own; names that clash get a number.
+    """Return the same network with the layers of nested models as its own; names that clash get a number.
 
     Args:
         network: a built Functional or Sequential model of one input and one output.
@@ -166,7 +170,7 @@ def _rebuilt(network, image_shape, front, units):
 
 
 def scales(network) -> bool:
-    """Whether pixels are scaled before the first layer that learns."""
+    """Return whether pixels are scaled before the first trainable layer."""
     for call in graph.calls(network):
         if getattr(call.layer, "trainable_weights", None):
             return False
@@ -189,18 +193,18 @@ def _check_gives_logits(path, model):
 
 
 def _activation(layer):
-    """The name of a layer's activation, "" if it has none; "linear" is none."""
+    """Return the name of a layer's activation, "" if it is linear or there is none."""
     name = getattr(getattr(layer, "activation", None), "__name__", "")
     return "" if name == "linear" else name
 
 
 def is_softmax(layer) -> bool:
-    """Whether a layer without weights is a softmax."""
+    """Return whether a layer without weights is a softmax."""
     return type(layer).__name__ == "Softmax" or _activation(layer) == "softmax"
 
 
 def free(name, used) -> str:
-    """The name itself if it is not used, else with the first number that makes it so."""
+    """Return the name itself if it is not used, else with the first number that is free."""
     number, free = 0, name
     while free in used:
         number += 1

@@ -1,4 +1,4 @@
-"""A user's model as a backbone that begins from the weights it came with."""
+"""A user's model as a backbone with its pretrained weights."""
 
 import dataclasses
 
@@ -11,12 +11,12 @@ from okd_tf.backbones import graph, keras_file, prepare
 
 @dataclasses.dataclass(frozen=True)
 class Kept:
-    """A prepared model with the weights that it came with.
+    """A prepared model with its pretrained weights.
 
     Attributes:
         model: pixels 0..255 -> logits.
         new: names of the layers that are freshly initialised all the same.
-        scales: whether it scales its pixels, by itself or as was declared.
+        scales: whether it scales its pixels, by itself or as declared.
     """
 
     model: keras.Model
@@ -25,23 +25,23 @@ class Kept:
 
 
 def read(path, image_shape, classes, scaling=None, new_head=False, output="") -> Kept:
-    """Reads a .keras file and prepares its model as `prepare` does, with the weights in the file.
+    """Return the model of a .keras file, prepared as by `prepare`, with the weights in the file.
 
-    The dataset's normalisation is not put in front, since the weights know nothing of it, but what is
-    declared is. The last dense layer is replaced by a freshly initialised one if the file is of another
-    number of classes.
+    A declared scaling is put in front, but not the dataset's normalisation, for which the weights were not
+    trained. The last dense layer is replaced by a freshly initialised one if it has another number of
+    classes.
 
     Args:
         path: the file.
         image_shape: (height, width, channels) of the dataset's images.
-        classes: of the dataset.
-        scaling: (factor, offset), numbers or one for each channel, that pixel values 0..255 are multiplied by
-            and what is added to them, before the file's first layer; None is none.
-        new_head: whether the last dense layer is replaced whatever its number of classes.
-        output: which of several outputs says the class; "" is the only one.
+        classes: number of classes of the dataset.
+        scaling: declared (factor, offset), numbers or one for each channel: pixel values 0..255 are
+            multiplied by the factor, then the offset is added, before the file's first layer; None: none.
+        new_head: whether to replace the last dense layer whatever its number of classes.
+        output: name of the output with the logits, if there are several; "" if there is only one.
 
     Raises:
-        UserError: as `prepare.read`; and if there are no weights that can be kept.
+        UserError: raised by `prepare.read`; or there are no finite weights to keep.
     """
     network = prepare.functional(path, output)
     _, gives = keras_file.shapes(path, network)
@@ -50,7 +50,7 @@ def read(path, image_shape, classes, scaling=None, new_head=False, output="") ->
 
 
 def keep(whose, network, image_shape, classes, scaling=None, new_head=False) -> Kept:
-    """The same of a network that is there already, `prepare.opened`; `whose` names it in errors."""
+    """Return the `Kept` of a network from `prepare.opened`, as `read` does; `whose` names it in errors."""
     front, new = None, ()
     if scaling is not None:
         front = prepare.rescaling(scaling)
@@ -75,7 +75,11 @@ def keep(whose, network, image_shape, classes, scaling=None, new_head=False) -> 
 
 
 def _head(whose, network):
-    """The dense layer that gives the logits, or what a softmax makes probabilities of."""
+    """Return the dense layer that computes the logits, if need be the input of a final softmax.
+
+    Raises:
+        UserError: the network does not end in such a layer.
+    """
     last, *before = [call.layer for call in reversed(graph.calls(network))]
     if type(last).__name__ in ("Softmax", "Activation") and prepare.is_softmax(last) and before:
         last = before[0]

@@ -2,12 +2,12 @@
 
     resnet8 ... resnet110    the CIFAR networks of depth 6n+2 (section 4.2): three stages of n blocks, with
                              width, 2 width and 4 width channels
-    resnet8x4, resnet32x4    the same four times as wide, with a stem of 2 width channels, as the codebase of
-                             Tian et al., "Contrastive Representation Distillation" (2020), has them
+    resnet8x4, resnet32x4    the same four times as wide, with a stem of 2 width channels, as in the codebase
+                             of Tian et al., "Contrastive Representation Distillation" (2020)
     resnet8_s2 ... resnet20_s2   the CIFAR networks with stride 2 in their first convolution, for images of 48
-                             pixels and more: a quarter of the arithmetic, and twice the field of view
-    resnet18                 four stages of two blocks, with 4, 8, 16 and 32 width channels, for images of 64
-                             pixels and near: a 3x3 stem of stride 1 without pooling in place of the 7x7 one
+                             pixels and more: a quarter of the FLOPs, and twice the receptive field
+    resnet18                 four stages of two blocks, with 4, 8, 16 and 32 width channels, for images of
+                             about 64 pixels: a 3x3 stem of stride 1 without pooling replaces the 7x7 one
 
 The shortcut of a block that changes shape is a 1x1 convolution with batch norm ("option B"), as in the
 codebases that later distillation papers compare with. Trainable parameters at width 16: resnet20 has 272,474
@@ -22,7 +22,7 @@ from okd_tf.backbones import base, layers
 
 
 def build(depth, width, input_shape, classes, mean, std, times=1, stride=1) -> base.Backbone:
-    """Builds a network of three stages.
+    """Build a network of three stages.
 
     Args:
         depth: 6n+2 for some n >= 1.
@@ -30,9 +30,12 @@ def build(depth, width, input_shape, classes, mean, std, times=1, stride=1) -> b
         input_shape: (height, width, channels).
         classes: number of logits.
         mean: per-channel pixel mean, scale 0..255.
-        std: per-channel pixel standard deviation.
-        times: what the channels of all stages are multiplied by; if more than 1, the stem's are doubled.
-        stride: of the first convolution.
+        std: per-channel pixel standard deviation, scale 0..255.
+        times: factor of the channels of all stages; if more than 1, the stem's are doubled.
+        stride: stride of the first convolution.
+
+    Raises:
+        ValueError: another depth.
     """
     blocks, remainder = divmod(depth - 2, 6)
     if remainder or blocks < 1:
@@ -46,7 +49,7 @@ def build(depth, width, input_shape, classes, mean, std, times=1, stride=1) -> b
 
 
 def build18(width, input_shape, classes, mean, std) -> base.Backbone:
-    """Builds `resnet18`, whose first stage has 4 width channels; arguments as of `build`."""
+    """Build `resnet18`, whose first stage has 4 width channels; arguments as for `build`."""
     stages = [4 * width * 2**stage for stage in range(4)]
     return _network("resnet18", stages[0], stages, 2, input_shape, classes, mean, std)
 

@@ -1,14 +1,14 @@
 """ShuffleNetV2 1x (Ma et al., 2018), in the CIFAR form of the distillation literature.
 
-Three stages of 4, 8 and 4 units with 116, 232 and 464 channels. A unit leaves one half of the channels as it
-is and sends the other through a 1x1, a 3x3 depthwise and a 1x1 convolution; the first of a stage halves the
-size, sends all channels through both its branches and so doubles them. Then the channels of the two halves
-are shuffled: they alternate. As in the codebase of Tian et al., "Contrastive Representation Distillation"
-(2020), the stem is a 1x1 convolution of stride 1 without pooling: 1,355,528 trainable parameters for 100
-classes at width 16.
+It has three stages of 4, 8 and 4 units with 116, 232 and 464 channels. A unit leaves one half of the channels
+as it is and passes the other through a 1x1, a 3x3 depthwise and a 1x1 convolution; the first of a stage
+halves the size and passes all channels through both its branches, which doubles them. Then the channels of
+the two halves are shuffled: they alternate. As in the codebase of Tian et al., "Contrastive Representation
+Distillation" (2020), the stem is a 1x1 convolution of stride 1 without pooling: 1,355,528 trainable
+parameters for 100 classes at width 16.
 
-Splitting and shuffling are stock layers (Reshape, Cropping2D, Permute), on which channels are one side of a
-picture; any runtime has them. Attach points are the outputs of all units, shuffled.
+Splitting and shuffling are stock layers (Reshape, Cropping2D, Permute) that treat channels as one side of an
+image; any runtime has them. Attach points are the outputs of all units, shuffled.
 """
 
 import keras
@@ -20,14 +20,14 @@ STAGES = ((58, 4), (116, 8), (232, 4))  # (half of the channels, units)
 
 
 def build_v2(width, input_shape, classes, mean, std) -> base.Backbone:
-    """Builds `shufflenet_v2`.
+    """Build `shufflenet_v2`.
 
     Args:
-        width: 16, or what scales all channels.
+        width: 16 for the published network; scales all channels.
         input_shape: (height, width, channels).
         classes: number of logits.
         mean: per-channel pixel mean, scale 0..255.
-        std: per-channel pixel standard deviation.
+        std: per-channel pixel standard deviation, scale 0..255.
     """
     pixels = keras.Input(input_shape, name="pixels")
     features = base.normalize(pixels, mean, std)
@@ -58,7 +58,7 @@ def _right(inputs, channels, stride, name):
 
 
 def _split(inputs, name):
-    """[batch, height, width, 2 channels] -> its first and its last half, each with its channels."""
+    """Return the first and the last half of the channels of [batch, height, width, 2 channels]."""
     _, height, width, channels = inputs.shape
     halves = keras.layers.Reshape((height * width, 2, channels // 2), name=f"{name}_halves")(inputs)
     found = []
@@ -70,7 +70,7 @@ def _split(inputs, name):
 
 
 def _shuffled(left, right, name):
-    """Two of [batch, height, width, channels] -> one of twice the channels, in turn of either."""
+    """Return the alternating channels of two tensors [batch, height, width, channels], twice as many."""
     _, height, width, channels = left.shape
     both = keras.layers.Concatenate(name=f"{name}_both")([left, right])
     pairs = keras.layers.Reshape((height * width, 2, channels), name=f"{name}_pairs")(both)

@@ -1,10 +1,10 @@
-"""A prepared backbone as a file beside the arch.json that grows from it.
+"""A prepared backbone as a file beside the arch.json of a student that contains it.
 
-Its fingerprint is of what decides the network: the model's configuration, the state that no training
-changes, and the weights that are kept. Other initial weights, which the file holds as well, are not in it; so
+Its fingerprint covers all that defines the network: the model's configuration, the state that no training
+changes, and the kept weights. It does not cover other initial weights, which the file holds as well; so
 preparing the same model again gives the same fingerprint, whatever the seed.
 
-Which layers are kept is said by naming those that are new: `new` below is None where no weights are kept.
+Kept layers are given by the names of the other, new ones: `new` below is None where no weights are kept.
 """
 
 import hashlib
@@ -20,14 +20,14 @@ NAME = "backbone.keras"
 
 
 def kept(model, new) -> tuple[str, ...]:
-    """Names of the layers whose weights are kept: all that have some, but those named in `new`."""
+    """Return the names of the layers whose weights are kept: all that have some, except those in `new`."""
     if new is None:
         return ()
     return tuple(layer.name for layer in model.layers if layer.weights and layer.name not in new)
 
 
 def fingerprint(model, new=None) -> str:
-    """SHA-256 of a model's configuration and of the state and the weights that its layers keep."""
+    """Return the SHA-256 of a model's configuration and of the state and the weights that its layers keep."""
     with_weights = kept(model, new)
     digest = hashlib.sha256(json.dumps(json.loads(model.to_json()), sort_keys=True).encode())
     for layer in model.layers:
@@ -38,15 +38,15 @@ def fingerprint(model, new=None) -> str:
 
 
 def write(path, model):
-    """Writes a prepared backbone, whole or not at all."""
+    """Write a prepared backbone, whole or not at all."""
     keras_file.save(path, model)
 
 
 def read(path, expected, new=None) -> keras.Model:
-    """Reads a prepared backbone; weights that are not kept are of no meaning.
+    """Read a prepared backbone; weights that are not kept have no meaning.
 
     Raises:
-        UserError: missing, unreadable, or of another fingerprint than expected.
+        UserError: the file is missing, unreadable, or has another fingerprint than expected.
     """
     path = pathlib.Path(path)
     if not path.exists():

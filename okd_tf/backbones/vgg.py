@@ -1,7 +1,7 @@
 """VGG with batch norm (Simonyan & Zisserman, 2015), in the small form of the distillation literature.
 
-Five stages of 3x3 convolutions with 64, 128, 256, 512 and 512 channels, each with batch norm and ReLU; 2x2
-max pooling after each of the first three; then the mean over all places and one dense layer. Images of 64
+It has five stages of 3x3 convolutions with 64, 128, 256, 512 and 512 channels, each with batch norm and ReLU;
+2x2 max pooling after each of the first three; then the mean over all places and one dense layer. Images of 64
 pixels and more are also pooled after the fourth, as in the codebase of Tian et al., "Contrastive
 Representation Distillation" (2020). As there, convolutions have biases in spite of batch norm: VGG8 has
 3,965,028 trainable parameters for 100 classes, VGG13 9,462,180.
@@ -19,15 +19,16 @@ LARGE = 64  # from here on there is a fourth pooling
 
 
 def build(depth, width, input_shape, classes, mean, std) -> base.Backbone:
-    """Builds a network.
+    """Build a network.
 
     Args:
-        depth: of CONVOLUTIONS; with the dense layers of the networks for ImageNet, of which one is left.
-        width: 16, or what scales all channels.
+        depth: a key of CONVOLUTIONS; it counts the three dense layers of the ImageNet networks, of which one
+            is left here.
+        width: 16 for the published network; scales all channels.
         input_shape: (height, width, channels).
         classes: number of logits.
         mean: per-channel pixel mean, scale 0..255.
-        std: per-channel pixel standard deviation.
+        std: per-channel pixel standard deviation, scale 0..255.
     """
     pooled = 4 if min(input_shape[:2]) >= LARGE else 3
     pixels = keras.Input(input_shape, name="pixels")
