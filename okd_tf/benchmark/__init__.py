@@ -1,1 +1,1 @@
-"""What a step costs: cases, each in a process of its own, and how their times are compared."""
+"""Benchmark of steps: cases, each in a process of its own, and the comparison of their times."""

@@ -1,7 +1,7 @@
-"""What can be measured: for each case a step, ready to run, and the arithmetic it cannot do without.
+"""The benchmark's cases: for each a step, ready to run, and the FLOPs that it needs.
 
-Training steps, of searches too, take their batches as a run's do: from `Batches`, which augments them and
-reads stored logits in the background, so that their input is in their time. A case is one function
+Training steps, those of searches included, take their batches as a run does: from `Batches`, which augments
+them and reads stored logits in the background, so their time includes their input. A case is one function
 (Workload) -> Case and one line in CASES.
 """
 
@@ -31,14 +31,14 @@ STREAMED = "_streamed"  # ends the names of cases whose images are read from the
 
 @dataclasses.dataclass(frozen=True)
 class Case:
-    """One thing to measure.
+    """One step to measure.
 
     Attributes:
         step: runs one step; traced at its first call.
-        images: training images in a step; None if it is not of images.
-        flops: multiply-adds times two of matrix products, convolutions and dense layers in a step, on average
-            over what the step samples; None if it has none of them.
-        model: what the step trains, if it does.
+        images: training images in a step; None if it processes none.
+        flops: FLOPs, 2 per multiply-add, of matrix products, convolutions and dense layers in a step, on
+            average over what the step samples; None if it has none of them.
+        model: the model that the step trains, or None.
     """
 
     step: Callable[[], object]
@@ -48,7 +48,7 @@ class Case:
 
 
 def gemm(given: Workload) -> Case:
-    """A product of two square matrices: what this machine can do at best."""
+    """Return the case of a product of two square matrices: this machine's peak."""
     generator = np.random.default_rng(0)
     dtype = given.setup.precision
     a, b = (tf.cast(generator.normal(size=(GEMM, GEMM)), dtype) for _ in range(2))
@@ -56,17 +56,17 @@ def gemm(given: Workload) -> Case:
 
 
 def ce(given: Workload) -> Case:
-    """A training step of the bare backbone with the cross-entropy."""
+    """Return the case of a training step of the bare backbone with the cross-entropy."""
     return _training(given, objective.Objective("ce"), given.training_batches())
 
 
 def bank(given: Workload) -> Case:
-    """A training step with the oracle loss, teachers' logits from the bank."""
+    """Return the case of a training step with the oracle loss, teachers' logits from the bank."""
     return _training(given, objective.Objective("oracle"), given.training_batches(with_logits=True))
 
 
 def live(given: Workload) -> Case:
-    """A training step with the oracle loss, teachers asked in each step."""
+    """Return the case of a training step with the oracle loss, whose teachers run in each step."""
     teachers = given.ensemble(given.setup.teachers)
     asked = objective.Objective("oracle", live_teachers=teachers.live)
     return _training(
@@ -75,7 +75,7 @@ def live(given: Workload) -> Case:
 
 
 def inference(given: Workload) -> Case:
-    """One teacher's forward pass, of a batch in memory."""
+    """Return the case of one teacher's forward pass on a batch in memory."""
     teacher = given.ensemble(1)
     batch = next(workload.endless(given.training_batches()))
     images = given.setup.batch_size
@@ -85,15 +85,15 @@ def inference(given: Workload) -> Case:
 
 
 def input_alone(given: Workload) -> Case:
-    """Batches with augmentation and stored logits, one after the other, and no step that uses them."""
+    """Return the case of input alone: batches with augmentation and stored logits, which no step uses."""
     batches = workload.endless(given.training_batches(with_logits=True))
     return Case(_traced(batches.get_next), given.setup.batch_size, None)
 
 
 def bank_read(given: Workload) -> Case:
-    """A batch's stored logits read back, and nothing else: of any rows, from one view to the next.
+    """Return the case of reading a batch's stored logits alone, for random rows, in another view each time.
 
-    A training shows all examples in one view before it comes to the next; this is all over the bank at once.
+    A training shows all examples in one view before it comes to the next; this reads all over the bank.
     """
     read, generator = given.bank.reader("train"), np.random.default_rng(0)
     count, images = len(given.data.train), given.setup.batch_size
@@ -106,7 +106,7 @@ def bank_read(given: Workload) -> Case:
 
 
 def checkpointed(given: Workload, case: Callable[[Workload], Case]) -> Case:
-    """A checkpoint of what another case trains, written and flushed to the disk; none of its steps."""
+    """Return the case of writing a checkpoint of another case's model, flushed to the disk, without steps."""
     folder = pathlib.Path(tempfile.mkdtemp(dir=given.setup.folder))
     checkpointer = checkpoint.Checkpointer(folder, loop.state(case(given).model))
     steps = itertools.count(1)
@@ -114,29 +114,29 @@ def checkpointed(given: Workload, case: Callable[[Workload], Case]) -> Case:
 
 
 def over_devices(given: Workload, case: Callable[[Workload], Case]) -> Case:
-    """Another case on all local devices, each with its part of the batch; see `prepare`."""
+    """Return another case on all local devices, each with its part of the batch; see `prepare`."""
     return case(Workload(given.setup, "mirrored"))
 
 
 def streamed(given: Workload, case: Callable[[Workload], Case]) -> Case:
-    """Another case, whose images are read from ArrayRecord files and decoded from PNG as they are wanted."""
+    """Return another case with images read from ArrayRecord files and decoded from PNG on demand."""
     return case(Workload(given.setup, streams=True))
 
 
 def input_randaugment(given: Workload) -> Case:
-    """As `input_alone`, of views that have two of RandAugment's operations each."""
+    """Return the case `input_alone` with views that have two of RandAugment's operations each."""
     return input_alone(Workload(given.setup, randaugment=True))
 
 
 def input_mixed(given: Workload) -> Case:
-    """As `input_alone`, of views that are all mixed with those of other examples."""
+    """Return the case `input_alone` with views that are all mixed with those of other examples."""
     return input_alone(Workload(given.setup, mixed=True))
 
 
 def search_step(given: Workload, strategy: str, unrolled: bool = False) -> Case:
-    """A step of a search: of reinforce and random, of the shared weights alone.
+    """Return the case of a step of a search; for reinforce and random, a step of the shared weights.
 
-    What reinforce does between epochs is not in it: updates times networks forward passes of a batch.
+    The work of reinforce between epochs is not included: updates times networks forward passes of a batch.
     """
     model, batches, flops = search_steps.make(given, strategy, unrolled)
     images = given.setup.batch_size
@@ -164,9 +164,9 @@ for _name in ("ce", "input"):
 
 
 def prepare(name: str):
-    """Splits the processor into two devices, if a case is to be run over devices and there are no others.
+    """Split the processor into two devices if a case runs over devices and there is no GPU.
 
-    To be called before the first tensor is made.
+    Call it before the first tensor is made.
     """
     if name.endswith(MIRRORED) and not tf.config.list_physical_devices("GPU"):
         (processor,) = tf.config.list_physical_devices("CPU")
@@ -174,7 +174,7 @@ def prepare(name: str):
 
 
 def make(name: str, setup: Setup) -> Case:
-    """A case by its name, which ends in ":" and a number if that is how many teachers it has."""
+    """Return a case by its name, which may end in ":" and the number of teachers."""
     name, _, teachers = name.partition(":")
     if teachers:
         setup = dataclasses.replace(setup, teachers=int(teachers))

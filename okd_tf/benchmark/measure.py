@@ -1,4 +1,4 @@
-"""Comparing steps on a noisy machine: all cases in turn, round after round, and medians."""
+"""Comparison of steps on a noisy machine: all cases in turn, round after round, and medians."""
 
 import dataclasses
 import pathlib
@@ -16,11 +16,12 @@ WARM_UP = 3  # steps before the first turn; the first of them traces
 
 @dataclasses.dataclass(frozen=True)
 class Turn:
-    """What one turn of a case gave.
+    """The measurement of one turn of a case.
 
     Attributes:
-        seconds_per_step: the mean of the turn.
-        peak_rss_bytes: of its process since that was started; None where the system does not tell.
+        seconds_per_step: the mean over the turn.
+        peak_rss_bytes: peak resident memory of its process since its start; None where the system does not
+            report it.
     """
 
     seconds_per_step: float
@@ -29,7 +30,7 @@ class Turn:
 
 @dataclasses.dataclass(frozen=True)
 class Ready:
-    """What is known of a case before its first turn: `images` and `flops` as in `Case`, and the memory."""
+    """The properties of a case before its first turn: `images` and `flops` as in `Case`, and peak memory."""
 
     images: int | None
     flops: float | None
@@ -37,28 +38,28 @@ class Ready:
 
 
 class Runner(Protocol):
-    """A case that is ready, wherever it runs."""
+    """A case that is ready to run, in this process or another."""
 
     ready: Ready
 
     def turn(self, seconds: float) -> Turn:
-        """Runs it for at least so long."""
+        """Run the case for at least `seconds`; return the measurement."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Result:
-    """What was measured of a case; None is what was not, or what it has not.
+    """The measured figures of a case; None where it has no such figure.
 
     Attributes:
-        what: its name.
+        what: name of the case.
         images_per_s: training images per second, the median of the rounds.
         ratio_to_ce: time per image over that of the plain step, the median of the ratios of each round.
         arithmetic_ratio: FLOPs per image over those of the plain step.
-        gflops_per_s: FLOPs over time.
+        gflops_per_s: FLOPs over time, in 10^9 per second.
         share_of_gemm: FLOPs over time, over those of the matrix product, the median of each round's.
-        peak_rss_bytes: the most memory that its process, which does nothing else, ever held: TensorFlow,
-            the examples and mapped pages of files included.
-        rss_growth_bytes: how much of that came after the first steps.
+        peak_rss_bytes: peak memory of its process, which does nothing else: TensorFlow, the examples and
+            mapped pages of files included.
+        rss_growth_bytes: the part of that peak that came after the first steps.
     """
 
     what: str
@@ -74,13 +75,13 @@ class Result:
 def interleaved(
     runners: Mapping[str, Runner], rounds: int, seconds: float, say: Callable[[str], None]
 ) -> list[Result]:
-    """Times all cases in turn for some rounds.
+    """Time all cases in turn for some rounds; return their results.
 
     Args:
-        runners: what to measure, by name.
-        rounds: how often.
-        seconds: how long each case runs in a round, at least.
-        say: takes lines of progress.
+        runners: the cases to measure, by name.
+        rounds: number of rounds.
+        seconds: least time that each case runs in a round.
+        say: called with lines of progress.
     """
     turns: dict[str, list[Turn]] = {name: [] for name in runners}
     started = time.perf_counter()
@@ -93,14 +94,15 @@ def interleaved(
 
 
 def compared(ready: Mapping[str, Ready], turns: Mapping[str, list[Turn]]) -> list[Result]:
-    """The figures, from each case's turns, one a round."""
+    """Return the results, given each case's turns, one a round."""
     return [_result(name, ready, turns) for name in ready]
 
 
 def turn(step: Callable[[], Any], seconds: float) -> Turn:
-    """Runs a step again and again for at least so long.
+    """Run a step repeatedly for at least `seconds`; return the measurement.
 
-    The first is not timed: it finds the caches cold, and more batches ready than one step has time to make.
+    The first step is not timed: it finds the caches cold, and more batches ready than one step has time to
+    make.
     """
     step()
     started, steps = time.perf_counter(), 0
@@ -111,7 +113,7 @@ def turn(step: Callable[[], Any], seconds: float) -> Turn:
 
 
 def peak_rss_bytes() -> int | None:
-    """The most resident memory this process ever had, mapped files included; None where it is not told."""
+    """Return this process's peak resident memory, mapped files included; None where it is not reported."""
     if not STATUS.exists():
         return None
     fields = dict(line.split(":", 1) for line in STATUS.read_text().splitlines())
@@ -119,7 +121,7 @@ def peak_rss_bytes() -> int | None:
 
 
 def table(results: list[Result]) -> str:
-    """The results as lines of text."""
+    """Return the results as lines of text."""
     lines = [
         f"{'what':22}{'images/s':>10}{'GFLOP/s':>9}{'of gemm':>9}{'time / ce':>11}{'FLOPs / ce':>12}"
         f"{'peak MiB':>10}{'growth':>8}"
@@ -159,7 +161,7 @@ def _result(name, ready, turns):
 
 
 def _ratio(turns, name, other):
-    """The median over the rounds of the times of steps, of one case over those of another."""
+    """Return the median over the rounds of one case's time per step over another's."""
     pairs = zip(turns[name], turns[other], strict=True)
     return statistics.median(a.seconds_per_step / b.seconds_per_step for a, b in pairs)
 

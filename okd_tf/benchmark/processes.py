@@ -1,7 +1,7 @@
-"""Each case in a process of its own, which waits while it is not its turn.
+"""Processes of the cases: each case runs in its own, which waits while it is not its turn.
 
-So its peak of memory is its own, and no case finds the threads or allocations of another. Nothing here
-imports TensorFlow before a process is told how.
+So its peak memory is its own, and no case is affected by the threads or allocations of another. Nothing here
+imports TensorFlow before a process has been told how.
 """
 
 import contextlib
@@ -15,18 +15,18 @@ from okd_tf.benchmark.setup import Setup
 
 
 class Process:
-    """A `measure.Runner` whose case runs elsewhere."""
+    """A `measure.Runner` whose case runs in another process."""
 
     def __init__(self, name: str, setup: Setup, start: Callable[[], None]):
-        """Starts the process and waits until its case is ready.
+        """Start the process and wait until its case is ready.
 
         Args:
-            name: of the case, as `cases.make` takes it.
-            setup: what is measured.
-            start: what the process calls first; a function of a module, since it is another interpreter.
+            name: name of the case for `cases.make`.
+            setup: the `Setup` to measure.
+            start: called first in the process; a function of a module, since it is another interpreter.
 
         Raises:
-            UserError: what the case says, or that its process has ended.
+            UserError: raised by the case, or its process has ended.
         """
         context = multiprocessing.get_context("spawn")
         self._name = name
@@ -37,12 +37,16 @@ class Process:
         self.ready: measure.Ready = self._receive()
 
     def turn(self, seconds: float) -> measure.Turn:
-        """Has the case run for at least so long."""
+        """Run the case for at least `seconds` in its process; return the measurement.
+
+        Raises:
+            UserError: raised by the case, or its process has ended.
+        """
         self._connection.send(seconds)
         return self._receive()
 
     def end(self):
-        """Ends the process."""
+        """End the process."""
         self._process.terminate()
         self._process.join()
 
@@ -66,7 +70,7 @@ class Process:
 def running(
     names: list[str], setup: Setup, start: Callable[[], None], say: Callable[[str], None]
 ) -> Iterator[dict[str, Process]]:
-    """Processes of these cases, by name, that are ready; all are ended on the way out."""
+    """Yield processes of these cases, by name, that are ready; end all of them on exit."""
     with contextlib.ExitStack() as stack:
         started = {}
         for name in names:
@@ -77,7 +81,7 @@ def running(
 
 
 def _serve(connection, name, setup, start):
-    """Takes turns, as long as someone is there to ask for them."""
+    """Run turns on request, until the other end of the connection is closed."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that started this one
     try:
         start()

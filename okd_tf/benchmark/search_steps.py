@@ -1,4 +1,4 @@
-"""A search as it is while its shared weights and alphas learn, and the arithmetic of its step."""
+"""The search step of the benchmark: weights and alphas learn; with its FLOPs."""
 
 from okd_tf.arch import space, spec
 from okd_tf.benchmark import workload
@@ -8,7 +8,7 @@ from okd_tf.training import objective
 
 
 def make(given: Workload, strategy: str, unrolled: bool):
-    """The model, its batches, and the FLOPs of a step per training image."""
+    """Return the model, its batches, and the FLOPs of a step per training image."""
     backbone = given.backbone()
     search_space = space.SearchSpace.around(backbone, given.setup.ops)
     batches = given.training_batches(with_logits=True)
@@ -39,7 +39,7 @@ def make(given: Workload, strategy: str, unrolled: bool):
 
 
 def _flops(model, search_space, strategy, unrolled):
-    """FLOPs of a step, per training image: of a weight step and, if there is one, of an alpha step."""
+    """Return the FLOPs of a step per training image: of the weight step and of the alpha step, if any."""
     base = search_space.base.flops
     every = sum(op.flops for costs in search_space.op_costs for op in costs)
     sampled = model.expectation().flops - base

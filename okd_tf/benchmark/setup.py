@@ -1,4 +1,4 @@
-"""What is measured: plain data that goes to the process of each case, so nothing here imports TensorFlow."""
+"""The setup of a benchmark: plain data sent to each case's process, so nothing here imports TensorFlow."""
 
 import dataclasses
 
@@ -7,19 +7,19 @@ NOISE = "noise"  # in the place of a dataset's name
 
 @dataclasses.dataclass(frozen=True)
 class Setup:
-    """What all cases have in common.
+    """The common settings of all cases.
 
     Attributes:
-        folder: where `stored.write` has put examples and banks.
+        folder: folder of the examples and banks written by `stored.write`.
         backbone: a registered name.
-        width: of it, as `backbones.build` takes it.
+        width: width of the backbone for `backbones.build`.
         teacher_backbone: a registered name.
-        teacher_width: of that one.
-        teachers: how many there are.
+        teacher_width: width of the teachers.
+        teachers: number of teachers.
         views: stored views of each example.
-        batch_size: images per step; a bilevel step takes as many validation images beside them.
+        batch_size: images per step; a bilevel step takes as many validation images in addition.
         ops: candidate operations.
-        precision: the setting of that name; what training steps and the matrix product compute in.
+        precision: the setting of that name; the precision of training steps and of the matrix product.
     """
 
     folder: str

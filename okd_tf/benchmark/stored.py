@@ -1,6 +1,6 @@
-"""What the cases read from the disk: examples, and view banks of random logits.
+"""The data that cases read from the disk: examples, and view banks of random logits.
 
-Reading takes as long whatever the logits say, and asking real teachers can take hours.
+The time to read does not depend on the logits, and running real teachers can take hours.
 """
 
 import dataclasses
@@ -19,18 +19,18 @@ _WRITTEN = ("train", "val")  # no case reads the test split
 
 
 def load(dataset, data_dir, train_examples, val_examples, image_size, classes) -> splits.Splits:
-    """A dataset's splits, or noise in the place of one.
+    """Return a dataset's splits, or noise in the place of one.
 
     Args:
         dataset: NOISE or a key of `data.DATASETS`.
-        data_dir: where prepared TFDS data lies.
-        train_examples: how many; 0 is all, or NOISE_EXAMPLES.
-        val_examples: how many, of noise.
-        image_size: height and width, of noise.
-        classes: how many, of noise.
+        data_dir: folder of prepared TFDS data.
+        train_examples: number of training examples; 0 is all, or NOISE_EXAMPLES.
+        val_examples: number of validation examples, for noise.
+        image_size: height and width, for noise.
+        classes: number of classes, for noise.
 
     Raises:
-        UserError: unknown name, or data that is not there.
+        UserError: unknown name, or data that is missing.
     """
     if dataset not in (NOISE, *data.DATASETS):
         raise errors.unknown("--dataset", dataset, (NOISE, *data.DATASETS))
@@ -57,7 +57,7 @@ def load(dataset, data_dir, train_examples, val_examples, image_size, classes) -
 
 
 def write(folder, of: splits.Splits, num_views, teacher_counts):
-    """Writes the examples, and a bank of each number of teachers.
+    """Write the examples, and a bank for each number of teachers.
 
     Raises:
         UserError: more views than an image has, or too little space on the disk.
@@ -86,7 +86,7 @@ def write(folder, of: splits.Splits, num_views, teacher_counts):
 
 
 def read_splits(folder) -> splits.Splits:
-    """The examples that `write` was given."""
+    """Return the examples given to `write`."""
     with np.load(_arrays(folder), allow_pickle=False) as arrays:
         parts = {
             part: examples.Examples(*(arrays[f"{part}_{name}"] for name in ("ids", "images", "labels")))
@@ -103,7 +103,7 @@ def read_splits(folder) -> splits.Splits:
 
 
 def streamed(folder, of: splits.Splits) -> splits.Splits:
-    """The same with training images that are read from the disk; they are written there at the first call."""
+    """Return the splits with training images read from the disk; the first call writes them there."""
     asked = request.Request("streamed", cache_dir=str(folder))
     train = of.train
     builder = fitted.builder(
@@ -120,7 +120,7 @@ def streamed(folder, of: splits.Splits) -> splits.Splits:
 
 
 def open_bank(folder, num_teachers, num_views) -> store.Store:
-    """The bank of so many teachers."""
+    """Return the bank of `num_teachers` teachers."""
     return store.read(_bank(folder, num_teachers), {}, bank.views(num_views))
 
 

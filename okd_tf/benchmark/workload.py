@@ -1,4 +1,4 @@
-"""What the cases are made of: backbone, teachers, batches, as the stages of a run make them."""
+"""The parts of cases: backbone, teachers and batches, made as the stages of a run make them."""
 
 import dataclasses
 import functools
@@ -19,13 +19,13 @@ class Workload:
     """A `Setup`, read and built."""
 
     def __init__(self, setup: Setup, devices="none", streams=False, randaugment=False, mixed=False):
-        """Takes what is measured, and how a case differs from the others.
+        """Create the workload.
 
         Args:
-            setup: what all have in common.
+            setup: the settings common to all cases.
             devices: a name in `DISTRIBUTIONS`.
             streams: whether images stay on the disk.
-            randaugment: whether views have RandAugment's operations, as many and as strong as by default.
+            randaugment: whether views have RandAugment's operations, with the default number and magnitude.
             mixed: whether all views are mixed with others, half of them by CutMix and half by mixup.
         """
         self.setup = setup
@@ -45,7 +45,7 @@ class Workload:
 
     @functools.cached_property
     def data(self):
-        """The examples: `Splits`."""
+        """Return the examples: `Splits`."""
         held = stored.read_splits(self.setup.folder)
         if self._randaugment:
             names = ("crop_flip", views.ALL_OPERATIONS)
@@ -54,22 +54,22 @@ class Workload:
         return stored.streamed(self.setup.folder, held) if self._streams else held
 
     def backbone(self):
-        """The bare backbone: `Backbone`."""
+        """Return the bare backbone: `Backbone`."""
         return self._build(self.setup.backbone, self.setup.width)
 
     def teacher_model(self):
-        """What a teacher is, a Functional model: untrained, since time does not depend on what it knows."""
+        """Return a teacher's Functional model, untrained, since time does not depend on its weights."""
         return self._build(self.setup.teacher_backbone, self.setup.teacher_width).model
 
     def ensemble(self, count):
-        """So many teachers: `Ensemble`."""
+        """Return `count` teachers: `Ensemble`."""
         name = f"{self.setup.teacher_backbone}.keras"  # for what is said of it; there is no file
         own = manifest.Manifest(outputs=manifest.LOGITS)
         networks = [formats.of_model(name, self.teacher_model()) for _ in range(count)]
         return ensemble.Ensemble(teacher.Teacher(name, network, own, self.data) for network in networks)
 
     def training_batches(self, with_logits=False):
-        """Augmented batches of the training split, with logits from the bank or without."""
+        """Return augmented batches of the training split, with logits from the bank or without."""
         return batches.Batches(
             self.data.train,
             self.setup.batch_size,
@@ -81,14 +81,14 @@ class Workload:
         )
 
     def validation_batches(self):
-        """Batches of the validation split as it is, with logits from the bank."""
+        """Return batches of the validation split as it is, with logits from the bank."""
         return batches.Batches(
             self.data.val, self.setup.batch_size, 0, teacher_logits=self.bank.reader("val")
         )
 
     @functools.cached_property
     def bank(self):
-        """The stored logits: `Store`."""
+        """Return the stored logits: `Store`."""
         return stored.open_bank(self.setup.folder, self.setup.teachers, self.setup.views)
 
     def _build(self, name, width):
@@ -97,6 +97,6 @@ class Workload:
 
 
 def endless(source, strategy=None):
-    """An iterator over all steps of `Batches` or `Bilevel`, each for all replicas of a strategy."""
+    """Return an iterator over all steps of `Batches` or `Bilevel`, each for all replicas of a strategy."""
     steps = 0, tf.int64.max
     return iter(loop.distribute(source, *steps, strategy) if strategy else source.dataset(*steps))
