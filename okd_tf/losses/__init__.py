@@ -5,12 +5,13 @@ Each is a function
     loss(labels [batch], student_logits [batch, classes], teacher_logits [batch, teachers, classes],
          temperature, ce_weight, *, heard=None, kd_weight=1.0, **settings) -> [batch]
 
-of the per-example loss, differentiable in the student's logits; most with teachers are `distillation.loss`
-of who teaches and how. A new one is one file and one line in each dictionary below. For a loss in NEEDS_PEERS
-`teacher_logits` are those of networks that train at the same time; for one in neither set they may be None.
-`labels` are `mixed_labels.Labels` where images may be mixed of two. `heard`, bool [batch, teachers], says
-whose logits count; None is all. `kd_weight` is a factor of the divergence from teachers or peers. SETTINGS
-names the settings of a run that a loss takes as keywords.
+of the per-example loss, differentiable in the student's logits; most losses with teachers are made by
+`distillation.loss` from a selection of teachers and a divergence. A new one is one file and one line in each
+dictionary below. For a loss in NEEDS_PEERS, `teacher_logits` are those of networks that train at the same
+time; for a loss in neither set they may be None. `labels` are `mixed_labels.Labels` where images may be
+mixtures of two. `heard`, bool [batch, teachers], is the teacher mask: only the logits of teachers with True
+count; None is all. `kd_weight` is a factor of the divergence from teachers or peers. SETTINGS names the
+settings of a run that a loss takes as keywords.
 """
 
 from okd_tf.losses import ce, confidence, dkd, masked, mean, mutual, oracle, oracle_dkd, vote
@@ -46,16 +47,16 @@ FEW_CLASSES = 25  # up to here a divergence counts once
 
 
 def usual_kd_weight(name, classes) -> float:
-    """Return the factor of a loss's divergence that is taken where none is given.
+    """Return the default factor of a loss's divergence.
 
     The gradient of a softened divergence is about (s - t) / classes in each logit (Hinton et al., 2015,
-    equation 4, times the squared temperature), so that of many classes it is small beside weight decay, and a
-    student ends far from fitted. Losses with factors of their own (dkd) and of peers are left as they were
-    published.
+    equation 4, times the squared temperature); with many classes it is small compared with weight decay, and
+    a student remains far from fitted. Losses with factors of their own (dkd) and of peers keep their
+    published weights.
 
     Args:
         name: a key of KD_LOSSES.
-        classes: how many logits a network has.
+        classes: number of logits of a network.
     """
     if name in NEEDS_PEERS or "dkd_beta" in SETTINGS[name]:
         return 1.0

@@ -1,4 +1,4 @@
-"""Cross-entropy to the label: the loss of the teachers and of the baseline, with no teacher in it."""
+"""Cross-entropy with the label: the loss of the teachers and of the baseline, without a teacher."""
 
 import functools
 
@@ -18,13 +18,13 @@ def loss(
     kd_weight=1.0,
     label_smoothing=0.0,
 ):
-    """L(x, y) = (1 - e) CE(y) + e mean_k CE(k), with CE(k) = -log softmax(s(x))_k and e the label smoothing.
+    """Return L(x, y) = (1 - e) CE(y) + e mean_k CE(k), with CE(k) = -log softmax(s(x))_k.
 
-    Szegedy et al. (2016), section 7: the target is the label with the weight 1 - e and all classes, the label
-    among them, with e / K each.
+    e is the label smoothing of Szegedy et al. (2016), section 7: the target is the label with the weight 1 -
+    e plus all K classes, the label included, with e / K each.
 
     labels int [batch] or `mixed_labels.Labels`, student_logits [batch, classes] -> [batch]. The other
-    arguments belong to the common interface and change nothing here.
+    arguments belong to the common interface and have no effect.
     """
     del teacher_logits, temperature, ce_weight, heard, kd_weight
     if not label_smoothing:

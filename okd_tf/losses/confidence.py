@@ -1,10 +1,10 @@
-"""Distillation by confidence: every teacher teaches every example, the better it knows the label the more.
+"""Distillation by confidence: every teacher teaches every example, the better it fits the label the more.
 
     L(x, y) = sum_i w_i tau^2 KL(softmax(t_i / tau) || softmax(s / tau)),
 
     w_i = (1 / (N - 1)) (1 - exp(CE_i) / sum_j exp(CE_j)),    CE_i = CE(y, softmax(t_i)),
 
-of the N teachers that are heard; a single one has the weight 1.
+over the N teachers in the teacher mask; a single one has the weight 1.
 
 Zhang, Chen, Wang, "Confidence-Aware Multi-Teacher Knowledge Distillation" (CA-MKD, ICASSP 2022), eq. 2 and 3:
 their weights of the soft targets. The paper adds the label's cross-entropy, as `ce_weight` does here, and a
@@ -19,9 +19,9 @@ from okd_tf.losses import distillation, mixed_labels
 def weights(labels, teacher_logits, heard):
     """Return (N - 1) w_i sum_j e_j = sum_j e_j - e_i, with e_i = exp(CE_i - max_j CE_j); 1 where N = 1.
 
-    labels int [batch] or `mixed_labels.Labels`, teacher_logits [batch, teachers, classes], heard bool [batch,
-    teachers] -> float [batch, teachers], 0 for those that are not heard. `distillation.loss` divides by the
-    sum, so that factors of a row do not matter.
+    labels int [batch] or `mixed_labels.Labels`, teacher_logits [batch, teachers, classes], heard (the teacher
+    mask) bool [batch, teachers] -> float [batch, teachers], 0 for masked teachers. `distillation.loss`
+    divides by the sum, so that factors of a row do not matter.
     """
     cross_entropy = mixed_labels.cross_entropy(labels, teacher_logits)
     zeros = tf.zeros_like(cross_entropy)

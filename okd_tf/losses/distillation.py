@@ -1,8 +1,9 @@
-"""What the losses with teachers share: such a loss is who teaches an example, and how it is taught.
+"""The common form of losses with teachers: a selection of teachers, and a divergence from them.
 
-`who` says for each example how much each teacher teaches it, from the labels and the teachers' logits as
-they are; `how` is the divergence of the student from those teachers. All else is `loss`: the temperature's
-logits, standardised if that is wanted, the label's cross-entropy, and what teaches where no teacher does.
+The selection `who` returns each teacher's weight for each example, from the labels and the teachers' logits
+as they are; `how` is the divergence of the student from the weighted teachers. `loss` adds the rest:
+temperature, standardised logits if wanted, the label's cross-entropy, and the target of examples for which no
+teacher is selected.
 """
 
 import tensorflow as tf
@@ -16,7 +17,7 @@ NONE_RIGHT = {"label": 0.0, "mean": 1.0, "both": 0.5}
 
 
 def weighted_divergence(labels, student_logits, teacher_logits, weights, temperature):
-    """tau^2 sum_i w_i KL(softmax(t_i / tau) || softmax(s / tau)), the terms of Hinton et al. (2015), eq. 4.
+    """Return tau^2 sum_i w_i KL(softmax(t_i / tau) || softmax(s / tau)), by Hinton et al. (2015), eq. 4.
 
     With soft targets p_i = softmax(t_i / tau), q = softmax(s / tau) and weights that sum to 1,
 
@@ -25,14 +26,14 @@ def weighted_divergence(labels, student_logits, teacher_logits, weights, tempera
     so the gradient in s needs the mean target alone; the entropies only make the value the true divergence.
 
     Args:
-        labels: of no effect here.
+        labels: without effect.
         student_logits: [batch, classes].
         teacher_logits: [batch, teachers, classes].
         weights: [batch, teachers], rows sum to 1.
         temperature: tau > 0. The factor tau^2 keeps gradients on the scale of the cross-entropy's.
 
     Returns:
-        [batch], never negative but for rounding.
+        [batch], never negative except for rounding.
     """
     del labels
     log_p = tf.nn.log_softmax(teacher_logits / temperature)
@@ -45,21 +46,22 @@ def weighted_divergence(labels, student_logits, teacher_logits, weights, tempera
 
 
 def loss(who, how=weighted_divergence):
-    """The loss L(x, y) = (1 - c) k D(x, y) + c CE(y, softmax(s)), with the interface of all losses.
+    """Return the loss L(x, y) = (1 - c) k D(x, y) + c CE(y, softmax(s)), with the interface of all losses.
 
-    D is the divergence from the teachers that teach x, by their weights; c is `ce_weight`, k is `kd_weight`.
-    Where teachers are heard and none has a weight, M being this loss with D from all that are heard, with one
-    weight, the loss is CE, M or (CE + M) / 2: `none_right` is label, mean or both. Where none is heard at all
-    it is CE.
+    D is the divergence from the selected teachers by their weights; c is `ce_weight`, k is `kd_weight`. If
+    teachers are in the mask and none is selected, the loss is CE, M or (CE + M) / 2 for `none_right` "label",
+    "mean" or "both", where M is this loss with D from all teachers in the mask, equally weighted. If the mask
+    is empty, it is CE.
 
     Args:
-        who: (labels, teacher_logits [batch, teachers, classes], heard bool [batch, teachers]) -> float
-            [batch, teachers], how much each teaches, of any sum; 0 for those that are not heard.
-        how: what `weighted_divergence` is; settings of the loss are its keywords.
+        who: (labels, teacher_logits [batch, teachers, classes], teacher mask bool [batch, teachers]) ->
+            weights float [batch, teachers], not normalised; 0 for masked teachers.
+        how: a divergence with the arguments of `weighted_divergence`; settings of the loss are its keywords.
 
     Returns:
-        The function. Beside its common arguments it takes the keywords `standardize_logits`, whether D is of
-        standardised logits, `none_right`, and those of `how`.
+        The function. In addition to the common arguments it has the keywords `standardize_logits`, whether D
+        is of standardised logits, `none_right`, and those of `how`; it raises UserError for an unknown
+        `none_right`.
     """
 
     def distilled(

@@ -1,4 +1,4 @@
-"""Decoupled distillation: what teachers say of the label, and what they say of all other classes.
+"""Decoupled distillation: teachers' knowledge of the label, and of the other classes, weighted separately.
 
 Zhao, Cui, Song, Qiu, Liang, "Decoupled Knowledge Distillation" (CVPR 2022). The teacher is here the teachers'
 mean soft target p = (1 / N) sum_i softmax(t_i / tau), and q = softmax(s / tau):
@@ -7,10 +7,10 @@ mean soft target p = (1 / N) sum_i softmax(t_i / tau), and q = softmax(s / tau):
     TCKD = KL((p_y, 1 - p_y) || (q_y, 1 - q_y)),
     NCKD = KL(p^ || q^),    p^_k = p_k / (1 - p_y),    q^_k = q_k / (1 - q_y),    k != y.
 
-KL(p || q) = TCKD + (1 - p_y) NCKD: plain distillation is alpha = 1 and beta = 1 - p_y, and hears of the other
-classes the less the surer its teachers are. The paper adds the label's cross-entropy; here `ce_weight` does.
+KL(p || q) = TCKD + (1 - p_y) NCKD: plain distillation is alpha = 1 and beta = 1 - p_y, and learns the less of
+the other classes the surer its teachers are. The paper adds the label's cross-entropy; here `ce_weight` does.
 
-On an image that is mixed of two the divergence is share DKD(first) + (1 - share) DKD(second), of the same p.
+On a mixture of two images the divergence is share DKD(first) + (1 - share) DKD(second), of the same p.
 """
 
 import tensorflow as tf
@@ -19,7 +19,7 @@ from okd_tf.losses import distillation, mean, mixed_labels
 
 
 def divergence(labels, student_logits, teacher_logits, weights, temperature, *, dkd_alpha=1.0, dkd_beta=8.0):
-    """tau^2 (alpha TCKD + beta NCKD) of the weighted mean p = sum_i w_i softmax(t_i / tau).
+    """Return tau^2 (alpha TCKD + beta NCKD) of the weighted mean p = sum_i w_i softmax(t_i / tau).
 
     Args:
         labels: int [batch], or `mixed_labels.Labels`.
@@ -28,10 +28,10 @@ def divergence(labels, student_logits, teacher_logits, weights, temperature, *, 
         weights: [batch, teachers], rows sum to 1.
         temperature: tau > 0.
         dkd_alpha: factor of TCKD, a number or [batch].
-        dkd_beta: factor of NCKD, likewise.
+        dkd_beta: factor of NCKD, a number or [batch].
 
     Returns:
-        [batch], never negative but for rounding.
+        [batch], never negative except for rounding.
     """
     log_p_i = tf.nn.log_softmax(teacher_logits / temperature)
     log_p = tf.reduce_logsumexp(tf.math.log(weights)[..., tf.newaxis] + log_p_i, axis=1)
@@ -51,10 +51,10 @@ def divergence(labels, student_logits, teacher_logits, weights, temperature, *, 
 
 
 def _decoupled(labels, logits):
-    """Of p = softmax(logits): log((1 - p_y) / p_y) [batch]; log p^_k [batch, classes], 0 at the label.
+    """Return log((1 - p_y) / p_y) [batch] and log p^_k [batch, classes], for p = softmax(logits).
 
-    The label is left out by -inf, which is exact: 1 - p_y is never formed, so nothing is lost where it is
-    small. No tensor on the way has more than two readers; see `ops.ordered`.
+    log p^_k is 0 at the label. The label is excluded by -inf, which is exact: 1 - p_y is never formed, so no
+    precision is lost where it is small. No intermediate tensor has more than two readers; see `ops.ordered`.
     """
     is_label = labels[:, tf.newaxis] == tf.range(tf.shape(logits)[-1], dtype=labels.dtype)
     others = tf.where(is_label, tf.constant(float("-inf"), logits.dtype), logits)

@@ -1,4 +1,4 @@
-"""Masked distillation: a wrong teacher teaches only about the classes that it does not get wrong.
+"""Masked distillation: a wrong teacher teaches only about the classes that it ranks below the label.
 
     L(x, y) = (1 / N) sum_i D_i + (1 / N) sum_i [argmax t_i != y] CE(y, softmax(s)),
 
@@ -6,13 +6,13 @@
           tau^2 KL(softmax_K(t_i / tau) || softmax_K(s / tau))          otherwise,
 
 softmax_K over the classes K = {k: t_ik < t_iy} alone: those that teacher i ranks below the label. D_i is 0
-where K has fewer than two classes. N teachers are heard; where none is, the label teaches.
+where K has fewer than two classes. N teachers are in the teacher mask; if it is empty, the loss is CE.
 
 The second case is the masked correlation distillation of Sun et al., "Knowledge Distillation with Refined
-Logits" (RLD, ICCV 2025): the label and all that a teacher takes to be at least as likely are left out, and
-what it knows of all others is kept. Ours is the rest: plain distillation from teachers that are right (RLD
-masks their label, and teaches it by the teacher's largest probability), several teachers of one weight, and
-the label's cross-entropy by the share of teachers that say nothing of the label.
+Logits" (RLD, ICCV 2025): the label and all classes that the teacher ranks at least as high are left out, and
+its knowledge of the others is kept. The rest is ours: plain distillation from teachers that are right (RLD
+masks their label, and teaches it by the teacher's largest probability), several teachers of equal weight, and
+the label's cross-entropy weighted by the share of wrong teachers.
 
 On a mixed image the loss is share L(x, first) + (1 - share) L(x, second).
 """
@@ -24,15 +24,15 @@ from okd_tf.ops import ordered
 
 
 def kept_classes(labels, teacher_logits):
-    """Return what each teacher is heard about, and whether it is right.
+    """Return the classes that each teacher teaches about, and whether it is right.
 
     Args:
         labels: int [batch].
         teacher_logits: [batch, teachers, classes].
 
     Returns:
-        Classes kept, bool [batch, teachers, classes]: all if the teacher is right, those below the label if
-        it is wrong; right, bool [batch, teachers]. Of tied largest logits the first counts as the prediction.
+        Classes, bool [batch, teachers, classes]: all if the teacher is right, those below the label if it is
+        wrong; right, bool [batch, teachers]. Of tied largest logits the first counts as the prediction.
     """
     right = mixed_labels.agreement(labels, tf.argmax(teacher_logits, axis=-1)) > 0.0
     classes = tf.range(tf.shape(teacher_logits)[-1], dtype=labels.dtype)
@@ -59,7 +59,7 @@ def divergences(student_logits, teacher_logits, kept, temperature):
 
 
 def _log_softmax(logits, kept):
-    """Log softmax over the kept classes, at least one in each row; 0 at all others."""
+    """Return log softmax over the kept classes, at least one in each row; 0 at all others."""
     others = tf.constant(float("-inf"), logits.dtype)
     return tf.where(kept, tf.nn.log_softmax(tf.where(kept, logits, others)), tf.zeros([], logits.dtype))
 
@@ -77,7 +77,8 @@ def loss(
 ):
     """Return (1 - c) k D + (c + (1 - c) W) CE with the interface of all losses.
 
-    D is (1 / N) sum_i D_i, W the share of heard teachers that are wrong, c `ce_weight` and k `kd_weight`.
+    D is (1 / N) sum_i D_i, W the share of wrong teachers in the mask (1 if it is empty), c `ce_weight` and k
+    `kd_weight`.
     """
     if heard is None:
         heard = tf.ones_like(teacher_logits[..., 0], tf.bool)

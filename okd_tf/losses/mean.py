@@ -12,7 +12,7 @@ from okd_tf.losses import distillation
 
 
 def everyone(labels, teacher_logits, heard):
-    """Return 1 for all that are heard, and 0 for others: float [batch, teachers]."""
+    """Return 1 for all teachers in the mask, and 0 for the others: float [batch, teachers]."""
     del labels
     return tf.cast(heard, teacher_logits.dtype)
 

@@ -1,7 +1,7 @@
-"""Labels of images that are mixed of two (mixup, CutMix), and what follows from them.
+"""Labels of images that are mixtures of two (mixup, CutMix), and the functions of them.
 
 Everywhere in this package `labels` are either an int tensor [batch], or `Labels` where a batch may hold mixed
-images. A mixed image counts as its two images do, by their shares:
+images. A mixed image counts like its two images, weighted by their shares:
 
     f(labels) = share f(first) + (1 - share) f(second).
 
@@ -22,7 +22,7 @@ class Labels(NamedTuple):
     Attributes:
         first: int [batch], the class of the example itself.
         second: int [batch], the class of its partner, of the same dtype; on a plain image the same class.
-        share: float [batch] in (0, 1], how much of the image is the example's own; 1 on a plain image.
+        share: float [batch] in (0, 1], the example's own share of the image; 1 on a plain image.
     """
 
     first: tf.Tensor
@@ -46,7 +46,7 @@ def linear(function, labels, logits):
         logits: [batch, ..., classes].
 
     Returns:
-        What `function` does. Where the share is 1 it is f(first, logits) to the bit.
+        A tensor shaped like the result of `function`. Where the share is 1 it is f(first, logits) to the bit.
     """
     if not isinstance(labels, Labels):
         return function(labels, logits)
@@ -69,12 +69,12 @@ def cross_entropy(labels, logits):
 def agreement(labels, predictions, dtype=tf.float32):
     """Return share [prediction = first] + (1 - share) [prediction = second].
 
-    It is the share of the image whose class is predicted: 1 or 0 on a plain image.
+    It is the share of the image that belongs to the predicted class: 1 or 0 on a plain image.
 
     Args:
         labels: int [batch], or `Labels`.
         predictions: int [batch, ...].
-        dtype: of what is returned.
+        dtype: dtype of the result.
 
     Returns:
         [batch, ...] in [0, 1].
@@ -97,10 +97,10 @@ def _named(labels, predictions):
 
 
 def _like(share, values):
-    """The shares [batch] in the dtype of values [batch, ...], and to be multiplied with them."""
+    """Return the shares [batch] in the dtype of values [batch, ...], shaped to be multiplied with them."""
     return _spread(tf.cast(share, values.dtype), values.shape.rank)
 
 
 def _spread(vector, rank):
-    """[batch] -> [batch, 1, ..., 1] with so many dimensions."""
+    """Return a vector [batch] as [batch, 1, ..., 1] with `rank` dimensions."""
     return vector if rank == 1 else tf.reshape(vector, [-1, *[1] * (rank - 1)])

@@ -7,8 +7,8 @@
 
 On mixed images the u_i are those of `oracle`, and the divergence that of `dkd`.
 
-Right teachers are sure of the label, and then plain distillation all but ignores what they know of the other
-classes; this is our combination of the two papers.
+Teachers that are right are sure of the label, and then plain distillation nearly ignores their knowledge of
+the other classes; this is our combination of the two papers.
 """
 
 from okd_tf.losses import distillation, dkd, oracle

@@ -1,4 +1,4 @@
-"""Logits on one scale: students match what teachers prefer, and not how large their logits are.
+"""Standardised logits: students match the teachers' preferences, and not the size of their logits.
 
 Sun, Ren, Li, Wang, Cao, "Logit Standardization in Knowledge Distillation" (CVPR 2024).
 """
@@ -10,7 +10,7 @@ EPSILON = 1e-6
 
 
 def standardized(logits):
-    """z(x) = (x - mean(x)) / sqrt(mean((x - mean(x))^2) + epsilon) over the classes of each row.
+    """Return z(x) = (x - mean(x)) / sqrt(mean((x - mean(x))^2) + epsilon) over the classes of each row.
 
     logits [..., classes] -> [..., classes]. Rows that differ by a constant and a positive factor become the
     same; constant rows become 0.

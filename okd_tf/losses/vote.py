@@ -4,10 +4,10 @@
 
     v_i = [argmax t_i = c],
 
-c the class that most teachers predict; of tied classes the one with the largest mean probability
-(1 / N) sum_i softmax(t_i), all N teachers that are heard counted, and of those the first.
+c being the class that most teachers predict; ties go to the class with the largest mean probability
+(1 / N) sum_i softmax(t_i), over all N teachers in the teacher mask, then to the first.
 
-Its gradient is that of the cross-entropy to the mean soft target of these teachers. What "vote" is to mean is
+Its gradient is that of the cross-entropy to the mean soft target of these teachers. The meaning of "vote" is
 our reading: the gate of the oracle loss with the majority in the place of the label.
 """
 
@@ -20,9 +20,10 @@ SAME = 1e-6
 
 
 def voted(teacher_logits, heard=None):
-    """The ensemble's vote c: teacher_logits [batch, teachers, classes] -> int64 [batch].
+    """Return the ensemble's vote c: teacher_logits [batch, teachers, classes] -> int64 [batch].
 
-    heard bool [batch, teachers] says whose votes and probabilities count; None is all.
+    heard bool [batch, teachers] is the teacher mask: only these teachers' votes and probabilities count; None
+    is all.
     """
     votes = tf.one_hot(tf.argmax(teacher_logits, axis=-1), tf.shape(teacher_logits)[-1], dtype=tf.int32)
     probabilities = tf.nn.softmax(teacher_logits)
@@ -40,10 +41,10 @@ def voted(teacher_logits, heard=None):
 
 
 def majority(labels, teacher_logits, heard):
-    """v_i = [argmax t_i = c]: which of the teachers that are heard agree with their vote.
+    """Return v_i = [argmax t_i = c]: whether each teacher in the mask agrees with the vote.
 
-    labels, without effect, teacher_logits [batch, teachers, classes], heard bool [batch, teachers] -> float
-    [batch, teachers], 1 or 0. Of a teacher's tied largest logits the first counts.
+    labels (without effect), teacher_logits [batch, teachers, classes], heard (the teacher mask) bool
+    [batch, teachers] -> float [batch, teachers], 1 or 0. Of a teacher's tied largest logits the first counts.
     """
     del labels
     agree = tf.argmax(teacher_logits, axis=-1) == voted(teacher_logits, heard)[:, tf.newaxis]
