@@ -74,7 +74,7 @@ class ArchSpec:
             those of the registered backbone.
         backbone_sha256: `stored.fingerprint` of the file; empty for a registered name.
         keep_weights: whether trainings start from the weights in the file, and add-on layers at zero.
-        new_layers: names of the file's layers that are initialised anew all the same, such as its head.
+        new_layers: names of the file's layers that are freshly initialised all the same, such as its head.
         provenance: strategy, seed and scores of the search that found it; free-form.
         folder: folder of the backbone's file; not part of the record, set by `from_json`.
     """

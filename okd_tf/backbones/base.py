@@ -16,8 +16,8 @@ class Backbone:
     Attributes:
         model: a Functional model.
         attach_points: names of the layers after which an add-on layer may be put, in order.
-        kept: names of the layers whose weights in `model` are where trainings start; all others are
-            initialised anew. Empty unless weights are kept.
+        kept: names of the layers whose weights in `model` are kept: trainings start from them. All other
+            layers are freshly initialised. Empty unless weights are kept.
     """
 
     model: keras.Model

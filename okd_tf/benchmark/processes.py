@@ -1,7 +1,7 @@
 """Processes of the cases: each case runs in its own, which waits while it is not its turn.
 
 So its peak memory is its own, and no case is affected by the threads or allocations of another. Nothing here
-imports TensorFlow before a process has been told how.
+imports TensorFlow before `start` has configured a process.
 """
 
 import contextlib

@@ -19,7 +19,7 @@ class TakingConv2D(keras.layers.Conv2D):
     """A strided pointwise `keras.layers.Conv2D` that subsamples pixels by its stride, then convolves them."""
 
     def convolution_op(self, inputs, kernel):
-        """Convolve [batch, height, width, channels] to [batch, rows, columns, filters], as stock."""
+        """Return the stock layer's output, [batch, rows, columns, filters], computed with a stride of 1."""
         rows, columns = self.strides
         return keras.ops.conv(
             inputs[:, ::rows, ::columns], kernel, padding=self.padding, data_format=self.data_format

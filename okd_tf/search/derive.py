@@ -145,7 +145,7 @@ def frequencies(
 
 
 def _extensions(search_space, layer, distribution, read, partial):  # type: ignore[no-untyped-def]
-    """Yield each partial with one more layer in front, after whether that layer reads its predecessor."""
+    """Yield (whether the new layer reads its predecessor, partial) for each layer in front of a partial."""
     operations, chain, feed_back = (np.log(np.maximum(part, 1e-30)) for part in distribution)
     not_chain, not_feed_back = (np.log(np.maximum(1 - part, 1e-30)) for part in distribution[1:])
     if not read:

@@ -26,7 +26,8 @@ def make(name, batch_size, told=None, wait_seconds=600.0):
         wait_seconds: how long to wait for all workers.
 
     Raises:
-        UserError: unknown name, a batch that does not split evenly, or workers whose settings differ.
+        UserError: unknown name, a batch that does not split evenly, a wrong TF_CONFIG, a port in use, or
+            workers whose settings differ.
         LostWorkerError: a worker does not come in time, or is gone before the first step.
     """
     if name not in DISTRIBUTIONS:
