@@ -105,12 +105,12 @@ def _measured(context, said):
     }
 
 
-def _mended(context, index):
-    """What is to be declared of a teacher that is doubted; nothing of one that was trained here."""
+def _mended(context, index, doubted):
+    """What is to be declared of a teacher; nothing of one that was trained here."""
     given = ensemble.paths(context.settings.teachers)
     if not given:
         return ""
-    return remedies.advice(context.teaching.ensemble.teachers[index], context.data, given[index])
+    return remedies.advice(context.teaching.ensemble.teachers[index], context.data, given[index], doubted)
 
 
 def _backbone(context, index):

@@ -37,9 +37,9 @@ def check(context, names):
     predictor = inference.Predictor(network, image_shape=context.data.image_shape)
     logits = predictor.logits(val.images[rows])
 
-    def mend(index):
+    def mend(index, doubted):
         del index  # there is one
-        return remedies.advice(network, context.data, context.student_path)
+        return remedies.advice(network, context.data, context.student_path, doubted)
 
     for doubt in doubts.doubts(logits[np.newaxis], val.labels[rows], ["--student"], mend):
         progress.say(f"warning: {doubt}")

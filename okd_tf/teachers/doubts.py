@@ -25,16 +25,23 @@ def doubts(
     logits: np.ndarray,
     labels: np.ndarray,
     names: Sequence[str] = (),
-    mend: Callable[[int], str] = lambda index: "",
+    mend: Callable[[int, bool], str] = lambda index, doubted: "",
 ) -> list[str]:
-    """A sentence for each teacher that there is reason to doubt.
+    """A sentence for each teacher that there is reason to doubt, or one alone if so few images cannot say.
 
     Args:
         logits: [teachers, examples, classes].
         labels: int [examples]; of validation, since whether a teacher is used may be decided by it.
         names: what they are called in it; without, "teacher 1" and so on.
-        mend: (index of a teacher) -> what would mend it, as the end of a sentence; "" if that is not known.
+        mend: (index of a teacher, whether its answers alone give reason to doubt it) -> what would mend it,
+            as the end of a sentence; "" if that is not known. It is asked of every teacher: one that is shown
+            channels in the wrong order may be far better than chance, and far worse than it could be.
     """
+    if luck(labels, labels) ** len(labels) > CHANCE_P:
+        return [
+            f"{len(labels):,} validation images are too few, or too many of one class, to tell what teachers "
+            "know from luck; raise --val_examples or add images"
+        ]
     found = []
     for index, own in enumerate(logits):
         predictions = np.argmax(own, axis=-1)
@@ -42,11 +49,12 @@ def doubts(
         called = names[index] if names else f"teacher {index + 1}"
         known = f"{called} is right on {_percent(accuracy)} of the validation images"
         reordered = in_another_order(predictions, labels, own.shape[-1])
-        if not reordered and not at_chance(predictions, labels):
-            continue
-        mended = mend(index)
+        doubted = bool(reordered) or at_chance(predictions, labels)
+        mended = mend(index, doubted)
         if mended:
             found.append(f"{known}; {mended}: declare that")
+        elif not doubted:
+            continue
         elif reordered:
             found.append(
                 f"{known}, and on {_percent(reordered)} with its outputs in another order: its classes seem "
@@ -101,11 +109,19 @@ def in_another_order(predictions: np.ndarray, labels: np.ndarray, classes: int) 
         order = best_order(predictions[fold != one], labels[fold != one], classes)
         renamed[fold == one] = order[predictions[fold == one]]
     before, after = predictions == labels, renamed == labels
-    gained, lost = int(np.sum(after & ~before)), int(np.sum(before & ~after))
     accuracy, frequent = float(after.mean()), float(np.bincount(labels).max() / len(labels))
     least = frequent + (1 - frequent) * min(ORDER_SHARE, ORDER_CLASSES / classes)
-    far = accuracy - float(before.mean()) >= ORDER_GAIN and accuracy >= least
-    return accuracy if far and _tail(gained, gained + lost, 0.5) < ORDER_P else 0.0
+    return accuracy if accuracy >= least and far_better(before, after) else 0.0
+
+
+def far_better(before: np.ndarray, after: np.ndarray) -> bool:
+    """Whether more are right, by ORDER_GAIN of all, and by more than luck would have it.
+
+    A sign test of those that are right in one way alone. before, after bool [examples].
+    """
+    gained, lost = int(np.sum(after & ~before)), int(np.sum(before & ~after))
+    far = gained - lost >= ORDER_GAIN * len(before)
+    return far and _tail(gained, gained + lost, 0.5) < ORDER_P
 
 
 def best_order(predictions: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:

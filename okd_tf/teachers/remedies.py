@@ -1,28 +1,36 @@
-"""What a doubted network may need: other pixel values, channels or order of classes, tried on the spot.
+"""What a network may need: other pixel values, channels or order of classes, tried on the spot.
 
 A network that was trained on values from 0 to 1 and is shown 0 to 255 looks as one that knows nothing. What
-people train on is one of few things, so that each can be tried on some labelled images.
+people train on is one of few things, so that each can be tried on some labelled images. One that is shown
+channels in the wrong order may be right on half of what it could be, and nothing else tells.
 """
 
 import dataclasses
 import json
 
 import numpy as np
+import tensorflow as tf
 
 from okd_tf import errors
 from okd_tf.data import splits
 from okd_tf.teachers import doubts, manifest, teacher
-from okd_tf.training import inference
 
 LOOKED_AT = 512  # validation images
+FIRST = 128  # of those, on which a network that is no worse than it should be is tried first
+PROMISING = 0.05  # what it must gain there, in accuracy, to be tried on all
 GAIN = 0.1  # in accuracy, below which nothing is advised
 MORE = 0.02  # in accuracy, that what is less simple must bring
+BATCH = 128  # images that are asked about at once
 NAMED = 30  # classes whose order is written out
 
 _IMAGENET = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+_UNDECLARED = {
+    key: getattr(manifest.Manifest(), key) for key in ("value_range", "mean", "std", "channel_order")
+}
 # What `keras.applications` and most tutorials do to pixels, but for leaving them as they are.
 WAYS = (
-    {},  # the classes alone
+    {},  # as it is declared: the classes alone
+    {"value_range": (0.0, 255.0)},  # of what scales them itself
     {"value_range": (0.0, 1.0)},
     {"value_range": (-1.0, 1.0)},
     {"value_range": (0.0, 1.0), **_IMAGENET},
@@ -33,50 +41,89 @@ WAYS = (
 )
 
 
-def advice(one: teacher.Teacher, data: splits.Splits, path) -> str:
+def advice(one: teacher.Teacher, data: splits.Splits, path, doubted=True) -> str:
     """What to declare of a network for it to be far more accurate, as the end of a sentence; "" if nothing.
 
     Args:
-        one: a network that there is reason to doubt.
+        one: a network.
         data: the dataset; some validation images decide.
         path: the network's file, beside which it is to be declared.
+        doubted: whether there is reason to doubt it. If so, orders of classes are tried as well, and all of
+            it on all images; else what is advised must pass `doubts.far_better`.
     """
     rows = np.unique(np.linspace(0, len(data.val) - 1, LOOKED_AT).astype(int))
     images, labels = data.val.images[rows], data.val.labels[rows]
-    before = float(np.mean(_predictions(one, images) == labels))
-    best, chosen = before, None
-    for way in WAYS:
+    ask = _asking(one)
+    right = ask(one, images) == labels
+    some = np.unique(np.linspace(0, len(rows) - 1, FIRST).astype(int))
+    best, chosen = float(np.mean(right)), None
+    for way in sorted(WAYS, key=lambda way: _changes(one, way)):
         declared = _declared(one, way, data)
-        accuracy, order = _accuracy(declared, images, labels, data) if declared else (0.0, None)
+        if not declared or (not doubted and declared is one):
+            continue
+        if not doubted:
+            gain = np.mean(ask(declared, images[some]) == labels[some]) - np.mean(right[some])
+            if gain < PROMISING:
+                continue
+        predictions = ask(declared, images)
+        if doubted:
+            accuracy, order = _accuracy(predictions, labels, data)
+        elif doubts.far_better(right, predictions == labels):
+            accuracy, order = float(np.mean(predictions == labels)), None
+        else:
+            continue
         if accuracy > best + (MORE if chosen else GAIN):
-            names = () if order is None else tuple(data.class_names[each] for each in order)
-            best, chosen = accuracy, {**way, **({"class_names": names} if names else {})}
+            best, chosen = accuracy, dict(way)
+            if order is not None:
+                classes = order[declared.output_classes(data.classes)]
+                chosen["class_names"] = tuple(data.class_names[each] for each in classes)
     if not chosen:
         return ""
     if len(chosen.get("class_names", ())) > NAMED:
         del chosen["class_names"]
-    said = json.dumps({key: _plain(value) for key, value in chosen.items()})[1:-1]
-    return f"with {said} in {manifest.path(path)} it is right on {100 * best:.1f} %" if said else ""
+    return _said(one, chosen, path, best)
+
+
+def _said(one, chosen, path, accuracy):
+    own, text = manifest.path(path), json.dumps({key: _plain(value) for key, value in chosen.items()})[1:-1]
+    if not text:
+        return ""
+    # A way is all that is declared of pixels.
+    other = set(chosen) & set(_UNDECLARED) and any(
+        key not in chosen and getattr(one.manifest, key) != undeclared
+        for key, undeclared in _UNDECLARED.items()
+    )
+    place = f"in place of what {own} says of pixels" if other else f"in {own}"
+    return f"with {text} {place} it is right on {100 * accuracy:.1f} %"
+
+
+def _changes(one, way):
+    """How many keys that are about pixels a way changes."""
+    return (
+        sum(getattr(one.manifest, key) != value for key, value in {**_UNDECLARED, **way}.items())
+        if way
+        else 0
+    )
 
 
 def _declared(one, way, data):
-    """The network with more declared of it; None if that cannot be, or is declared already."""
-    if any(getattr(one.manifest, key) != getattr(manifest.Manifest(), key) for key in way):
-        return None
+    """The network with this declared of pixels; None if that cannot be, or is declared already."""
     if data.image_shape[2] != 3 and {"mean", "channel_order"} & set(way):
         return None
+    if not way:
+        return one
+    own = dataclasses.replace(one.manifest, **{**_UNDECLARED, **way})
+    if own == one.manifest:
+        return None
     try:
-        return teacher.Teacher(one.path, one.network, dataclasses.replace(one.manifest, **way), data)
+        return one.declaring(own, data)
     except errors.UserError:
         return None
 
 
-def _accuracy(one, images, labels, data):
-    """(accuracy, None), or (accuracy, order of the classes) if they are in another and none is declared."""
-    predictions = _predictions(one, images)
-    reordered = 0.0
-    if not one.manifest.class_names:
-        reordered = doubts.in_another_order(predictions, labels, data.classes)
+def _accuracy(predictions, labels, data):
+    """(accuracy, None), or (accuracy, what the classes are in truth) if they are in another order."""
+    reordered = doubts.in_another_order(predictions, labels, data.classes)
     if reordered:
         return reordered, doubts.best_order(predictions, labels, data.classes)
     if doubts.at_chance(predictions, labels):
@@ -84,8 +131,25 @@ def _accuracy(one, images, labels, data):
     return float(np.mean(predictions == labels)), None
 
 
-def _predictions(one, images):
-    return inference.Predictor(one, image_shape=one.image_shape).logits(images).argmax(axis=-1)
+def _asking(one):
+    """(the network, or another that differs in what is declared; images) -> classes; traced once for all."""
+    shape = one.shown(tf.zeros([1, *one.image_shape])).shape[1:]
+    images = tf.TensorSpec([None, *shape], one.network.dtype)
+
+    @tf.function(input_signature=[images], jit_compile=False, autograph=False)
+    def outputs(images):
+        return tf.cast(one.network.call(images), tf.float32)
+
+    forward = outputs.get_concrete_function()
+
+    def classes(declared, images):
+        asked = [
+            forward(declared.shown(tf.cast(images[start : start + BATCH], tf.float32)))
+            for start in range(0, len(images), BATCH)
+        ]
+        return declared.classes(tf.concat(asked, axis=0))
+
+    return classes
 
 
 def _plain(value):

@@ -117,8 +117,35 @@ class Teacher:
             parts.append("classes put in the dataset's order")
         return ", ".join(parts)
 
+    def declaring(self, own: manifest.Manifest, data: splits.Splits):
+        """A `Teacher` of the same network of which something else is declared of pixels; it is not tried.
+
+        Raises:
+            UserError: that does not fit the network or the dataset.
+        """
+        other = object.__new__(type(self))
+        vars(other).update(vars(self))
+        other.manifest = own
+        other._factor, other._offset = fitting.scaling(self.path, self.network, own, data)
+        return other
+
+    def classes(self, outputs):
+        """The network's own outputs [batch, classes or 1] -> classes of the dataset, int [batch]."""
+        logits = self._logits(tf.constant(outputs))
+        if self._order is not None:
+            logits = tf.gather(logits, self._order, axis=1)
+        return logits.numpy().argmax(axis=-1)
+
+    def output_classes(self, classes):
+        """Which of so many classes of the dataset each of its outputs is, int [classes]."""
+        return np.arange(classes) if self._order is None else np.argsort(self._order)
+
     def _raw(self, pixels):
         """The network's own outputs, float32 [batch, classes]."""
+        return tf.cast(self.network.call(self.shown(pixels)), tf.float32)
+
+    def shown(self, pixels):
+        """Pixels 0..255, float32 [batch, height, width, channels], as the network itself takes them."""
         if self._size != self.image_shape[:2]:
             pixels = self._resized(pixels)
         if self.manifest.channel_order == manifest.BGR:
@@ -127,7 +154,7 @@ class Teacher:
             pixels = pixels * self._factor + self._offset
         if self.network.dtype.is_integer:
             pixels = tf.round(pixels)
-        return tf.cast(self.network.call(tf.cast(pixels, self.network.dtype)), tf.float32)
+        return tf.cast(pixels, self.network.dtype)
 
     def _resized(self, pixels):
         if not self._as_products:

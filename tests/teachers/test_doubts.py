@@ -115,3 +115,12 @@ def test_an_honest_weak_teacher_is_not_doubted(rng):
     labels = rng.integers(0, 100, 2000)
     predictions = [_predictions(rng, labels, 100, accuracy) for accuracy in (0.04, 0.2, 0.9)]
     assert doubts.doubts(_logits(predictions, 100), labels) == []
+
+
+def test_so_few_images_that_all_right_is_luck_accuse_nobody():
+    labels = np.array([0, 1, 0, 1])
+    (text,) = doubts.doubts(_logits([labels, 1 - labels], 2), labels)
+    assert text.startswith("4 validation images are too few")
+    # Seven right of seven are luck with probability 1/128.
+    labels = np.arange(8) % 2
+    assert doubts.doubts(_logits([labels], 2), labels) == []
