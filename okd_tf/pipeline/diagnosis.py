@@ -107,7 +107,10 @@ def _measured(context, said):
 
 def _mended(context, index, doubted):
     """What is to be declared of a teacher; nothing of one that was trained here."""
-    given = ensemble.paths(context.settings.teachers)
+    try:
+        given = ensemble.paths(context.settings.teachers)
+    except errors.UserError:
+        return ""  # they were copied, and what they were copied from is gone
     if not given:
         return ""
     return remedies.advice(context.teaching.ensemble.teachers[index], context.data, given[index], doubted)
