@@ -141,7 +141,7 @@ def test_a_workdir_s_own_flags_are_adopted_for_those_not_given(run, workdir):
 
 
 def test_flags_of_one_call_are_not_adopted(run, workdir):
-    run(f"--workdir={workdir}", "--stages=teachers", "--redo", "--download", "--student=a.keras", work=_keep)
+    run(f"--workdir={workdir}", "--stages=evaluate", "--redo", "--download", "--student=a.keras", work=_keep)
     chosen, names = run(f"--workdir={workdir}")
     assert chosen == settings.Settings(workdir=str(workdir))
     assert names == settings.STAGES
@@ -274,16 +274,17 @@ def test_paths_of_inputs_are_kept_as_they_are_from_anywhere(run, workdir, tmp_pa
         "--student=s.keras",
         "--data_dir=d",
     )
-    chosen, _ = run(f"--workdir={workdir}", *flags_given, work=_keep)
+    evaluating = {"stages": lambda chosen: ("evaluate",)}
+    chosen, _ = run(f"--workdir={workdir}", *flags_given, work=_keep, **evaluating)
     assert chosen.teachers == (str(tmp_path / "a.keras"), "/home/me/b.keras")
     assert chosen.arch == str(tmp_path / "arch.json")
     assert chosen.student == str(tmp_path / "s.keras")
     assert chosen.data_dir == str(tmp_path / "d")
     # And so is the workdir.
     for given, kept in (("w/../run", workdir), ("~/run", "/home/me/run")):
-        assert run(f"--workdir={given}", *flags_given)[0].workdir == str(kept)
+        assert run(f"--workdir={given}", *flags_given, **evaluating)[0].workdir == str(kept)
     # The same files by the same names, or by those that were kept, contradict nothing.
-    assert run(f"--workdir={workdir}", *flags_given)[0] == chosen
+    assert run(f"--workdir={workdir}", *flags_given, **evaluating)[0] == chosen
     (tmp_path / "elsewhere").mkdir()
     monkeypatch.chdir(tmp_path / "elsewhere")
     adopted, _ = run(f"--workdir={workdir}")
@@ -372,7 +373,14 @@ def test_a_flag_that_cannot_be_used_is_refused_in_one_line(refused, workdir, arg
 
 @pytest.mark.parametrize(
     ("said", "number"),
-    [("50k", 50_000), ("50K", 50_000), ("1.5M", 1_500_000), ("2m", 2_000_000), ("1e6", 1_000_000), ("7", 7)],
+    [
+        ("50k", 50_000),
+        ("50K", 50_000),
+        ("1.5M", 1_500_000),
+        ("2m", 2_000_000),
+        ("1e6", 1_000_000),
+        ("2G", 2 * 10**9),
+    ],
 )
 def test_whole_numbers_may_be_said_in_thousands_and_millions(run, workdir, said, number):
     chosen, _ = run(f"--workdir={workdir}", f"--max_params={said}", f"--max_flops={said}", f"--seed={said}")
@@ -397,6 +405,54 @@ def test_quotes_within_a_value_are_of_it(run, tmp_path):
     path = tmp_path / "mine.cfg"
     path.write_text(f'--workdir={tmp_path}/a"b"c\n', encoding="utf-8")
     assert run(f"--flagfile={path}")[0].workdir == f'{tmp_path}/a"b"c'
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "--seed = 3",
+        "--seed 3",
+        "--seed=3  # as always",
+        "--seed='3'\t# as always",
+        "\N{EN DASH}seed=3",
+        "--seed=\N{LEFT DOUBLE QUOTATION MARK}3\N{RIGHT DOUBLE QUOTATION MARK}",
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_flagfile_may_be_as_people_and_their_editors_write_it(run, tmp_path, line, encoding):
+    path = tmp_path / "mine.cfg"
+    path.write_text(f"--workdir={tmp_path}/run # 2\n{line}\n", encoding=encoding)
+    chosen, _ = run(f"--flagfile={path}")
+    assert (chosen.workdir, chosen.seed) == (f"{tmp_path}/run # 2", 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"), [("lr", "learning_rate"), ("bs", "batch_size"), ("out", "workdir")]
+)
+def test_what_other_programs_call_a_flag_is_told_by_its_name_here(refused, workdir, name, meant):
+    assert f"'{name}'; there are --{meant}\n" in refused(f"--workdir={workdir}", f"--{name}=3")
+
+
+def test_a_backbone_that_is_no_keras_file_is_said_to_be_so(refused, workdir, tmp_path):
+    (tmp_path / "mine.weights.h5").touch()
+    assert "is a folder; a backbone is a .keras file" in refused(
+        f"--workdir={workdir}", f"--backbone={tmp_path}"
+    )
+    assert "is no network; a backbone is" in refused(
+        f"--workdir={workdir}", f"--backbone={tmp_path}/mine.weights.h5"
+    )
+
+
+def test_a_finished_student_is_refused_by_stages_that_make_one_before_tensorflow_is_imported(
+    refused, workdir
+):
+    assert "--student: names a finished network" in refused(f"--workdir={workdir}", "--student=mine.keras")
+
+
+def test_patterns_are_said_not_to_be_filled_in(tmp_path):
+    path = f"{tmp_path}/*.keras"
+    with pytest.raises(errors.UserError, match="a folder stands for the networks in it"):
+        recorded._refuse_missing_path("teachers", path, (path,))
 
 
 def test_a_missing_workdir_flag_is_refused(refused):

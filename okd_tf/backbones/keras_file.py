@@ -15,6 +15,8 @@ import keras
 from okd_tf import errors, files, memory
 
 SUFFIX = ".keras"
+_WEIGHTS = ".weights.h5"
+_OF_CODE = ("Could not locate", "Python lambda")  # what Keras says of code that it has not, or does not run
 
 _DATE = (1980, 1, 1, 0, 0, 0)  # the first that a zip file can have
 _METADATA, _CONFIG = "metadata.json", "config.json"
@@ -22,6 +24,12 @@ _METADATA, _CONFIG = "metadata.json", "config.json"
 
 def not_keras(path):
     """Return the message about a path that does not end as .keras files do."""
+    name = pathlib.Path(path).name
+    if name.lower().endswith(_WEIGHTS):
+        return (
+            "holds weights and no network; build the network that they are of, give it these by "
+            f"model.load_weights('{name}'), and save it by model.save('{name[: -len(_WEIGHTS)]}{SUFFIX}')"
+        )
     if pathlib.Path(path).suffix.lower() in (".h5", ".hdf5"):
         return (
             f"not a .keras file; make one of it by keras.saving.load_model('{pathlib.Path(path).name}', "
@@ -47,7 +55,7 @@ def load(path):
     except Exception as error:  # zip, JSON, HDF5 and Keras each raise their own
         if memory.line(error):
             raise
-        version = _keras_version(path)
+        version, reason = _keras_version(path), _reason(path, error)
         if version.startswith("2."):
             raise errors.UserError(
                 f"{path}: was saved by Keras {version}, which Keras 3 does not read; where that is "
@@ -55,8 +63,7 @@ def load(path):
                 "folder; or save its weights, build the same network in Keras 3 and load them there"
             ) from None
         raise errors.UserError(
-            f"{path}: not a readable .keras file ({_reason(path, error)}); is it cut short, or of custom "
-            "code? save a Functional model of stock layers again, or delete the file if a run has written it"
+            f"{path}: not a readable .keras file ({reason}); {_mend(path, reason)}"
         ) from None
 
 
@@ -67,6 +74,20 @@ def _keras_version(path):
             return str(json.loads(saved.read(_METADATA)).get("keras_version", ""))
     except Exception:  # not a zip archive, or not one of Keras's
         return ""
+
+
+def _mend(path, reason):
+    """Return what to do about a file that Keras does not read."""
+    if not any(said in reason for said in _OF_CODE):
+        return (
+            "is it cut short, or of custom code? save a Functional model of stock layers again, or delete "
+            "the file if a run has written it"
+        )
+    return (
+        "it is of custom code, which is not run: where that is at hand, load it and write a SavedModel, "
+        f"which needs none, by model.export('{pathlib.Path(path).stem}'), and give that folder as a teacher "
+        "or student; or save a Functional model of stock layers"
+    )
 
 
 def _reason(path, error):

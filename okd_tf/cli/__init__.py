@@ -70,6 +70,7 @@ def _run_stages(stages):
         refuse_stages()
     chosen = resolve()
     names = chosen.stages if stages is None else stages(chosen)
+    settings.checks.refuse_student(chosen, names)
     if chosen.join:
         if "teachers" not in names:
             refuse_join()

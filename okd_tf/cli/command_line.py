@@ -13,6 +13,19 @@ INPUTS = settings.INPUTS | {"student", "bank", "backbone", "weights"}  # what mu
 NPZ = "npz:"  # what --dataset begins with where it names a file
 EXIT_USER_ERROR = 2
 
+# What other programs call things, that absl finds no near flag of.
+_ELSEWHERE = {
+    **dict.fromkeys(("lr", "eta", "learning-rate"), ("learning_rate",)),
+    **dict.fromkeys(("batch", "bs", "batch-size", "batchsize"), ("batch_size",)),
+    **dict.fromkeys(("out", "output", "output_dir", "outdir", "logdir", "log_dir", "save_dir"), ("workdir",)),
+    **dict.fromkeys(("data", "root", "path", "input", "images"), ("dataset", "data_dir")),
+    **dict.fromkeys(("model", "arch_name", "net"), ("backbone", "teachers", "student")),
+    **dict.fromkeys(("wd", "l2"), ("weight_decay",)),
+    **dict.fromkeys(("tau", "T", "kd_temperature"), ("temperature",)),
+    **dict.fromkeys(("size", "imgsz", "img_size", "input_size"), ("image_size",)),
+    **dict.fromkeys(("params", "budget"), ("max_params",)),
+    **dict.fromkeys(("gpus", "devices"), ("distribution",)),
+}
 _NAMES_TOO = {"backbone", "weights"}  # inputs that may be a name in place of a file
 _FILES = (".keras", ".h5")  # how those files end
 _PLACES = {"workdir", "data_dir", "cache_dir", "tiny_imagenet_zip"}  # other paths
@@ -71,6 +84,7 @@ def _unknown(error):
     """Return what absl says of an unknown flag, with those that end so where it knows no near one."""
     said = " ".join(str(error).split())[:400]
     ending = sorted(name for name in settings.FIELDS if name.endswith(f"_{error.flagname}"))
+    ending = [name for name in _ELSEWHERE.get(error.flagname, ending) if name in flags.FLAGS]
     if "Did you mean" in said or not ending:
         return said
     return f"{said}; there are {', '.join(f'--{name}' for name in ending)}"

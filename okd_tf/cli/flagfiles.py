@@ -1,7 +1,8 @@
-"""Flagfiles as people write them: with the byte order mark of Windows' editors, and values in quotes.
+"""Flagfiles as people write them, which absl takes for something else.
 
-absl takes both for a part of what is said. A file that has them is read from a copy without, which is where
-the command line then points to.
+With the byte order mark or the UTF-16 of Windows' editors, values in quotes, spaces around "=" or in its
+place, comments after two spaces, and dashes and quotes as word processors set them. Such a file is read from
+a copy without, which is where the command line then points to.
 """
 
 import codecs
@@ -12,7 +13,12 @@ import tempfile
 
 _FLAGFILE = re.compile(r"--?flagfile(=(?P<path>.*))?", re.DOTALL)
 # A value that is all in quotes, as a shell would take off.
-_QUOTED = re.compile(r"""(?P<flag>--?\w+=)(?P<quote>["'])(?P<value>.*)(?P=quote)""")
+_QUOTED = re.compile(
+    r"""(?P<flag>--?\w+=)(?:"(?P<double>.*)"|'(?P<single>.*)'|[“”„](?P<set>.*)[“”]|[‘’‚](?P<small>.*)[‘’])"""
+)
+_COMMENT = re.compile(r"(\s{2,}|\t)#.*$")  # one space may be in a path: "run # 2"
+_SPACED = re.compile(r"(?P<flag>--?\w+)(\s*=\s*|\s+)(?P<value>[^\s=].*)")
+_LONG_DASH = re.compile(r"^[\u2013\u2014]{1,2}(?=\w)")
 _MOST = 20  # files within files
 
 
@@ -33,6 +39,7 @@ class Readable:
         """Return these words, with a copy in the place of each flagfile that needs one."""
         found, after = [], False
         for word in words:
+            word = _LONG_DASH.sub("--", word)
             match = _FLAGFILE.fullmatch(word)
             if after:
                 found.append(self._copy(word, depth))
@@ -48,17 +55,33 @@ class Readable:
         try:
             with open(os.path.expanduser(path), "rb") as file:
                 content = file.read()
-            text = content.removeprefix(codecs.BOM_UTF8).decode()
+            wide = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+            text = content.decode("utf-16") if wide else content.removeprefix(codecs.BOM_UTF8).decode()
         except (OSError, UnicodeDecodeError, ValueError):
             return path  # which absl says
         lines = text.splitlines()
-        meant = [_QUOTED.sub(r"\g<flag>\g<value>", line.strip()) for line in lines]
+        meant = list(map(_meant, lines))
         if depth < _MOST:
             meant = self._pointed(meant, depth + 1)
-        if [line.strip() for line in lines] == meant and not content.startswith(codecs.BOM_UTF8):
+        if [line.strip() for line in lines] == meant and content == text.encode():
             return path
         self._folder = self._folder or tempfile.mkdtemp()
         copy = os.path.join(self._folder, f"{len(os.listdir(self._folder))}.cfg")
         with open(copy, "w", encoding="utf-8") as file:
             file.write("\n".join(meant) + "\n")
         return copy
+
+
+def _meant(line):
+    """Return a line as absl has it."""
+    line = _LONG_DASH.sub("--", line.strip())
+    if not line.startswith("-"):
+        return line
+    line = _COMMENT.sub("", line)
+    if spaced := _SPACED.fullmatch(line):
+        line = f"{spaced['flag']}={spaced['value']}"
+    quoted = _QUOTED.fullmatch(line)
+    if not quoted:
+        return line
+    value = next(text for text in quoted.group("double", "single", "set", "small") if text is not None)
+    return f"{quoted['flag']}{value}"

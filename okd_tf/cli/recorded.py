@@ -54,7 +54,10 @@ def refuse_missing(chosen):
 def _refuse_missing_path(name, path, given):
     if path and "://" not in path and not os.path.exists(path):
         several = isinstance(given, tuple) and len(given) > 1
-        mend = "mend the path" + (" (a comma begins another path, and cannot be in one)" if several else "")
+        mend = "mend the path"
+        if set(path) & set("*?["):
+            mend += " (patterns are not filled in; a folder stands for the networks in it)"
+        mend += " (a comma begins another path, and cannot be in one)" if several else ""
         raise errors.UserError(f"--{name}: {path}: no such file or folder; {mend}")
 
 

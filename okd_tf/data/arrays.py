@@ -57,19 +57,21 @@ def source(
             )
     largest = max(int(one.labels.max()) for one in read.values())
     names = tuple(map(str, class_names)) or tuple(map(str, range(largest + 1)))
+    there = np.unique(np.concatenate([one.labels for one in read.values()]))
+    # Where the names are as many as the labels, or are none; of one more, the first class has no example.
+    from_one = there.tolist() == list(range(1, largest + 1))
+    if from_one and (not class_names or len(names) == largest):
+        raise errors.UserError(
+            f"{where}: labels go from 1 to {largest}; number the classes from 0: subtract 1 from the "
+            "labels of all parts"
+        )
     if largest >= len(names):
         raise errors.UserError(
             f"{where}: {npz.CLASS_NAMES} has {len(names)} names, and there is a label {largest}; "
             "name all classes"
         )
-    there = np.unique(np.concatenate([one.labels for one in read.values()]))
     if not class_names and len(there) <= largest:
         gap = int(np.setdiff1d(np.arange(largest), there)[0])
-        if there.tolist() == list(range(1, largest + 1)):
-            raise errors.UserError(
-                f"{where}: labels go from 1 to {largest}; number the classes from 0: subtract 1 from the "
-                "labels of all parts"
-            )
         raise errors.UserError(
             f"{where}: labels go up to {largest}, and none is {gap}; number the classes from 0 without gaps"
         )

@@ -3,6 +3,7 @@
 import numpy as np
 
 from okd_tf import errors, progress
+from okd_tf.settings import checks
 from okd_tf.teachers import doubts, manifest, remedies
 from okd_tf.training import inference
 
@@ -19,11 +20,7 @@ def check(context, names):
     Raises:
         UserError: one line naming the flag or file.
     """
-    if not set(names) <= {"evaluate", "export", "report"}:
-        raise errors.UserError(
-            "--student: names a finished network, which tools/evaluate.py and tools/export.py take; "
-            "leave it out here"
-        )
+    checks.refuse_student(context.settings, names)
     network = context.foreign_student
     own = context.workdir / "student" / "student.keras"
     if own.exists():

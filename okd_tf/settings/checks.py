@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import os
+from collections.abc import Iterable
 from typing import Any
 
 from okd_tf import errors, sources
@@ -91,6 +92,15 @@ def _check_names(settings: Any) -> None:
             _check_network(flag, name)
 
 
+def refuse_student(settings: Any, names: Iterable[str]) -> None:
+    """Raises UserError if a finished network is named, and stages that do not take one are to run."""
+    if settings.student and not set(names) <= {"evaluate", "export", "report"}:
+        raise errors.UserError(
+            "--student: names a finished network, which tools/evaluate.py and tools/export.py take; "
+            "leave it out here"
+        )
+
+
 def _check_network(flag: str, name: str) -> None:
     if name.startswith(choices.APPLICATION_PREFIX):
         own = name.removeprefix(choices.APPLICATION_PREFIX)
@@ -101,6 +111,13 @@ def _check_network(flag: str, name: str) -> None:
         if meant:
             raise errors.UserError(
                 f"{flag}: unknown name '{name}'; did you mean {choices.APPLICATION_PREFIX}{meant[0]}?"
+            )
+        if os.path.exists(os.path.expanduser(name)) and flag == "--backbone":
+            what = "is a folder" if os.path.isdir(os.path.expanduser(name)) else "is no network"
+            raise errors.UserError(
+                f"{flag}: {name} {what}; a backbone is a {choices.NETWORK_SUFFIX} file, as "
+                f"model.save('mine{choices.NETWORK_SUFFIX}') writes it: its layers are taken, which a "
+                "SavedModel or weights alone do not have"
             )
         unknown = errors.unknown(flag, name, choices.BACKBONES)
         file = f", or the path of a {choices.NETWORK_SUFFIX} file" if flag == "--backbone" else ""

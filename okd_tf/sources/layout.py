@@ -92,9 +92,18 @@ def read(root: pathlib.Path) -> tuple[dict[str, pathlib.Path], tuple[str, ...]]:
         there = f"one folder, {class_names[0]}" if class_names else "no folders"
         raise errors.UserError(
             f"--data_dir: {folders['train']} has {there}; expected one folder of images for each of two "
-            "classes or more"
+            f"classes or more{_inner(folders['train'], class_names)}"
         )
     return folders, class_names
+
+
+def _inner(root: pathlib.Path, class_names: tuple[str, ...]) -> str:
+    """The folder that is meant where an archive has put one around it, as the end of a sentence; or ""."""
+    if not class_names:
+        return ""
+    inner = Entries(root / class_names[0], Counter())
+    several = len(inner.folders) > 1 and not inner.images
+    return f"; did you mean --data_dir={root / class_names[0]}" if several else ""
 
 
 def _splits(root: pathlib.Path) -> dict[str, pathlib.Path]:

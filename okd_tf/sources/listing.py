@@ -62,6 +62,15 @@ class Listing:
         counts = Counter(file.label for file in self.files["train"])
         return [self.class_names[label] for label in sorted(counts) if counts[label] == 1]
 
+    def missing(self) -> dict[str, list[str]]:
+        """The classes that a split has no image of, by the split."""
+        of = {split: {file.label for file in found} for split, found in self.files.items()}
+        all_labels = range(len(self.class_names))
+        found = {
+            split: [self.class_names[each] for each in all_labels if each not in of[split]] for split in of
+        }
+        return {split: names for split, names in found.items() if names}
+
 
 def look(asked: Request) -> None:
     """Raises UserError as `read` does, but for two names of one id; looks for one image of each class."""

@@ -106,7 +106,7 @@ def check(
     if images_type != np.uint8 or len(images_shape) not in (3, 4) or 0 in images_shape:
         raise errors.UserError(
             f"{whose} images are {images_type} of shape {tuple(images_shape)}; give pixel values 0..255 as "
-            "uint8 [examples, height, width, channels]"
+            f"uint8 [examples, height, width, channels]{_pixels(images_shape, images_type)}"
         )
     if len(images_shape) == 4 and images_shape[1] in (1, 3) and images_shape[3] > 4:
         raise errors.UserError(
@@ -117,8 +117,36 @@ def check(
     if not one_each or not np.issubdtype(labels_type, np.integer):
         raise errors.UserError(
             f"{whose} labels are {labels_type} of shape {tuple(labels_shape)}, of {images_shape[0]} images; "
-            "give one whole number for each"
+            f"give one whole number for each{_numbers(images_shape, labels_shape, labels_type)}"
         )
+
+
+def _pixels(shape: Sequence[int], kind: np.dtype) -> str:
+    """How images of another type become bytes, as the end of a sentence; "" if that is not the matter."""
+    if len(shape) not in (3, 4):
+        return ""
+    if np.issubdtype(kind, np.floating):
+        return (
+            ": of values x from 0 to 1 (255 * x).round().astype('uint8'), from -1 to 1 (127.5 * (x + 1)), "
+            "from 0 to 255 x alone"
+        )
+    if kind == np.uint16:
+        return ": of values x of 16 bits (x // 257).astype('uint8'), of 12 bits x // 16, up to 255 x alone"
+    return ": x.astype('uint8'), if they are" if np.issubdtype(kind, np.integer) else ""
+
+
+def _numbers(images: Sequence[int], shape: Sequence[int], kind: np.dtype) -> str:
+    """How labels y of another form become whole numbers, as the end of a sentence; "" if that is unknown."""
+    if len(shape) == 2 and shape[0] == images[0] and shape[1] > 1:
+        return ", of one-hot rows y.argmax(axis=1)"
+    if tuple(shape) not in ((images[0],), (images[0], 1)):
+        return ""
+    if kind.kind in "US":
+        return (
+            f": {CLASS_NAMES}, y = np.unique(y, return_inverse=True) has both the names and the numbers, of "
+            "the labels of all parts in one call"
+        )
+    return ", by y.astype('int64')" if np.issubdtype(kind, np.floating) else ""
 
 
 def _found(arrays: Collection[str], part: str, keys: Sequence[str]) -> str:

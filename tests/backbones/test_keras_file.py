@@ -42,7 +42,21 @@ def test_code_in_a_file_is_not_run(tmp_path):
     inputs = keras.Input((8, 8, 1))
     model = keras.Model(inputs, keras.layers.Lambda(lambda x: x + 1)(inputs))
     model.save(tmp_path / "code.keras")
-    assert "of custom code" in _refusal(tmp_path / "code.keras")
+    message = _refusal(tmp_path / "code.keras")
+    assert "it is of custom code" in message
+    assert "model.export('code')" in message
+
+
+def test_weights_alone_are_said_to_be_so(tmp_path):
+    message = _refusal(_empty(tmp_path / "mine.weights.h5"))
+    assert "holds weights and no network" in message
+    assert "model.save('mine.keras')" in message
+    assert "load_model('mine.h5'" in _refusal(_empty(tmp_path / "mine.h5"))
+
+
+def _empty(path):
+    path.touch()
+    return path
 
 
 def test_a_network_that_fits_passes(path):

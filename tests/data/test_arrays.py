@@ -80,6 +80,14 @@ def test_other_keys_and_sizes_are_asked_for(tmp_path):
         ({"y_train": np.eye(30)}, r".* train labels are float64 of shape \(30, 30\), of 30 images; give one"),
         ({"y_train": make()[1] - 1}, r".* train labels begin at -1; number the classes from 0$"),
         (
+            {"y_train": make()[1] + 1, "y_test": make(9)[1] + 1, "class_names": np.array(["a", "b", "c"])},
+            r".* labels go from 1 to 3; number the classes from 0: subtract 1 from the labels of all parts$",
+        ),
+        ({"y_train": make()[1] / 1.0}, r".* give one whole number for each, by y\.astype\('int64'\)$"),
+        ({"y_train": np.eye(3)[make()[1]]}, r".* number for each, of one-hot rows y\.argmax\(axis=1\)$"),
+        ({"y_train": np.array(["a", "b", "c"])[make()[1]]}, r".* for each: class_names, y = np\.unique\(y, "),
+        ({"x_train": make()[0].astype("uint16")}, r".* of 12 bits x // 16, up to 255 x alone$"),
+        (
             {"y_train": make()[1] * 5_000_000_000},
             r".* train labels go up to 10000000000, and there are 30 training images, of each class one",
         ),

@@ -141,6 +141,7 @@ def test_a_link_to_nothing_and_a_pipe_are_listed_as_no_files(tmp_path):
         ((), "has no folders; expected one folder of images for each of two classes or more"),
         (("1.png", "2.png"), "has no folders; expected one folder"),
         (("a/1.png",), "has one folder, a; expected"),
+        (("photos/a/1.png", "photos/b/1.png"), "classes or more; did you mean --data_dir="),
         (("train/1.png", "train/2.png"), "train has images and no folders of classes; put them in "),
         (("train/1.png", "test/2.png"), "has images and no folders of classes"),
         (("val/a/1.png", "test/a/1.png"), "has test/, val/ and no train/; add it"),
@@ -214,3 +215,8 @@ def test_two_folders_of_one_name_in_two_forms_are_refused(tmp_path, split):
     _touch(tmp_path, f"train/{NFC}/1.png", "train/tea/1.png", "test/tea/1.png")
     _touch(tmp_path, f"{split}/{NFC}/1.png", f"{split}/{NFD}/2.png")
     assert f"has two folders that are called {NFC}, in two Unicode forms" in _refusal(tmp_path)
+
+
+def test_classes_that_a_split_has_no_image_of_are_named(tmp_path):
+    names = ("train/a/1.png", "train/b/1.png", "train/c/1.png", "test/b/1.png")
+    assert listing.read(_touch(tmp_path, *names)).missing() == {"test": ["a", "c"]}

@@ -70,6 +70,11 @@ def _config(listed: listing.Listing, asked: Request) -> str:
 def _tell_ignored(listed: listing.Listing) -> None:
     if listed.ignored:
         progress.say(f"data: {NAME}: of {listed.root} not read: {listing.kinds(listed.ignored)}")
+    for split, names in listed.missing().items():
+        progress.say(
+            f"warning: {listed.root}: {split} has no image of {len(names)} of {len(listed.class_names)} "
+            f"classes: {errors.some(names)}; accuracies on it say nothing of these"
+        )
     single = listed.single()
     if single:
         progress.say(
