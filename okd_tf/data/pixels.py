@@ -1,8 +1,8 @@
 """Image files of all kinds become pixels: upright, without transparency, grey or in colour.
 
-What a file is is decided by its content. JPEG and PNG are decoded by TensorFlow. GIF (its first frame), BMP
-and WebP are decoded by Pillow: TensorFlow 2.21 takes the places in a BMP's palette for shades of grey, and
-destroys its own memory with an animated WebP.
+What a file is is decided by its content. JPEG and PNG are decoded by TensorFlow. GIF (its first frame), BMP,
+WebP and TIFF (its first page) are decoded by Pillow: TensorFlow 2.21 takes the places in a BMP's palette for
+shades of grey, and destroys its own memory with an animated WebP.
 """
 
 import dataclasses
@@ -14,9 +14,10 @@ from PIL import Image
 
 from okd_tf.data import sizes
 
-FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP")
+FORMATS = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF")
 _BY_TENSORFLOW = ("JPEG", "MPO", "PNG")  # MPO: JPEG with more images behind the first, as some cameras write
 _GREY = ("1", "L", "LA", "La", "I", "I;16", "I;16B", "I;16L", "I;16N", "F")  # Pillow's modes
+_DEEP = ("I;16", "I;16B", "I;16L", "I;16N")  # of them, those of 16 bits
 _ORIENTATION = 0x0112  # of EXIF
 
 
@@ -53,12 +54,16 @@ def header(path: str) -> Header:
         with Image.open(path, formats=FORMATS) as image:
             orientation = _orientation(image)
             width, height = image.size
+            if image.format == "TIFF" and image.mode in ("I", "F"):
+                # From 0 to 1, or to 65535? The next file may differ.
+                raise ValueError("values of 32 bits, or with a sign: save it with 8 or 16 bits without")
+            deep = image.format == "TIFF" and image.mode in _DEEP
             return Header(
                 size=(width, height) if orientation >= 5 else (height, width),
                 channels=1 if image.mode in _GREY else 3,
                 orientation=orientation,
                 by_tensorflow=image.format in _BY_TENSORFLOW,
-                bits=16 if image.format == "PNG" and _png_bits(path) == 16 else 8,
+                bits=16 if deep or (image.format == "PNG" and _png_bits(path) == 16) else 8,
             )
     except Exception as error:  # each of Pillow's formats raises its own
         raise UnreadableError(_reason(error)) from None
@@ -71,14 +76,14 @@ def _png_bits(path: str) -> int:
 
 
 def largest(path: str) -> int:
-    """Return the largest value in a PNG file of 16 bits.
+    """Return the largest value in a PNG or TIFF file of 16 bits.
 
     Raises:
         UnreadableError: it is damaged.
     """
     try:
         with open(path, "rb") as file:
-            return int(tf.reduce_max(tf.io.decode_png(file.read(), dtype=tf.uint16)))
+            return int(_of_sixteen_bits(file.read()).max())
     except Exception as error:  # as in `decode`
         raise UnreadableError(_reason(error)) from None
 
@@ -101,8 +106,8 @@ def decode(path: str, expected: Header, channels: int, bits: int = 16) -> np.nda
     try:
         with open(path, "rb") as file:
             content = file.read()
-        if expected.bits == 16 and bits < 16:
-            values = tf.io.decode_png(content, dtype=tf.uint16).numpy()
+        if expected.bits == 16 and (bits < 16 or not expected.by_tensorflow):
+            values = _of_sixteen_bits(content)
             image = np.minimum(values >> (bits - 8), 255).astype(np.uint8)
         else:
             image = _by_tensorflow(content) if expected.by_tensorflow else _by_pillow(content)
@@ -127,6 +132,14 @@ def upright(image: np.ndarray, orientation: int) -> np.ndarray:
 
 def _by_tensorflow(content: bytes) -> np.ndarray:
     return tf.io.decode_image(content, expand_animations=False).numpy()
+
+
+def _of_sixteen_bits(content: bytes) -> np.ndarray:
+    """Values uint16 [height, width, channels]."""
+    if content.startswith(b"\x89PNG"):
+        return tf.io.decode_png(content, dtype=tf.uint16).numpy()
+    with Image.open(io.BytesIO(content), formats=FORMATS) as image:
+        return np.asarray(image).astype(np.uint16)[..., np.newaxis]
 
 
 def _by_pillow(content: bytes) -> np.ndarray:

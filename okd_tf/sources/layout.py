@@ -21,7 +21,10 @@ SPLITS = {
     "test": "test",
     "testing": "test",
 }
-SUFFIXES = {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".gif", ".bmp", ".dib", ".webp"}
+SUFFIXES = {
+    *(".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng"),
+    *(".gif", ".bmp", ".dib", ".webp", ".tif", ".tiff"),
+}
 
 # What network storage, desktops and archives leave beside and below one's own folders, in small letters:
 # thumbnails, trash, snapshots and notes of the system. Names that begin with a dot are left out anyway.

@@ -123,7 +123,7 @@ def _cut(content):
     return content[: len(content) // 2]
 
 
-@pytest.mark.parametrize("format_", ["JPEG", "PNG", "GIF", "BMP", "WEBP"])
+@pytest.mark.parametrize("format_", ["JPEG", "PNG", "GIF", "BMP", "WEBP", "TIFF"])
 def test_a_file_that_is_cut_short_is_unreadable(format_, tmp_path, rng):
     path = _write(tmp_path / "a", _colours(rng, 40, 40), format=format_)
     path.write_bytes(_cut(path.read_bytes()))
@@ -142,7 +142,7 @@ def test_what_is_no_image_is_unreadable_by_its_header(content, tmp_path):
 
 
 def test_an_image_of_a_format_that_is_not_read_is_unreadable(tmp_path, rng):
-    path = _write(tmp_path / "a.png", _colours(rng), format="TIFF")
+    path = _write(tmp_path / "a.png", _colours(rng), format="ICO")
     with pytest.raises(pixels.UnreadableError, match=r"^no image, or damaged$"):
         pixels.header(str(path))
 
@@ -188,3 +188,20 @@ def test_images_of_eight_bits_are_what_they_are_whatever_others_have(tmp_path):
     header = pixels.header(str(path))
     assert header.bits == 8
     np.testing.assert_array_equal(pixels.decode(str(path), header, 3, bits=12), shown)
+
+
+@pytest.mark.parametrize("bits", [8, 12, 16])
+def test_a_tiff_of_sixteen_bits_is_read_as_a_png_of_the_same_is(tmp_path, rng, bits):
+    values = rng.integers(0, 2**bits, (4, 5)).astype(np.uint16)
+    path = str(_write(tmp_path / "a.tif", Image.fromarray(values)))
+    header = pixels.header(path)
+    assert (header.bits, header.channels, pixels.largest(path)) == (16, 1, values.max())
+    np.testing.assert_array_equal(pixels.decode(path, header, 1, bits)[..., 0], values >> (bits - 8))
+
+
+def test_a_tiff_in_colour_is_read_and_one_of_floats_is_unreadable(tmp_path, rng):
+    image = _colours(rng)
+    np.testing.assert_array_equal(_read(_write(tmp_path / "a.tiff", image)), image)
+    path = _write(tmp_path / "b.tiff", Image.fromarray(rng.random((4, 5)).astype(np.float32)))
+    with pytest.raises(pixels.UnreadableError, match="values of 32 bits"):
+        pixels.header(str(path))

@@ -93,10 +93,10 @@ def test_names_that_only_look_the_same_share_an_id_and_are_refused(tmp_path):
 
 def test_what_is_no_image_is_ignored_and_counted(tmp_path):
     _touch(tmp_path, "a/1.png", "b/1.png", "a/notes.txt", "b/c/notes.TXT", "a/.hidden.png", ".git/a.png")
-    _touch(tmp_path, "README", "loose.png", "a/.cache/1.png", "b/scan.tif")
+    _touch(tmp_path, "README", "loose.png", "a/.cache/1.png", "b/scan.svg")
     listed = listing.read(tmp_path)
     assert _names(listed) == {"train": ["a/1.png", "b/1.png"]}
-    assert listed.ignored == {".tif": 1, ".txt": 2, "hidden": 3, "in no class": 1, "without suffix": 1}
+    assert listed.ignored == {".svg": 1, ".txt": 2, "hidden": 3, "in no class": 1, "without suffix": 1}
     assert listing.kinds({".txt": 2000, "hidden": 1}) == "2,000 .txt, 1 hidden"
 
 
@@ -151,7 +151,7 @@ def test_a_link_to_nothing_and_a_pipe_are_listed_as_no_files(tmp_path):
             ("train/a/1", "train/b/1.png", "val/a/1.png", "valid/a/1.png"),
             "has val/ and valid/, which are one",
         ),
-        (("a/1.png", "b/notes.txt", "b/x.tif"), "/b has no images (1 .tif, 1 .txt); expected images in it ("),
+        (("a/1.png", "b/notes.txt", "b/x.svg"), "/b has no images (1 .svg, 1 .txt); expected images in it ("),
         (("a/1.png", "b/c/.x"), "/b has no images (1 hidden)"),
         (("a/1.png", " b/1.png"), "the class ' b' is no text of one line; rename its folder"),
         (("a/1.png", "b\nc/1.png"), "the class 'b\\nc' is no text of one line"),
