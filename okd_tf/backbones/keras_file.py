@@ -228,10 +228,22 @@ def check_fits(path, network, image_shape, classes):
     ):
         raise errors.UserError(
             f"{path}: takes images of shape {takes}, the dataset's are {tuple(image_shape)}; "
-            "use a network made for this dataset"
+            f"{channels_last(takes, image_shape) or 'use a network made for this dataset'}"
         )
     if gives != (classes,):
+        mend = "use a network made for the same classes, in the same order"
+        if gives == (1,) and classes == 2:
+            mend = "a backbone gives a logit for each class: end it in a Dense layer of two"
         raise errors.UserError(
-            f"{path}: gives outputs of shape {gives}, the dataset has {classes} classes; "
-            "use a network made for the same classes, in the same order"
+            f"{path}: gives outputs of shape {gives}, the dataset has {classes} classes; {mend}"
         )
+
+
+def channels_last(takes, image_shape):
+    """Return what to do about a network whose images have their channels first; "" if they have not."""
+    if len(takes) != 3 or takes[0] != image_shape[2] or takes[2] in (None, image_shape[2]):
+        return ""
+    return (
+        "its channels come first: build the same network after "
+        "keras.config.set_image_data_format('channels_last'), give it these weights, and save that"
+    )

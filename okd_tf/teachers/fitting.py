@@ -9,7 +9,7 @@ import json
 import numpy as np
 
 from okd_tf import errors
-from okd_tf.backbones import ending
+from okd_tf.backbones import ending, keras_file
 from okd_tf.sources import layout
 from okd_tf.teachers import manifest
 from okd_tf.training import inference
@@ -28,11 +28,9 @@ def another_size(path):
 def size(path, network, own, data):
     """(height, width) of the images that the network is shown."""
     takes, (*size, channels) = network.takes, data.image_shape
-    if len(takes) == 3 and takes[0] == channels and takes[2] not in (None, channels):
+    if mend := keras_file.channels_last(takes, data.image_shape):
         raise errors.UserError(
-            f"{path}: takes images of shape {takes}, channels first, the dataset's are {data.image_shape}, "
-            "channels last; build the same network after "
-            "keras.config.set_image_data_format('channels_last'), give it these weights, and save that"
+            f"{path}: takes images of shape {takes}, the dataset's are {data.image_shape}; {mend}"
         )
     if len(takes) != 3 or takes[2] not in (None, channels):
         raise errors.UserError(

@@ -83,7 +83,7 @@ def advice(one: teacher.Teacher, data: splits.Splits, path, doubted=True) -> str
 
 
 def _promising(ask, one, ways, images, labels, data):
-    """The ways that gain PROMISING on a few images, so that a network that is as it should be costs little."""
+    """The ways that gain PROMISING on a few images: a network that is as it should be is to cost little."""
     before = np.mean(ask(one, images) == labels)
     gains = [np.mean(ask(_declared(one, way, data), images) == labels) - before for way in ways if way]
     return [way for way, gain in zip(filter(None, ways), gains, strict=True) if gain >= PROMISING]

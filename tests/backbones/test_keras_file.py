@@ -77,6 +77,15 @@ def test_a_network_for_other_data_is_refused(path, image_shape, classes, said):
     assert str(refusal.value).startswith(f"{path}: {said}")
 
 
+def test_channels_first_and_one_output_for_two_classes_are_told_how_to_fit():
+    inputs = keras.Input((3, 8, 8))
+    model = keras.Model(inputs, keras.layers.Dense(1)(keras.layers.Flatten()(inputs)))
+    with pytest.raises(errors.UserError, match=r"channels come first: build the same .*'channels_last'"):
+        keras_file.check_fits("mine.keras", model, (8, 8, 3), 2)
+    with pytest.raises(errors.UserError, match="end it in a Dense layer of two"):
+        keras_file.check_fits("mine.keras", model, (3, 8, 8), 2)
+
+
 def test_two_inputs_are_refused():
     inputs = [keras.Input((8, 8, 1)), keras.Input((8, 8, 1))]
     features = keras.layers.Flatten()(keras.layers.Add()(inputs))

@@ -197,7 +197,7 @@ def test_one_number_beyond_one_is_no_probability():
 
 
 def test_channels_first_is_said_by_name(data):
-    with pytest.raises(errors.UserError, match="channels first, the dataset's are"):
+    with pytest.raises(errors.UserError, match="its channels come first: build the same"):
         fitting.size(PATH, _network((1, 4, 4)), manifest.Manifest(), data)
 
 
