@@ -430,7 +430,7 @@ def test_a_flagfile_may_be_as_people_and_their_editors_write_it(run, tmp_path, l
     ("name", "meant"), [("lr", "learning_rate"), ("bs", "batch_size"), ("out", "workdir")]
 )
 def test_what_other_programs_call_a_flag_is_told_by_its_name_here(refused, workdir, name, meant):
-    assert f"'{name}'; there are --{meant}\n" in refused(f"--workdir={workdir}", f"--{name}=3")
+    assert f"'{name}'; there is --{meant}\n" in refused(f"--workdir={workdir}", f"--{name}=3")
 
 
 def test_a_backbone_that_is_no_keras_file_is_said_to_be_so(refused, workdir, tmp_path):

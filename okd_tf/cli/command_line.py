@@ -87,7 +87,8 @@ def _unknown(error):
     ending = [name for name in _ELSEWHERE.get(error.flagname, ending) if name in flags.FLAGS]
     if "Did you mean" in said or not ending:
         return said
-    return f"{said}; there are {', '.join(f'--{name}' for name in ending)}"
+    are = "are" if len(ending) > 1 else "is"
+    return f"{said}; there {are} {', '.join(f'--{name}' for name in ending)}"
 
 
 def _or_in_a_flagfile(argv):
