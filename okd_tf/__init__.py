@@ -1,8 +1,8 @@
 """Oracle knowledge distillation with architecture search.
 
-Importing this package imports neither TensorFlow nor Keras. It only says how they are to start, which
-must be said before their first import: oneDNN kernels on (twice the speed on CPU; off by default on some
-processors) and TensorFlow as the Keras backend. A value the user has set is left alone.
+Importing this package imports neither TensorFlow nor Keras. It only sets two environment variables that must
+be set before their first import: oneDNN kernels on (twice the speed on CPU; off by default on some
+processors) and TensorFlow as the Keras backend. A value that the user has set is not changed.
 """
 
 import os

@@ -1,12 +1,12 @@
-"""Claims: which of the processes that share a folder does which job, with no server between them.
+"""Leases by files: they give each job to one of the processes that share a folder, without a server.
 
-A claim is a file that says who made it. Its holder touches it every few seconds; one that nobody has touched
-for `SECONDS`, or whose process on this host is gone, is over, and whoever comes next may put their own in its
-place. A holder that was away for so long, as a suspended machine is, finds that its claim is not its own any
-more. Times are the file system's own, so the clocks of the hosts need not agree.
+A claim (lease) is a file that names its owner. The owner touches it every few seconds; a claim that was not
+touched for `SECONDS`, or whose process on this host has ended, is expired, and another process may replace
+it. An owner that was suspended for that long finds that it has lost the claim. Times are those of the file
+system, so the clocks of the hosts need not agree.
 
-Claims are made and removed in turns, by a lock of the operating system: what one saw of a claim still holds
-when it acts on it.
+Claims are made and removed under a lock of the operating system, so that a claim cannot change between the
+check and the action that follows it.
 """
 
 import contextlib
@@ -36,19 +36,20 @@ _LOCK = ".lock"
 
 
 class LostError(Exception):
-    """A claim is not its holder's any more; whoever has it now does the job."""
+    """The claim has been taken over by another process, which does the job now."""
 
 
 @dataclasses.dataclass(frozen=True)
 class Holder:
-    """Who made a claim.
+    """The owner of a claim.
 
     Attributes:
-        host: its name.
-        pid: the process.
-        machine: tells a host from others of its name, and from itself before it was booted again.
-        started: when the process was, as its system says it; tells it from a later one of the same number.
-        token: of this claim alone.
+        host: name of the host.
+        pid: process id.
+        machine: distinguishes hosts of the same name, and a host from itself before its last boot.
+        started: start time of the process in the system's own count; distinguishes it from a later process of
+            the same id.
+        token: unique to this claim.
     """
 
     host: str
@@ -58,12 +59,12 @@ class Holder:
     token: str
 
     def __str__(self) -> str:
-        """As a user reads it."""
+        """Return the owner in words, for messages."""
         return f"process {self.pid} on {self.host[:80]}" if self.pid else "another process"
 
     @property
     def is_dead(self) -> bool:
-        """Whether it is known to be gone; of other hosts that is not known."""
+        """Return whether the process is known to have ended; False for other hosts, where this is unknown."""
         return bool(self.machine) and self.machine == _machine() and not _runs(self.pid, self.started)
 
 
@@ -71,15 +72,20 @@ _NOBODY_KNOWN = Holder("", 0, "", "", "")
 
 
 class Claims:
-    """The claims in one folder, each the file of a job."""
+    """The claims in one folder; each is the file of one job."""
 
     def __init__(self, folder: files.PathLike, seconds: float = SECONDS):
-        """Takes the folder, which is made when it is needed, and after how long a claim is over."""
+        """Create the claims of a folder.
+
+        Args:
+            folder: folder of the claim files, created when first needed.
+            seconds: time without a touch after which a claim is expired.
+        """
         self._folder = pathlib.Path(folder)
         self._seconds = seconds
 
     def take(self, job: str) -> "Claim | None":
-        """A claim of this process to a job; None if another holds it, or the folder's own folder is gone.
+        """Return a claim of this process to a job; None if another owns it, or the folder's parent is gone.
 
         Raises:
             UserError: the file system refuses.
@@ -105,7 +111,7 @@ class Claims:
         return Claim(path, own, there[0] if there else None, self._seconds / _BEATS)
 
     def holder(self, job: str) -> Holder | None:
-        """Who holds a job; None if it is free."""
+        """Return the owner of a job's claim; None if the job is free."""
         try:
             there = _read(self._path(job))
             return None if there is None or self._is_over(*there) else there[0]
@@ -120,7 +126,11 @@ class Claims:
 
 
 def remove(folder: files.PathLike) -> None:
-    """Ends all claims in a folder, and removes it."""
+    """Remove a folder with all its claims, which ends them.
+
+    Raises:
+        UserError: the file system refuses.
+    """
     folder = pathlib.Path(folder)
     # Out of the way at once: others may be about to put something there.
     aside = folder.with_name(f"{folder.name}-{secrets.token_hex(4)}")
@@ -134,14 +144,14 @@ def remove(folder: files.PathLike) -> None:
 
 
 class Claim:
-    """A claim of this process, kept alive while it is entered and released on the way out.
+    """A claim of this process: a context manager that touches it inside the block and releases it on exit.
 
     Attributes:
-        before: whose claim it took the place of, or None.
+        before: owner of the expired claim that this one replaced, or None.
     """
 
     def __init__(self, path: pathlib.Path, own: Holder, before: Holder | None, interval: float):
-        """Takes what `Claims.take` has made, and how often it is touched, in seconds."""
+        """Create the claim from what `Claims.take` has written; `interval` is the seconds between touches."""
         self.before = before
         self._path = path
         self._own = own
@@ -163,7 +173,7 @@ class Claim:
                 self._path.unlink()
 
     def check(self) -> None:
-        """Raises LostError unless the claim is this process's still; UserError if that cannot be known."""
+        """Raise LostError unless this process still owns the claim; UserError if the file cannot be read."""
         try:
             if self._lost or not self._is_own():
                 raise LostError("another process has taken over, since this one was not heard of for long")
@@ -186,10 +196,11 @@ class Claim:
 
 @contextlib.contextmanager
 def _turn(folder: pathlib.Path) -> Iterator[None]:
-    """Keeps all other processes and threads from making and removing claims in a folder that is there.
+    """Keep other processes and threads from making or removing claims in an existing folder.
 
     Raises:
-        Timeout: of filelock, since somebody takes long.
+        FileNotFoundError: the folder does not exist.
+        Timeout: of filelock; another process holds the lock for too long.
     """
     if not folder.is_dir():
         raise FileNotFoundError(folder)
@@ -198,7 +209,11 @@ def _turn(folder: pathlib.Path) -> Iterator[None]:
 
 
 def _write(path: pathlib.Path, own: Holder) -> None:
-    """Makes a claim that is not there; it is not there either if the file system refuses what is in it."""
+    """Write a new claim file; remove it again if the file system refuses its content.
+
+    Raises:
+        OSError: the file exists already, or the file system refuses.
+    """
     with path.open("x", encoding="utf-8") as file:
         try:
             file.write(json.dumps(dataclasses.asdict(own)))
@@ -209,7 +224,7 @@ def _write(path: pathlib.Path, own: Holder) -> None:
 
 
 def _read(path: pathlib.Path) -> tuple[Holder, float] | None:
-    """Who made a claim, and when it was touched last; None if there is none."""
+    """Return the owner of a claim and the time of its last touch; None if there is no claim."""
     try:
         # Opened first: of an open file the time is the file system's, and not what this host remembers.
         with path.open("rb") as file:
@@ -219,7 +234,7 @@ def _read(path: pathlib.Path) -> tuple[Holder, float] | None:
 
 
 def _holder(content: bytes) -> Holder:
-    """What a claim says; it may be cut short, if its process was killed while it wrote it."""
+    """Return the owner in a claim's content; `_NOBODY_KNOWN` if it was cut short by a kill."""
     try:
         said: Any = json.loads(content)
         texts = (str(said[name]) for name in ("machine", "started", "token"))
@@ -229,7 +244,7 @@ def _holder(content: bytes) -> Holder:
 
 
 def _now(folder: pathlib.Path) -> float:
-    """The time by the clock of the folder's file system."""
+    """Return the time by the clock of the folder's file system."""
     with tempfile.NamedTemporaryFile(dir=folder, prefix=".clock-") as file:
         os.utime(file.name)
         return os.fstat(file.fileno()).st_mtime
@@ -242,7 +257,7 @@ def _this_process() -> Holder:
 
 @functools.cache
 def _machine() -> str:
-    """Names the host, since it was booted, where process numbers mean the same; "" if it cannot be told."""
+    """Return an id of this boot and process namespace, in which process ids are unique; "" if unknown."""
     try:
         boot = pathlib.Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
         return f"{socket.gethostname()} {boot} {os.readlink('/proc/self/ns/pid')}"
@@ -251,7 +266,7 @@ def _machine() -> str:
 
 
 def _runs(pid: int, started: str) -> bool:
-    """Whether a process of this host is the one that was started then, and not dead."""
+    """Return whether the process of this id on this host runs and has this start time."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -262,7 +277,7 @@ def _runs(pid: int, started: str) -> bool:
 
 
 def _started(pid: int) -> str:
-    """When a process was started, in its system's own count; "dead" of one that only waits to be buried."""
+    """Return the start time of a process in its system's own count; "dead" for a zombie, "" if unknown."""
     try:
         stat = pathlib.Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
     except OSError:

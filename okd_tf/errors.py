@@ -1,4 +1,4 @@
-"""Errors that are the user's to mend: one line saying what was expected, what came, and what to do."""
+"""Errors that the user can fix: one line with what was expected, what was given, and what to do."""
 
 import difflib
 import unicodedata
@@ -8,15 +8,15 @@ NAMED = 3  # how many of many are named in a line
 
 
 class UserError(Exception):
-    """Something the user gave cannot be used; the message is one line and says what to do."""
+    """An input of the user cannot be used; the message is one line and says what to do."""
 
     def __init__(self, message: object):
-        """Takes the message; what would end its line, as from a file it quotes, is written as an escape."""
+        """Create the error; line ends in the message, as from a quoted file, are written as escapes."""
         super().__init__(one_line(str(message)))
 
 
 def one_line(text: str) -> str:
-    """A text without line ends, control characters and what no encoding has: these as escapes."""
+    """Return the text with line ends, control characters and lone surrogates written as escapes."""
     if text.isprintable():
         return text
     return "".join(
@@ -28,17 +28,17 @@ def one_line(text: str) -> str:
 
 
 def some(names: Sequence[str], most: int = NAMED) -> str:
-    """Of many names the first, and how many more there are: "cat, dog, emu and 2 more"."""
+    """Return the first `most` names and the number of the others: "cat, dog, emu and 2 more"."""
     more = f" and {len(names) - most} more" if len(names) > most else ""
     return ", ".join(names[:most]) + more
 
 
 class LostWorkerError(UserError):
-    """Another worker of a training on many hosts is gone; the message says what to do."""
+    """Another worker of a training on several hosts is gone; the message says what to do."""
 
 
 def unknown(what: str, name: str, valid: Iterable[str]) -> UserError:
-    """The error for a name that is in no registry: the nearest valid names first, then all of them."""
+    """Return the error for a name that is in no registry: the nearest valid names first, then all of them."""
     valid = sorted(valid)
     nearest = difflib.get_close_matches(name, valid, n=3, cutoff=0.4)
     hint = f"did you mean {' or '.join(nearest)}? " if nearest else ""

@@ -1,4 +1,4 @@
-"""Files that never lie: written whole or not at all, refused with errors that name the file.
+"""Atomic files: written as a whole or not at all, with errors that name the file.
 
 A write goes to a temporary name in the same folder, is flushed to the disk and renamed over the target, and
 the folder is flushed too: a killed process, a full disk or a power cut leaves the old file or the new one.
@@ -29,7 +29,7 @@ _ANYONE_S = f"{_PARTIAL}????????-"
 
 
 class _Own(threading.local):
-    """Of each thread: what is asked before it writes."""
+    """Per-thread state: the checks to call before each write."""
 
     checks: tuple[Callable[[], None], ...] = ()
 
@@ -39,10 +39,10 @@ _own = _Own()
 
 @contextlib.contextmanager
 def owned(check: Callable[[], None]) -> Iterator[None]:
-    """Within, files are written and removed only as long as they are this process's to write.
+    """Call `check()` before each file is written or removed inside the block.
 
-    `check()` is asked each time, and what it raises keeps the file as it is. Temporary names are this
-    process's own, since another may have taken the file over and be writing it.
+    An exception of `check()` leaves the file unchanged: this process no longer owns it. Temporary names
+    inside the block are unique to this process, since the new owner may be writing the same file.
     """
     before = _own.checks
     _own.checks = (*before, check)
@@ -58,7 +58,7 @@ def _ask() -> None:
 
 
 def _temporary(path: pathlib.Path) -> pathlib.Path:
-    """Where a file is written; what was left there, or by others who were to write it, is removed."""
+    """Return the temporary path of a file; remove leftovers there, and those of former owners of the file."""
     temporary = path.with_name(f"{_MINE if _own.checks else _PARTIAL}{path.name}")
     _remove(temporary)
     if _own.checks:
@@ -70,11 +70,16 @@ def _temporary(path: pathlib.Path) -> pathlib.Path:
 
 @contextlib.contextmanager
 def replacing(path: PathLike, flag: str = "--workdir") -> Iterator[pathlib.Path]:
-    """Yields a temporary path beside `path`; on a clean exit it takes the place of `path` (file or folder).
+    """Yield a temporary path beside `path`; on a clean exit, rename it to `path` (file or folder).
 
     The temporary name ends as `path` does, since several writers choose their format by the suffix.
-    Raises UserError when the file system refuses (disk full, no permission); `path`, which `flag` chose, is
-    then unchanged.
+
+    Args:
+        path: the target.
+        flag: the flag that chose it, for the message.
+
+    Raises:
+        UserError: the file system refuses (disk full, no permission); `path` is then unchanged.
     """
     path = pathlib.Path(path)
     temporary = None
@@ -116,7 +121,7 @@ def _take_the_place(temporary: pathlib.Path, path: pathlib.Path) -> None:
 
 
 def _flush(path: pathlib.Path) -> None:
-    """Has the system write a file, or all in a folder, to the disk; links, but not what they lead to."""
+    """Flush a file, or all files in a folder, to the disk; do not follow symbolic links."""
     if path.is_symlink():
         return
     if path.is_file():
@@ -129,7 +134,7 @@ def _flush(path: pathlib.Path) -> None:
 
 
 def _flush_folder(folder: pathlib.Path) -> None:
-    """Has the system write the names in a folder to the disk."""
+    """Flush the directory entries of a folder to the disk."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -148,10 +153,10 @@ _REFUSALS = (
 
 
 def refusal_in(error: BaseException) -> OSError | None:
-    """What the file system said, of an OSError or of the error that TensorFlow makes of one; None of others.
+    """Return the OSError behind an exception: itself, or the one that TensorFlow has wrapped; else None.
 
-    TensorFlow has types of its own for it, two for three of the system's, and keeps the system's words after
-    the name of the file.
+    TensorFlow has exception types of its own, two for three of the system's, and puts the system's message
+    after the name of the file.
     """
     if isinstance(error, OSError):
         return error
@@ -163,7 +168,7 @@ def refusal_in(error: BaseException) -> OSError | None:
 
 @contextlib.contextmanager
 def telling(path: PathLike) -> Iterator[None]:
-    """Within, what writes `path` in a way of its own, and to be told of in one line when the disk refuses."""
+    """Turn errors of the file system inside the block, which writes `path`, into one-line UserErrors."""
     try:
         yield
     except Exception as error:
@@ -174,7 +179,7 @@ def telling(path: PathLike) -> Iterator[None]:
 
 
 def write_error(path: PathLike, error: OSError, flag: str = "--workdir") -> errors.UserError:
-    """The one-line form of what the file system said about writing `path`, which `flag` chose."""
+    """Return a one-line UserError for an OSError on writing `path`, which `flag` chose."""
     mend = f"choose another {flag}"
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         mend = "free some space, and the same command goes on"
@@ -185,13 +190,12 @@ def write_error(path: PathLike, error: OSError, flag: str = "--workdir") -> erro
 
 @contextlib.contextmanager
 def literal(path: PathLike) -> Iterator[str]:
-    """Yields a name of `path` that libraries which read names as patterns take for what it is.
+    """Yield a name of `path` without characters that libraries interpret as patterns.
 
-    TensorFlow looks for checkpoints and SavedModels by patterns, in which brackets, backslashes, question
-    marks and asterisks stand for other characters, so that it does not find again what it has written. Where
-    the path has none of these it is yielded as it is; else a name by way of an open descriptor of the nearest
-    folder that is there, which has none. `path` need not be there; what is missing below that folder must
-    have none of them.
+    TensorFlow finds checkpoints and SavedModels by glob patterns: with brackets, backslashes, question marks
+    or asterisks in the path it does not find what it has written. A path without these is yielded unchanged;
+    else the name goes through an open descriptor of the nearest existing folder. `path` need not exist; its
+    part below that folder must be free of these characters.
 
     Raises:
         OSError: the folder cannot be opened.
@@ -209,7 +213,7 @@ def literal(path: PathLike) -> Iterator[str]:
 
 
 def remove(path: PathLike) -> None:
-    """Removes a file or a folder with all in it; nothing happens when there is none."""
+    """Remove a file, or a folder with its content; do nothing if it does not exist."""
     _ask()
     _remove(pathlib.Path(path))
 
@@ -222,13 +226,13 @@ def _remove(path: pathlib.Path) -> None:
 
 
 def remove_unfinished(folder: PathLike) -> None:
-    """Removes from a folder what writes that were killed have left in it."""
+    """Remove the temporary files that killed writes have left in a folder."""
     for path in pathlib.Path(folder).glob(f"{_PARTIAL}*"):
         remove(path)
 
 
 def set_aside(path: PathLike) -> pathlib.Path:
-    """Renames a file or folder to the first free of `<name>.old`, `<name>.old1`, ...; gives the new name."""
+    """Rename a file or folder to the first free of `<name>.old`, `<name>.old1`, ...; return the new name."""
     _ask()
     path = pathlib.Path(path)
     names = (path.with_name(f"{path.name}.old{number or ''}") for number in itertools.count())
@@ -238,16 +242,22 @@ def set_aside(path: PathLike) -> pathlib.Path:
 
 
 def write_text(path: PathLike, text: str) -> None:
-    """Writes a text file atomically."""
+    """Write a text file atomically, in UTF-8.
+
+    Raises:
+        UserError: the file system refuses.
+    """
     with replacing(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
 def append_line(path: PathLike, line: str) -> None:
-    """Adds a line to a text file and flushes it to the disk; a kill leaves at most a part of this line.
+    """Append a line to a text file and flush it to the disk; a kill leaves at most a part of this line.
 
-    What a kill left of the line before is ended first, so that no two lines run together.
-    Raises UserError when the file system refuses.
+    A partial line left by a kill is ended first, so that no two lines run together.
+
+    Raises:
+        UserError: the file system refuses.
     """
     _ask()
     path = pathlib.Path(path)
@@ -268,7 +278,7 @@ def append_line(path: PathLike, line: str) -> None:
 
 
 def sha256(path: PathLike) -> str:
-    """The SHA-256 of a file's bytes, or of every file below a folder with its relative name."""
+    """Return the SHA-256 of a file's bytes, or of every file below a folder with its relative name."""
     path = pathlib.Path(path)
     digest = hashlib.sha256()
     for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
@@ -283,7 +293,7 @@ def sha256(path: PathLike) -> str:
 
 
 def refuse_unwritable(path: PathLike, flag: str) -> None:
-    """Raises UserError, naming the flag, unless a file may be written at `path`; leaves nothing there."""
+    """Raise UserError, naming the flag, unless a file can be written at `path`; leave nothing there."""
     path = pathlib.Path(path).absolute()
     nearest = next(one for one in path.parents if one.exists())
     why = "is a folder" if path.is_dir() else ""
@@ -298,7 +308,7 @@ def refuse_unwritable(path: PathLike, flag: str) -> None:
 
 
 def require_space(folder: PathLike, size_bytes: int, what: str, flag: str = "--workdir") -> None:
-    """Raises UserError unless the disk of `folder`, which `flag` chose, has room for `size_bytes` more."""
+    """Raise UserError unless the disk of `folder`, which `flag` chose, has `size_bytes` free."""
     folder = pathlib.Path(folder)
     free = shutil.disk_usage(
         next(path for path in (folder, *folder.absolute().parents) if path.exists())

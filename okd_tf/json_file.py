@@ -1,4 +1,4 @@
-"""JSON files: written whole, read with errors that name the file and what is wrong in it."""
+"""JSON files: written atomically, read with errors that name the file and what is wrong in it."""
 
 import json
 import math
@@ -17,23 +17,24 @@ _NUMBERS = re.compile(rf"\[\n *({_NUMBER}(?:,\n *{_NUMBER})*)\n *\]")
 
 
 def write(path: files.PathLike, value: Any) -> None:
-    """Writes JSON atomically, with keys in the order given and a newline at the end.
+    """Write JSON atomically, with keys in the given order and a newline at the end.
 
-    A list of numbers takes one line, so that a matrix looks like one.
+    A list of numbers is written on one line, so that a matrix has one line for each row.
     """
     text = json.dumps(value, indent=2, allow_nan=False)
     files.write_text(path, _NUMBERS.sub(lambda found: f"[{' '.join(found[1].split())}]", text) + "\n")
 
 
 def read(path: files.PathLike, mend: str = WRITTEN_AGAIN) -> Any:
-    """Reads JSON whose numbers are finite, so that `write` takes it back.
-
-    Raises UserError, naming the file, when it is missing, cut short, not JSON, nested deeper than anything
-    here, or has a key twice, of which JSON does not say which counts.
+    """Return the content of a JSON file that `write` can write back: its numbers are finite.
 
     Args:
         path: the file.
-        mend: what to do about one that is not JSON.
+        mend: what the user can do about an invalid file.
+
+    Raises:
+        UserError: the file is missing, cut short, not JSON, nested deeper than `DEEPEST`, or has a key twice;
+            names the file.
     """
     path = pathlib.Path(path)
     try:
@@ -60,7 +61,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse_unwritable_values(path: pathlib.Path, document: Any, mend: str) -> None:
-    """Refuses by their place numbers that are not finite, halves of characters, and deep nesting."""
+    """Raise UserError with the place of a number that is not finite, a lone surrogate, or deep nesting."""
     waiting: list[tuple[str, int, Any]] = [("", 0, document)]
     while waiting:
         name, depth, value = waiting.pop()
@@ -82,7 +83,7 @@ def _refuse_unwritable_values(path: pathlib.Path, document: Any, mend: str) -> N
 
 
 def _is_encodable(text: str) -> bool:
-    """Whether UTF-8 has this text; JSON's escapes can say halves of characters, which it has not."""
+    """Return whether UTF-8 can encode the text: JSON's escapes allow lone surrogates, UTF-8 does not."""
     return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
 
 

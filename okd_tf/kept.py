@@ -1,6 +1,6 @@
-"""Results of the parts of a long piece of work, kept on the disk until the whole is done.
+"""A cache on the disk for the partial results of a long computation.
 
-A run that was killed finds those of the parts it had finished, and does only the others.
+A run that was killed finds the parts it had finished, and computes only the others.
 """
 
 import hashlib
@@ -15,15 +15,20 @@ from okd_tf import errors, files, json_file
 
 
 class Kept:
-    """A folder of results; what cannot be read is made again."""
+    """A result cache in a folder; a result that cannot be read is computed again."""
 
     def __init__(self, folder: files.PathLike, of: Any):
-        """Takes a folder of its own, and what the work is of, as JSON; of anything else nothing is found."""
+        """Create the cache.
+
+        Args:
+            folder: a folder of its own.
+            of: JSON value that identifies the computation; results stored under another value are not found.
+        """
         self._folder = pathlib.Path(folder)
         self._of = of
 
     def array(self, part: str, make: Callable[[], np.ndarray]) -> np.ndarray:
-        """The array of a part, made only if it is not there."""
+        """Return the array of a part; call `make` and store its result only if it is not cached."""
         path = self._path(part, ".npy")
         try:
             # np.load would open archives too.
@@ -38,7 +43,7 @@ class Kept:
     def value(
         self, part: str, make: Callable[[], Any], holds: Callable[[Any], bool] = lambda value: True
     ) -> Any:
-        """The value of a part, JSON, made only if it is not there or does not hold any more."""
+        """Return the JSON value of a part; call `make` if it is not cached or `holds(value)` is false."""
         path = self._path(part, ".json")
         try:
             found = json_file.read(path)
@@ -51,7 +56,7 @@ class Kept:
         return made
 
     def forget(self) -> None:
-        """Removes all results, when they are in what was made of them."""
+        """Clear the cache, once the final result is written."""
         files.remove(self._folder)
 
     def _path(self, part: str, suffix: str) -> pathlib.Path:

@@ -1,7 +1,7 @@
-"""One run at a time in a workdir.
+"""A lock that admits one run at a time to a workdir.
 
-The lock is the operating system's, on a file in the workdir: it is free the instant its holder ends, however
-that ends. What is written beside it, for people, says who holds it.
+The lock is the operating system's, on a file in the workdir: it is released the moment its owner ends, in
+whatever way. A second file names the owner, for messages.
 """
 
 import contextlib
@@ -20,12 +20,12 @@ NAME, HOLDER = ".lock", ".holder.json"
 
 @contextlib.contextmanager
 def holding(workdir: files.PathLike) -> Iterator[None]:
-    """Keeps other runs out of a workdir, which is made if it is not there.
+    """Hold the lock of a workdir, which is created if missing, inside the block.
 
-    One that is made and left without anything in it is removed again.
+    A workdir that was created here and is still empty at the end is removed again.
 
     Raises:
-        UserError: another run holds it, or nothing can be written there.
+        UserError: another run holds the lock, or nothing can be written there.
     """
     workdir = pathlib.Path(workdir)
     made = _missing(workdir)
@@ -50,12 +50,12 @@ def holding(workdir: files.PathLike) -> Iterator[None]:
 
 
 def _missing(path: pathlib.Path) -> list[pathlib.Path]:
-    """Which folders would have to be made for a path, the deepest first."""
+    """Return the folders of a path that do not exist, the deepest first."""
     return [folder for folder in (path, *path.parents) if not folder.exists()]
 
 
 def _leave_as_found(workdir: pathlib.Path, made: list[pathlib.Path]) -> None:
-    """Removes the folders that were made if nothing is in them."""
+    """Remove the folders that were created, if they are empty."""
     if workdir not in made or any(entry.name != NAME for entry in workdir.iterdir()):
         return
     (workdir / NAME).unlink()
@@ -68,7 +68,7 @@ def _this_process() -> dict[str, object]:
 
 
 def _holder(workdir: pathlib.Path) -> str:
-    """Who holds the lock, as far as it is known: its holder may not have written it yet."""
+    """Return the lock's owner in words; "another run" if it has not written its name yet."""
     try:
         holder = fields.read(workdir / HOLDER)
         return f"process {holder['pid'].whole()} on {holder['host'].text()[:80]}"

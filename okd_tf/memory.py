@@ -1,4 +1,4 @@
-"""What is said when memory runs out, which every library says in its own way."""
+"""One-line messages for memory that ran out, which each library reports differently."""
 
 import signal
 
@@ -9,10 +9,10 @@ MEND = (
 
 
 def line(error: BaseException) -> str:
-    """What an error says of memory that ran out, and what to lower; "" if it is of something else.
+    """Return a message if an error is about memory that ran out, with what to lower; else "".
 
     Args:
-        error: of Python, NumPy or TensorFlow.
+        error: an exception of Python, NumPy or TensorFlow.
     """
     # By its name, so that nothing is imported for it. TensorFlow raises the same for a full disk.
     of_tensorflow = type(error).__name__ == "ResourceExhaustedError" and "No space left" not in str(error)
@@ -23,7 +23,7 @@ def line(error: BaseException) -> str:
 
 
 def line_of_exit(code: int | None) -> str:
-    """What the exit code of a process says of memory that ran out; "" if it is of something else."""
+    """Return a message if a process's exit code is that of a kill for lack of memory; else ""."""
     if code != -signal.SIGKILL:
         return ""
     return f"was killed by the system, as it does when memory runs out; {MEND}"

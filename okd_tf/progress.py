@@ -1,4 +1,4 @@
-"""Progress on screen: what is running, how it does, how long it still takes."""
+"""Progress on screen: what is running, its figures, and the remaining time."""
 
 import sys
 import time
@@ -7,24 +7,24 @@ from okd_tf import quiet
 
 
 class _State:
-    """One a process, as its screen is."""
+    """State of the process: whether messages are muted."""
 
     muted = False
 
 
 def mute():
-    """From now on nothing is printed: of several workers one says how it goes."""
+    """Print nothing from now on: of several workers only the chief prints progress."""
     _State.muted = True
 
 
 def say(message, end="\n"):
-    """Prints one line at once."""
+    """Print one line immediately."""
     if not _State.muted:
         quiet.say(f"{message}{end}")
 
 
 def duration(seconds):
-    """Seconds as people say them: 42 s, 3 min 20 s, 2 h 05 min."""
+    """Return seconds in words: 42 s, 3 min 20 s, 2 h 05 min."""
     seconds = round(seconds)
     if seconds < 60:
         return f"{seconds} s"
@@ -34,10 +34,18 @@ def duration(seconds):
 
 
 class Progress:
-    """Prints one line per epoch of a training, and within long epochs now and then."""
+    """Prints one line per epoch of a training, and further lines within long epochs."""
 
     def __init__(self, title, steps, steps_per_epoch, batch_size, interval=15.0):
-        """Takes what a training is called and how long it is; `interval` is in seconds."""
+        """Create the progress of a training.
+
+        Args:
+            title: name of the training on screen.
+            steps: its number of steps.
+            steps_per_epoch: steps in an epoch.
+            batch_size: images in a step.
+            interval: least seconds between lines within an epoch.
+        """
         self._title = title
         self._steps = steps
         self._steps_per_epoch = steps_per_epoch
@@ -47,14 +55,14 @@ class Progress:
         self._started = self._printed = time.monotonic()
 
     def start(self, step):
-        """Notes where this process begins; its own speed alone says what is left."""
+        """Set the step at which this process starts; the remaining time follows from its own speed alone."""
         self._first_step = step
         self._started = self._printed = time.monotonic()
         if step:
             say(f"{self._title}: going on from step {step} of {self._steps}")
 
     def step(self, step):
-        """Prints a line if none has been for a while; on a terminal it is written over by the next."""
+        """Print a line if the last is `interval` seconds old; on a terminal the next line overwrites it."""
         now = time.monotonic()
         if now - self._printed < self._interval:
             return
@@ -63,7 +71,7 @@ class Progress:
         say(line, end="\r" if sys.stdout.isatty() else "\n")
 
     def epoch(self, step, logs):
-        """Prints the line of a finished epoch; logs whose name has a "/" are for TensorBoard alone."""
+        """Print the line of a finished epoch; logs whose name has a "/" are for TensorBoard alone."""
         self._printed = time.monotonic()
         shown = "  ".join(f"{name} {value:.4g}" for name, value in logs.items() if "/" not in name)
         say(f"{self._title}: {self._place(step)}, {self._speed(step)}  {shown}")
@@ -82,10 +90,17 @@ class Progress:
 
 
 class Count:
-    """Prints now and then how many of a number of things are done, and how long the others take."""
+    """Prints from time to time how many of a number of things are done, and the remaining time."""
 
     def __init__(self, title, total, things, interval=5.0):
-        """Takes what is going on, how many things there are and their name; `interval` is in seconds."""
+        """Create the counter.
+
+        Args:
+            title: name of the work on screen.
+            total: number of things.
+            things: their name, in the plural.
+            interval: least seconds between lines.
+        """
         self._title = title
         self._total = total
         self._things = things
@@ -94,7 +109,7 @@ class Count:
         self._started = self._printed = 0.0
 
     def add(self, number=1):
-        """So many more are done; the first start the clock."""
+        """Count `number` more things as done; the first call starts the clock."""
         now = time.monotonic()
         if not self._done:
             self._started = self._printed = now

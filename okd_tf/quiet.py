@@ -1,7 +1,7 @@
-"""A terminal that stays clean while TensorFlow converts.
+"""Suppression of TensorFlow's console output while it converts models.
 
 The converter is C++ that writes to file descriptor 2 past Python's streams and logging levels, so the
-descriptors themselves are pointed elsewhere for a while. What was written is shown if the work fails.
+descriptors themselves are redirected for a while. The output is shown if the work fails.
 """
 
 import contextlib
@@ -18,13 +18,13 @@ _DESCRIPTORS = (1, 2)
 
 
 class _Screen:
-    """One a process: where standard output goes while what is printed is held back, or None."""
+    """State of the process: the real standard output (stream, descriptor) during a redirection, or None."""
 
     held_back: "tuple[TextIO, int] | None" = None
 
 
 def say(text: str) -> None:
-    """Prints text on standard output at once, though what others print be held back."""
+    """Print text on standard output immediately, even while other output is held back."""
     if _Screen.held_back is None:
         print(text, end="", flush=True)
         return
@@ -42,10 +42,10 @@ def say(text: str) -> None:
 
 @contextlib.contextmanager
 def output_held_back() -> Iterator[None]:
-    """Holds back what anything in this process prints, warnings included.
+    """Hold back all output of this process inside the block, warnings included.
 
-    A UserError says all that its reader needs; after any other exception what was held back goes to
-    standard error. Not for two threads at once: descriptors belong to the process.
+    After a UserError the output is dropped, since the message says enough; after any other exception it goes
+    to standard error. Not thread-safe: descriptors belong to the process.
     """
     with tempfile.TemporaryFile() as held_back:
         try:
@@ -61,7 +61,7 @@ def output_held_back() -> Iterator[None]:
 
 @contextlib.contextmanager
 def _redirected_to(file: BinaryIO) -> Iterator[None]:
-    """Points descriptors 1 and 2 at a file, and Python's streams, which in a notebook are not these."""
+    """Redirect descriptors 1 and 2 to a file, and Python's streams, which differ from them in a notebook."""
     sys.stdout.flush()
     sys.stderr.flush()
     # Each callback runs even if an earlier one fails, so the terminal always comes back.

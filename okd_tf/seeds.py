@@ -1,10 +1,10 @@
-"""One seed in, independent seeds out: each use of randomness names itself."""
+"""Independent seeds derived from one seed: each use of randomness names its purpose."""
 
 import hashlib
 
 
 def derive(seed: int, *purpose: str | int) -> int:
-    """A seed in [0, 2**31) for one purpose; other purposes or seeds give unrelated values.
+    """Return a seed in [0, 2**31) for one purpose; other purposes or seeds give unrelated values.
 
     >>> derive(0, "teacher", 1) == derive(0, "teacher", 1) != derive(0, "teacher", 2)
     True

@@ -3,7 +3,7 @@
     {"teachers": {"key": {"splits": {..}, "settings": {"seed": "0", ..}, "files": {..}},
                   "complete": true, "seconds": 3.5}, ..}
 
-It is read both before TensorFlow is imported and by the stages, so it stands by itself.
+It is read before TensorFlow is imported as well as by the stages, so this module imports neither.
 """
 
 import pathlib
@@ -13,10 +13,10 @@ from okd_tf import fields, files
 
 
 def read(path: files.PathLike) -> dict[str, Any]:
-    """What it holds, by the name of the stage; nothing if there is none.
+    """Return the entries of a stages.json, by stage; {} if there is no file.
 
     Raises:
-        UserError: not such a record; names the file and the field.
+        UserError: the file is not such a record; names the file and the field.
     """
     if not pathlib.Path(path).exists():
         return {}

@@ -1,8 +1,8 @@
-"""How a run is asked to stop, by SIGTERM, Ctrl-C or a terminal that closes, and when it does.
+"""Stopping on SIGTERM, Ctrl-C or a closed terminal, at a point where nothing is lost.
 
-A signal stops the program where it is, unless it is in the middle of something that must be finished first: a
-training step with its checkpoint, a file that takes another's place. There it stops at the end; a second
-signal does not wait. Nothing changes in a program that does not call `install`.
+A signal stops the program at once, unless it is in a section that must be finished first: a training step
+with its checkpoint, or the renaming of a file. Then it stops at the end of the section; a second signal does
+not wait. Nothing changes in a program that does not call `install`.
 """
 
 import contextlib
@@ -14,41 +14,41 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Stopped(BaseException):
-    """The user, or the system in their name, wants the program to end now.
+    """Stop request: the user, or the system, wants the program to end now.
 
     Attributes:
-        signum: the signal.
-        where: what was going on and is safe, in a few words, or "".
+        signum: number of the signal.
+        where: what was interrupted and is saved, in a few words, or "".
     """
 
     def __init__(self, signum: int, where: str = ""):
-        """Takes the signal's number and what was stopped."""
+        """Create the exception from the signal's number and what was interrupted."""
         super().__init__(signum, where)
         self.signum = signum
         self.where = where
 
     @property
     def exit_code(self) -> int:
-        """What a shell gives for a process that ended by this signal: 130 of Ctrl-C, 143 of SIGTERM."""
+        """Return the shell's exit code of a process ended by this signal: 130 for Ctrl-C, 143 for SIGTERM."""
         return 128 + self.signum
 
     def __str__(self) -> str:
-        """As a user reads it."""
+        """Return the message for the user."""
         by = "Ctrl-C" if self.signum == signal.SIGINT else signal.Signals(self.signum).name
         return f"stopped by {by}" + (f": {self.where}" if self.where else "")
 
 
 class _State:
-    """One a process, as signals are."""
+    """State of the process, as signals are per process."""
 
     asked = 0
     depth = 0
 
 
 def install() -> None:
-    """From now on signals stop this program as the module says; forgets what was asked before.
+    """Install the signal handlers described in the module's docstring; clear an earlier stop request.
 
-    One that is ignored, as SIGHUP is under nohup, stays so.
+    A signal that is ignored, as SIGHUP is under nohup, stays ignored.
     """
     _State.asked = 0
     for signum in SIGNALS:
@@ -64,16 +64,16 @@ def _on_signal(signum: int, frame: FrameType | None) -> None:
 
 
 def asked() -> int:
-    """The signal that wants this program to stop, or 0."""
+    """Return the signal of a pending stop request, or 0."""
     return _State.asked
 
 
 @contextlib.contextmanager
 def deferred() -> Iterator[None]:
-    """What is done within is finished before a signal stops the program.
+    """Delay signals until the end of the block.
 
     Raises:
-        Stopped: at the end of the outermost, if a signal came.
+        Stopped: at the end of the outermost block, if a signal came.
     """
     _State.depth += 1
     try:
