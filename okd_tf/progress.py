@@ -34,7 +34,7 @@ def duration(seconds):
 
 
 class Progress:
-    """Prints one line per epoch of a training, and further lines within long epochs."""
+    """Progress lines of a training: one per epoch, and further ones within long epochs."""
 
     def __init__(self, title, steps, steps_per_epoch, batch_size, interval=15.0):
         """Create the progress of a training.
@@ -90,7 +90,7 @@ class Progress:
 
 
 class Count:
-    """Prints from time to time how many of a number of things are done, and the remaining time."""
+    """Progress lines of a count: from time to time, how many things are done and the remaining time."""
 
     def __init__(self, title, total, things, interval=5.0):
         """Create the counter.

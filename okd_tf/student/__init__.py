@@ -1,1 +1,1 @@
-"""The student: its training by distillation, and that of the baseline it is compared with."""
+"""Training of the student by distillation, and of the baseline it is compared with."""

@@ -8,7 +8,7 @@ FOLDER = "budgets"
 
 
 def folder(workdir: files.PathLike, max_params: int) -> pathlib.Path:
-    """Return the workdir of the student of at most so many parameters."""
+    """Return the workdir of the student with at most `max_params` parameters."""
     return pathlib.Path(workdir) / FOLDER / str(max_params)
 
 

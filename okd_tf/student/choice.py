@@ -1,11 +1,11 @@
-"""choice/choice.json: which loss short trainings spoke for, and what each was worth.
+"""choice/choice.json: the loss chosen by short trainings, and the figures of each candidate.
 
     {"taken": "mean", "why": "..", "examples": validation images,
      "candidates": {"ce": {"accuracy", "log_loss", "temperature", "accuracy_gain", "accuracy_error",
                            "log_loss_gain", "log_loss_error", "epochs", "seconds"}, ..}}
 
-Gains are over labels ("ce"), on the same images, and errors are their standard errors. "log_loss" is in nats
-at the network's best temperature: see `decision`.
+Gains are relative to training with labels alone ("ce"), on the same images, and errors are their standard
+errors. "log_loss" is in nats at the network's best temperature: see `decision`.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ MEND = "delete it, and the choice stage decides again"
 def document(
     found: decision.Decision, examples: int, trained: Mapping[str, Mapping[str, Any]]
 ) -> dict[str, Any]:
-    """Return what choice.json holds of a decision.
+    """Return the content of choice.json for a decision.
 
     Args:
         found: the decision.
@@ -49,7 +49,7 @@ def document(
 
 
 def read(path: files.PathLike) -> dict[str, Any]:
-    """What a choice.json holds; raises UserError naming the file and the field that is wrong."""
+    """Return the content of a choice.json; raise UserError naming the file and the field that is wrong."""
     found = fields.read(path, mend=MEND)
     candidates = found["candidates"].entries()
     if decision.REFERENCE not in candidates:

@@ -1,15 +1,15 @@
-"""Which loss a student is to be trained with, given what networks trained with each say of validation images.
+"""Choice of the student's training loss from the validation logits of networks trained with each candidate.
 
-All networks are held against one trained with labels alone, image by image: differences between two networks
-on the same images vary far less than the figures of either. Two things are compared:
+Each network is compared with one trained with labels alone, image by image: paired differences on the same
+images vary far less than the figures of either network. Two figures are compared:
 
-    accuracy   what counts, but of few images coarse: on 50, one standard error is about 4 points
-    log-loss   -log p(label), which also sees how nearly a network is right; each network's logits are first
-               divided by the one temperature that is best on these images (Guo et al., 2017), so that one
-               that is merely too sure of itself, as networks trained with labels are, does not lose by that
+    accuracy   the figure that counts, but coarse on few images: on 50, one standard error is about 4 points
+    log-loss   -log p(label), which also shows how nearly a network is right; each network's logits are first
+               divided by the one temperature that is best on these images (Guo et al., 2017), so that an
+               overconfident network, as those trained with labels are, is not penalised for that alone
 
-A loss is taken in place of labels only if it is better by more than noise, and never if it is worse by more
-than a standard error in either.
+A loss is chosen instead of labels only if it is better by more than noise, and never if it is worse by more
+than a standard error in either figure.
 """
 
 import dataclasses
@@ -29,37 +29,37 @@ _SHARPEST, _BISECTIONS = 5.0, 80  # |log temperature| at most; steps of the sear
 
 @dataclasses.dataclass(frozen=True)
 class Difference:
-    """A mean difference over images that two networks saw, and its standard error; both in the same unit."""
+    """Mean difference between two networks over the same images, and its standard error in the same unit."""
 
     mean: float
     error: float
 
     @classmethod
     def of(cls, differences: np.ndarray) -> "Difference":
-        """Of differences [images]; of one image, whose spread is not known, the difference is the error."""
+        """Return the `Difference` of differences [images]; for a single image the error is |difference|."""
         mean, count = float(np.mean(differences)), len(differences)
         error = float(np.std(differences, ddof=1) / np.sqrt(count)) if count > 1 else abs(mean)
         return cls(mean, error)
 
     def exceeds(self, errors: float) -> bool:
-        """Return whether it is above zero by more than so many standard errors."""
+        """Return whether the mean is above zero by more than `errors` standard errors."""
         return self.mean > errors * self.error * _ROUNDING
 
     def falls_below(self, errors: float) -> bool:
-        """Return whether it is below zero by more than so many standard errors."""
+        """Return whether the mean is below zero by more than `errors` standard errors."""
         return self.mean < -errors * self.error * _ROUNDING
 
 
 @dataclasses.dataclass(frozen=True)
 class Figures:
-    """What a network is worth on validation images.
+    """Validation figures of a network.
 
     Attributes:
-        accuracy: share of the images it gets right.
-        log_loss: mean of -log p(label) in nats, at its best temperature.
-        temperature: that.
-        accuracy_gain: accuracy above that of labels, a share.
-        log_loss_gain: log-loss below that of labels, in nats.
+        accuracy: share of the images classified correctly.
+        log_loss: mean of -log p(label) in nats, at the best temperature.
+        temperature: the temperature with the least log-loss on these images.
+        accuracy_gain: accuracy minus that of the network trained with labels, a share.
+        log_loss_gain: log-loss of the network trained with labels minus this one's, in nats.
     """
 
     accuracy: float
@@ -75,12 +75,12 @@ class Figures:
 
     @property
     def is_more_accurate(self) -> bool:
-        """Return whether it is more accurate than labels by more than noise."""
+        """Return whether the network is more accurate than the one trained with labels by more than noise."""
         return self.accuracy_gain.exceeds(CLEAR_ACCURACY)
 
     @property
     def is_better(self) -> bool:
-        """Return whether it is better than labels by more than noise, as far as so many images tell."""
+        """Return whether the network is better than the one trained with labels by more than noise."""
         if self.is_worse:
             return False
         nearly = not self.accuracy_gain.falls_below(MOST_LOST)
@@ -89,7 +89,7 @@ class Figures:
 
 @dataclasses.dataclass(frozen=True)
 class Decision:
-    """The loss that is taken, why in words, and the `Figures` of each."""
+    """The chosen loss, the reason in words, and the `Figures` of each candidate."""
 
     taken: str
     why: str
@@ -97,18 +97,18 @@ class Decision:
 
 
 def decide(logits: Mapping[str, np.ndarray], labels: np.ndarray) -> Decision:
-    """Decide which loss to train with.
+    """Return the loss to train with.
 
-    Of the losses that are better than labels, the most accurate one is found; among those whose accuracy is
-    within one standard error of its, image by image, the one with the lowest log-loss is taken. Where none is
-    better, labels are.
+    Among the losses that are better than labels, the most accurate is found; of those whose accuracy is
+    within one standard error of it, image by image, the one with the lowest log-loss is chosen. If none is
+    better, labels are chosen.
 
     Args:
-        logits: [images, classes] by loss, of a network trained with it; REFERENCE among them.
+        logits: [images, classes] by loss, of a network trained with it; must contain REFERENCE.
         labels: int [images], at least one.
 
     Returns:
-        The `Decision`; equal input gives an equal one, and of losses that say the same the first is taken.
+        The `Decision`; a pure function of its input. Of losses with equal figures the first is chosen.
     """
     right = {name: (np.argmax(each, axis=1) == labels).astype(np.float64) for name, each in logits.items()}
     scaled = {name: _at_best_temperature(each, labels) for name, each in logits.items()}
@@ -133,7 +133,7 @@ def decide(logits: Mapping[str, np.ndarray], labels: np.ndarray) -> Decision:
 
 
 def points(difference: Difference) -> str:
-    """A difference of accuracies in words."""
+    """Return a difference of accuracies in words."""
     return f"{100 * difference.mean:+.1f} ± {100 * difference.error:.1f} points"
 
 
@@ -169,10 +169,10 @@ def _nats(difference: Difference) -> str:
 
 
 def _at_best_temperature(logits: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, float]:
-    """-log softmax(logits / T)_label [images], and T > 0, which makes their mean least.
+    """Return -log softmax(logits / T)_label [images], and the T > 0 with the least mean of these.
 
     The mean is convex in 1 / T, so the sign of its slope, mean(E_p[z] - z_label) with p = softmax(z / T),
-    says on which side of a T the best one is.
+    tells on which side of a T the best one is.
     """
     logits = logits.astype(np.float64)
     logits = logits - logits.max(axis=1, keepdims=True)

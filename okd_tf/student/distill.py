@@ -1,6 +1,6 @@
-"""Training a student from scratch by distillation, or the bare backbone by cross-entropy to compare with.
+"""Training of a student from scratch by distillation, and of the bare backbone by cross-entropy.
 
-Both are the same training with another network and loss, so that the comparison is of nothing else.
+Both are the same training with another network and loss, so that nothing else differs between them.
 """
 
 import pathlib
@@ -25,23 +25,23 @@ def distill(
     logs,
     title="student",
 ):
-    """Trains the network of a spec; writes student.keras, metrics.json (validation) and history.csv.
+    """Train the network of a spec; write student.keras, metrics.json (validation) and history.csv.
 
-    With a loss of peers a second one, of other initial weights, is trained beside it and written to
-    peer.keras; metrics.json has its figures too. The student is the first of the two: to take the better one
-    would be a choice on validation that other losses do not have.
+    With a mutual-learning loss a second network (the peer), with other initial weights, is trained beside it
+    and written to peer.keras; metrics.json has its figures too. The student is always the first of the two:
+    to take the better one would be a choice on validation images that other losses do not have.
 
     Args:
-        architecture: what to build.
+        architecture: the network to build.
         loss: the training loss.
         data: `Splits`.
         training: `Batches` of the training split, with teacher logits if the loss needs stored ones.
         epochs: length of the training.
         seed: of the initial weights.
         how: a `Recipe`.
-        folder: where the files go.
+        folder: folder of the files written.
         logs: folder of TensorBoard events.
-        title: what to call it on screen.
+        title: name of the training on screen.
     """
     train = _train_pair if loss.name in losses.NEEDS_PEERS else _train
     train(
@@ -62,7 +62,7 @@ def train_baseline(
     logs,
     label_smoothing=0.0,
 ):
-    """Trains the bare backbone of a spec with the cross-entropy; writes baseline.keras, metrics.json."""
+    """Train a spec's bare backbone with cross-entropy; write baseline.keras, metrics.json and history.csv."""
 
     def make():
         return build.bare_backbone(architecture).model
@@ -73,7 +73,7 @@ def train_baseline(
 
 
 def _is_kept(architecture):
-    """(name of a layer) -> whether it begins with the weights of the backbone's file; None if none does."""
+    """Return a test of layer names: whether the layer starts from the backbone file's weights; or None."""
     return frozenset(build.kept(architecture)).__contains__ if architecture.keep_weights else None
 
 

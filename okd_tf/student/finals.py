@@ -1,4 +1,4 @@
-"""finals/finals.json: how finalists of a search did in each round of their trainings, and which one won.
+"""finals/finals.json: the figures of a search's finalists in each round of training, and the winner.
 
     {"rounds": [{"finalists", "epochs"}, ..], "student_epochs", "winner": index of a finalist,
      "finalists": [{"strategy", "random", "params", "flops", "spec",
@@ -26,7 +26,7 @@ def best_first(figures: Sequence[dict[str, float]]) -> list[int]:
 
 
 def document(entries, rounds, student_epochs, figures, winner) -> dict[str, Any]:
-    """Return what finals.json holds.
+    """Return the content of finals.json.
 
     Args:
         entries: the finalists, as `search.finalists.read` gives them.
@@ -55,7 +55,7 @@ def document(entries, rounds, student_epochs, figures, winner) -> dict[str, Any]
 
 
 def read(path: files.PathLike) -> dict[str, Any]:
-    """Return what a finals.json holds; raise UserError naming the file and the field that is wrong."""
+    """Return the content of a finals.json; raise UserError naming the file and the field that is wrong."""
     found = fields.read(path, mend=MEND)
     finalists, rounds = found["finalists"].items(), found["rounds"].items()
     found["student_epochs"].whole(1)
@@ -78,11 +78,11 @@ def read(path: files.PathLike) -> dict[str, Any]:
 
 
 def cost(found: dict[str, Any]) -> float:
-    """Return how many trainings of the student the finals were as long as; `found` as `read` gives it."""
+    """Return the cost of the finals in trainings of the student; `found` as `read` returns it."""
     epochs = sum(one["finalists"] * one["epochs"] for one in found["rounds"])
     return epochs / found["student_epochs"]
 
 
 def seconds(found: dict[str, Any]) -> float:
-    """Return how long their epochs took."""
+    """Return the seconds that the epochs of all finalists took."""
     return sum(each["seconds"] for entry in found["finalists"] for each in entry["rounds"])

@@ -2,7 +2,8 @@
 
     {"opponents": [{"name", "title", "loss", "params"}, ..], "left_out": [text, ..]}
 
-"name" is the folder of its training, beside the file; "left_out" says which there are none of, and why.
+"name" is the folder of its training, beside the file; "left_out" lists the opponents that were not trained,
+and the reasons.
 """
 
 from collections.abc import Sequence
@@ -18,12 +19,12 @@ NAMES = ("bare", "same_size_labels", "same_size")  # of the last with the studen
 
 
 def document(opponents: Sequence[dict[str, Any]], left_out: Sequence[str]) -> dict[str, Any]:
-    """Return what opponents.json holds."""
+    """Return the content of opponents.json."""
     return {"opponents": list(opponents), "left_out": list(left_out)}
 
 
 def read(path: files.PathLike) -> dict[str, Any]:
-    """Return what an opponents.json holds; raise UserError naming the file and the field that is wrong."""
+    """Return the content of opponents.json; raise UserError naming the file and the field that is wrong."""
     found = fields.read(path, mend=MEND)
     for one in found["opponents"].items():
         one["name"].text(NAMES), one["title"].label(), one["loss"].label(), one["params"].whole()

@@ -16,10 +16,10 @@ def folder(workdir: files.PathLike, trial: int) -> pathlib.Path:
 def winner(workdir: files.PathLike, trials: int) -> int:
     """Return the trial whose student is best on validation: by accuracy, then by loss, then the first.
 
-    Only those that are trained are compared; 0 where none is.
+    Only trained students are compared; 0 if there is none.
 
     Raises:
-        UserError: the metrics.json of one is damaged; names the file.
+        UserError: a metrics.json is damaged; names the file.
     """
     standing = {}
     for trial in range(trials):
