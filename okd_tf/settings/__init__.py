@@ -1,4 +1,4 @@
-"""Everything a run can be told, in one place: name, type, default and meaning.
+"""All settings of a run in one place: name, type, default and meaning.
 
 The command line makes one flag of each field; the library takes a `Settings`. Nothing here imports
 TensorFlow, so a wrong value is refused at once.
@@ -69,7 +69,7 @@ def _option(default: Any, meaning: str, *, minimum: float | None = None, kind: s
 
 @dataclasses.dataclass(frozen=True)
 class Settings:
-    """The settings of a run; each is a flag of the same name."""
+    """Settings of a run; each is a flag of the same name."""
 
     workdir: str = _option("", "folder of this run: every stage reads and writes here", kind=MANNER)
     seed: int = _option(0, "of views, initial weights and all sampling", minimum=0)
@@ -497,71 +497,71 @@ class Settings:
 
     @property
     def searches(self) -> bool:
-        """Whether an architecture is to be searched for."""
+        """Return whether an architecture is to be searched for."""
         return self.strategy != NO_SEARCH and not self.arch
 
     @property
     def keeps_weights(self) -> bool:
-        """Whether the backbone of a search is to keep weights that it comes with."""
+        """Return whether the backbone of a search keeps its pretrained weights."""
         return self.keep_weights or self.has_weights(self.backbone)
 
     @property
     def teachers_keep_weights(self) -> bool:
-        """Whether some of the trained teachers are to keep weights that they come with."""
+        """Return whether some of the teachers trained here keep pretrained weights."""
         names = map(self.teacher_network, range(self.num_teachers))
         return not self.teachers and any(map(self.has_weights, names))
 
     def has_weights(self, network: str) -> bool:
-        """Whether a network that is asked for by this name comes with weights by --weights."""
+        """Return whether the network of this name gets pretrained weights by --weights."""
         return network.startswith(APPLICATION_PREFIX) and self.weights != NO_WEIGHTS
 
     @property
     def train_losses(self) -> tuple[str, ...]:
-        """The losses that may train the student: --train_loss, or all that `auto` chooses from."""
+        """Return the losses that may train the student: --train_loss, or all that `auto` chooses from."""
         return AUTO_LOSSES if self.train_loss == AUTO else (self.train_loss,)
 
     @property
     def drops(self) -> tuple[float, ...]:
-        """The numbers of --schedule_steps."""
+        """Return the numbers of --schedule_steps."""
         return checks.drops(self.schedule_steps)
 
     @property
     def budgets(self) -> tuple[int, ...]:
-        """The numbers of parameters that --max_params says, rising; (0,) is no bound."""
+        """Return the parameter budgets of --max_params, rising; (0,) is no bound."""
         return budgets.parse(self.max_params)
 
     @property
     def rounds(self) -> tuple[int, ...]:
-        """The number of finalists in each round of the finals; empty where there are none."""
+        """Return the number of finalists in each round of the finals; empty without finals."""
         return finals.rounds(self.finals)
 
     @property
     def size(self) -> tuple[int, int] | None:
-        """(height, width) that --image_size asks for, or None."""
+        """Return the (height, width) of --image_size, or None."""
         return checks.size(self.image_size)
 
     @property
     def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
-        """What --pixel_mean and --pixel_std ask for, or None."""
+        """Return the channel statistics of --pixel_mean and --pixel_std, or None."""
         return checks.statistics(self.pixel_mean, self.pixel_std)
 
     @property
     def request(self) -> request.Request:
-        """The dataset that is asked for."""
+        """Return the request for the dataset."""
         told = {field.name for field in dataclasses.fields(request.Request)} & set(FIELDS)
         how = {name: getattr(self, name) for name in told}
         return request.Request(self.dataset, **{**how, "image_size": self.size})
 
     def deciding(self, name: str, stage: str) -> str:
-        """The name of the setting that decides `name` for the networks of a stage.
+        """Return the name of the setting that decides `name` for the networks of a stage.
 
-        That is `name` itself, or where it is given the one of their role, such as student_learning_rate.
+        This is the setting of their role if it is given, such as student_learning_rate, else `name` itself.
         """
         own = f"{ROLES[stage]}_{name}" if stage in ROLES else name
         return own if getattr(self, own) >= 0 else name
 
     def teacher_network(self, index: int) -> str:
-        """The name of the network of teacher `index` (from 0), if teachers are trained."""
+        """Return the name of the network of teacher `index` (from 0), if teachers are trained."""
         names = self.teacher_backbones or (self.teacher_backbone,)
         return names[index % len(names)]
 
@@ -570,19 +570,19 @@ FIELDS = {field.name: field for field in dataclasses.fields(Settings)}
 
 
 def default(field: Any) -> Any:
-    """The value a setting has when nobody says otherwise."""
+    """Return the default value of a setting."""
     return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
 
 
 def text(value: Any) -> str:
-    """A setting as a flag has it."""
+    """Return a setting's value as its flag has it."""
     if isinstance(value, tuple):
         return ",".join(value)
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def flagfile(settings: Settings) -> str:
-    """The text of a flagfile that says these settings; what only one call is told is left out."""
+    """Return the text of a flagfile with these settings, without those of a single invocation."""
     lines = ["# The flags of this run: --flagfile with this file repeats it."]
     for name, field in FIELDS.items():
         value = getattr(settings, name)

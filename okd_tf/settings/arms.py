@@ -1,4 +1,4 @@
-"""Arms of a comparison: what each changes of the common settings, and what none of them may change.
+"""Arms of a comparison: the settings that each arm changes, and those that no arm may change.
 
 An arms file is text of paragraphs, each a name in brackets and flags that differ from the common ones:
 
@@ -33,12 +33,12 @@ _HINTS = {
 
 @dataclasses.dataclass(frozen=True)
 class Arm:
-    """One arm.
+    """One arm of a comparison.
 
     Attributes:
-        name: as tables show it.
-        changes: values of settings in place of the common ones, by name.
-        flags: the same as JSON shows them, paths as they were given.
+        name: its name in tables.
+        changes: values of settings that replace the common ones, by name.
+        flags: the same as JSON values, with paths as they were given.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Arm:
 
     @property
     def folder(self) -> str:
-        """The name of its folder: letters, digits, dots and dashes of its name, and _ for all else."""
+        """Return the name of its folder: its name, with _ for all but letters, digits, dots and dashes."""
         return re.sub(r"[^\w.-]+", "_", self.name)
 
     def of(self, common: Any, **more: Any) -> Any:
@@ -63,7 +63,7 @@ class Arm:
 
 
 def refuse_shared(name: str) -> None:
-    """Raise UserError if a setting is one that arms share, or of the whole command."""
+    """Raise UserError if a setting is one that all arms share, or that belongs to the command as a whole."""
     field = settings.FIELDS[name]
     if hint := _HINTS.get(name):
         raise errors.UserError(f"--{name}: an arm cannot set it; {hint}")

@@ -1,4 +1,4 @@
-"""--max_params: one budget of parameters, or several from one search."""
+"""--max_params: one parameter budget, or several from one search."""
 
 from typing import Any
 
@@ -15,7 +15,7 @@ def normal(given: Any) -> tuple[str, ...]:
 
 
 def parse(texts: tuple[str, ...]) -> tuple[int, ...]:
-    """Return the budgets that texts say, rising; (0,) is no bound.
+    """Return the budgets of the flag's texts, rising; (0,) is no bound.
 
     Raises:
         UserError: not whole numbers, too large, none, or not rising.

@@ -1,4 +1,4 @@
-"""What is wrong with settings, as far as it can be known from them alone."""
+"""Checks of settings that need no data and no TensorFlow."""
 
 import dataclasses
 import math
@@ -11,7 +11,7 @@ from okd_tf.settings import budgets, choices, finals
 
 
 def check(settings: Any) -> None:
-    """Raises UserError, naming a flag, unless a `Settings` can be used."""
+    """Raise UserError, naming a flag, unless the `Settings` can be used."""
     _check_fields(settings)
     _check_names(settings)
     _check_data(settings)
@@ -127,7 +127,7 @@ def _check_network(flag: str, name: str) -> None:
 
 
 def _plain(name: str) -> str:
-    """A name by which spellings such as efficientnet_b0 and EfficientNetB0 are the same."""
+    """Return a normalised name: spellings such as efficientnet_b0 and EfficientNetB0 become equal."""
     return name.lower().replace("_", "").replace("-", "")
 
 
@@ -281,7 +281,7 @@ def _check_training(settings: Any) -> None:
 
 
 def _check_effort(settings: Any) -> None:
-    """Raises UserError when an effort other than the usual one has nothing to decide."""
+    """Raise UserError if another effort than the default is given and no setting is left open for it."""
     decided = [
         *([] if settings.teachers else ["teacher_epochs"]),
         *(["search_epochs"] if settings.searches else []),
@@ -372,7 +372,7 @@ def _check_weights(settings: Any) -> None:
 
 
 def size(image_size: str) -> tuple[int, int] | None:
-    """(height, width) that a text as 64 or 48x64 says; None for an empty one."""
+    """Return the (height, width) of a text such as 64 or 48x64; None for an empty one."""
     if not image_size:
         return None
     height, both, width = image_size.partition("x")
@@ -389,7 +389,7 @@ def size(image_size: str) -> tuple[int, int] | None:
 
 
 def drops(schedule_steps: tuple[str, ...]) -> tuple[float, ...]:
-    """The shares of a training that texts say."""
+    """Return the shares of a training at which the learning rate drops, from texts."""
     shares = _numbers("schedule_steps", schedule_steps)
     if list(shares) != sorted(set(shares)) or not all(0 < share < 1 for share in shares):
         raise errors.UserError(
@@ -402,7 +402,7 @@ def drops(schedule_steps: tuple[str, ...]) -> tuple[float, ...]:
 def statistics(
     pixel_mean: tuple[str, ...], pixel_std: tuple[str, ...]
 ) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
-    """The mean and deviation of each channel that texts say; None for empty ones."""
+    """Return the mean and standard deviation of each channel, from texts; None for empty ones."""
     if not pixel_mean and not pixel_std:
         return None
     mean, std = _numbers("pixel_mean", pixel_mean), _numbers("pixel_std", pixel_std)

@@ -1,7 +1,7 @@
-"""The names and limits that settings can have.
+"""Valid names and limits of settings.
 
-What they are the names of is registered where it is defined, which takes seconds to import but of datasets;
-tests compare the two.
+The named things are registered where they are defined; except for datasets, these modules take seconds to
+import. Tests compare the two.
 """
 
 from okd_tf import sources

@@ -14,7 +14,7 @@ EXAMPLE = "16,4"
 
 
 def rounds(texts: tuple[str, ...]) -> tuple[int, ...]:
-    """Return the number of finalists of each round that --finals says.
+    """Return the number of finalists in each round, from --finals.
 
     Raises:
         UserError: not falling whole numbers of at least 2, or too many of them.
@@ -43,7 +43,7 @@ def rounds(texts: tuple[str, ...]) -> tuple[int, ...]:
 
 
 def epochs_of_each(student_epochs: int, finalists: int) -> int:
-    """Return how many epochs each of so many finalists trains; at least 1."""
+    """Return the number of epochs that each finalist of a round trains; at least 1."""
     return max(1, student_epochs // finalists)
 
 

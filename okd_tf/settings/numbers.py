@@ -1,4 +1,4 @@
-"""Whole numbers as people write them: 50k, 1.5M, 2G, 1e6."""
+"""Integers in short notation: 50k, 1.5M, 2G, 1e6."""
 
 import decimal
 import re

@@ -1,8 +1,8 @@
-"""The plan of a run: what its settings leave open, resolved from how much data there is.
+"""The plan of a run: values of the settings that are left open, from the size of the data.
 
-A setting is left open by the value in `choices.OPEN`. Each is resolved on its own, so that one that is given
-wins and the others follow it. The plan is a pure function of settings and `Facts`: the same data gives the
-same plan. Every number of it is in the table below.
+A setting is left open by the value in `choices.OPEN`. Each is resolved separately: a setting that is given
+stays, and the others follow it. The plan is a pure function of settings and `Facts`: the same data gives the
+same plan. All its numbers are in the table below.
 """
 
 import dataclasses
@@ -39,13 +39,13 @@ BANK_BYTES = 2 * 2**30  # the most that stored logits may take
 
 @dataclasses.dataclass(frozen=True)
 class Effort:
-    """How long networks are trained.
+    """Lengths of trainings.
 
     Attributes:
-        teachers, search, assistants, student: epochs of each where the data is neither small nor large.
-        least_steps: small data is trained on for more epochs, until a network has had so many steps.
-        least_search_steps: the same of a search, whose steps cost several of another training's.
-        most_steps: large data for fewer, since its networks have had as many.
+        teachers, search, assistants, student: epochs of each for data that is neither small nor large.
+        least_steps: steps that each network gets at least; small data is trained on for more epochs.
+        least_search_steps: the same for a search, whose steps cost several steps of another training.
+        most_steps: steps after which a network has had enough; large data is trained on for fewer epochs.
     """
 
     teachers: int
@@ -78,17 +78,17 @@ _FLAGS = {  # what says how long each kind of network is trained
 
 @dataclasses.dataclass(frozen=True)
 class Facts:
-    """What the plan follows.
+    """The facts that the plan depends on.
 
     Attributes:
-        images: training examples.
-        classes: of the dataset.
-        side: of an image, the shorter one, in pixels.
-        views: how many views an image has.
-        teachers: how many teachers there are, or are to be trained.
+        images: number of training examples.
+        classes: number of classes of the dataset.
+        side: the shorter side of an image, in pixels.
+        views: number of different views of an image.
+        teachers: number of teachers, given or to be trained.
         replicas: devices that each batch is split over.
-        bank_views: how many views the bank that is to be read holds; None if there is none yet.
-        augmentation: how views are made where the settings do not say it: `augmentation`.
+        bank_views: number of views in the bank to read; None if there is none yet.
+        augmentation: default way to make views: `augmentation`.
     """
 
     images: int
@@ -102,12 +102,12 @@ class Facts:
 
 
 def is_open(settings: Any) -> bool:
-    """Return whether `Settings` leave anything to the data."""
+    """Return whether `Settings` leave any value to be resolved from the data."""
     return any(getattr(settings, name) == value for name, value in choices.OPEN.items())
 
 
 def resolve(settings: Any, facts: Facts) -> Any:
-    """Return the `Settings` with all that they leave open resolved.
+    """Return the `Settings` with all open values resolved.
 
     The effort is part of what was resolved, and is the default one in what is returned.
 
@@ -179,12 +179,12 @@ def _few_and_large(images: int, classes: int, side: int) -> bool:
 
 @dataclasses.dataclass(frozen=True)
 class Training:
-    """How long one kind of network is trained.
+    """Length of the training of one kind of network.
 
     Attributes:
         kind: "teachers", "search", "assistants" or "student".
-        flag: the setting that says how many epochs.
-        epochs: how many.
+        flag: the setting of the number of epochs.
+        epochs: number of epochs.
         steps_per_epoch: training steps in each.
     """
 
@@ -195,7 +195,7 @@ class Training:
 
     @property
     def steps(self) -> int:
-        """Training steps in all."""
+        """Return the total number of training steps."""
         return self.epochs * self.steps_per_epoch
 
     def warning(self) -> str:
@@ -211,13 +211,13 @@ class Training:
 
 
 def training(settings: Any, images: int, kind: str) -> Training:
-    """Return how long a kind of network is trained on so many images, of resolved settings."""
+    """Return the length of a kind of network's training on `images` examples, from resolved settings."""
     flag, shown = _FLAGS[kind], _shown(images, _folds(settings, kind))
     return Training(kind, flag, getattr(settings, flag), max(1, shown // settings.batch_size))
 
 
 def in_words(settings: Any, images: int, kinds: tuple[str, ...]) -> str:
-    """Return what resolved settings come to, for the kinds of networks that are to be trained."""
+    """Return a summary of resolved settings in words, for the kinds of networks to be trained."""
     found = [training(settings, images, kind) for kind in kinds]
     # What most networks have in common is said once; a search is no network that is kept.
     usual = next((one for one in reversed(found) if one.kind != "search"), found[-1])
@@ -269,7 +269,7 @@ def _networks(facts: Facts) -> tuple[str, str]:
 
 
 def _batch_size(facts: Facts, folds: int) -> int:
-    """A power of two that gives enough steps, no more than a teacher has images; a multiple of devices."""
+    """Return a power of two that gives enough steps, at most a teacher's images; a multiple of devices."""
     smallest, largest = BATCHES
     size = min(largest, max(smallest, _power_of_two(facts.images // STEPS_PER_EPOCH)))
     size = min(size, _power_of_two(_shown(facts.images, folds)))
@@ -299,15 +299,15 @@ def _views(student_epochs: int, facts: Facts) -> int:
 
 
 def _shown(images: int, folds: int) -> int:
-    """How many images the teacher is shown that holds the largest part out."""
+    """Return the number of training images of the teacher that holds out the largest fold."""
     return max(1, images - -(-images // folds)) if folds else images
 
 
 def _folds(settings: Any, kind: str = "teachers") -> int:
-    """Of how many parts of the training images a network of this kind leaves one out; 0 if it does not."""
+    """Return the number of folds of which a network of this kind leaves out one; 0 if it leaves out none."""
     return settings.teacher_folds if kind == "teachers" and not settings.teachers else 0
 
 
 def _power_of_two(number: int) -> int:
-    """The largest power of two that is not more than a number, and at least 1."""
+    """Return the largest power of two that is not more than a number, and at least 1."""
     return 1 << max(1, number).bit_length() - 1
