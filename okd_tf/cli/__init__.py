@@ -1,8 +1,8 @@
-"""The command line: a flag for each setting, flagfiles, workdirs that remember their flags, one-line errors.
+"""The command line: a flag for each setting, flagfiles, flags recorded in workdirs, one-line errors.
 
-What flags there are is in `command_line`, what a workdir remembers of them in `recorded`; here is how a
-tool starts and ends. A tool of the spine is `cli.main(stages)`, and what it does is in `okd_tf.pipeline`; any
-other tool is `cli.start(work)`.
+`command_line` defines the flags, `recorded` reads those that a workdir has recorded; this module starts and
+ends a tool. A tool that runs pipeline stages calls `cli.main(stages)`, whose work is in `okd_tf.pipeline`;
+any other tool calls `cli.start(work)`.
 """
 
 import contextlib
@@ -34,15 +34,19 @@ GOES_ON = "the same command goes on where it stopped"
 
 
 def main(stages=None):
-    """Runs a tool of the spine: parses the command line, then runs `stages`; None is what --stages names."""
+    """Run a pipeline tool: parse the command line, then run `stages`; None means those of --stages."""
     define(settings.FIELDS)
     start(lambda: _run_stages(stages))
 
 
 def start(work, stopped=GOES_ON):
-    """Runs a tool: parses the command line, then `work()`; what the user can mend ends in one line.
+    """Run a tool: parse the command line, call `work()`, and end user errors in one line.
 
-    `define` and the tool's own flags come before. `stopped` is said to who stops it, of how to go on.
+    `define` and the tool's own flags must be called before.
+
+    Args:
+        work: the tool's work.
+        stopped: message shown on interruption: how to resume.
     """
     app.run(lambda argv: _run(work, stopped), flags_parser=command_line.parse)
 
@@ -91,10 +95,10 @@ def _run_stages(stages):
 
 @contextlib.contextmanager
 def _holding_workdir(chosen, names):
-    """Keeps other runs out of the workdir while these stages run; of many workers the chief does, for all.
+    """Hold the workdir's lock while these stages run; with several workers only the chief holds it.
 
     Raises:
-        UserError: another run holds it; or TF_CONFIG does not say who the workers are.
+        UserError: another run holds it; or TF_CONFIG does not name the workers.
     """
     spread = chosen.distribution == "multi_worker" and set(names) & set(settings.choices.TRAINING)
     if spread and cluster.read().number:
@@ -105,19 +109,19 @@ def _holding_workdir(chosen, names):
 
 
 def refuse_workers(chosen, what, why):
-    """Raises UserError if what is asked for is to be done by many workers together, which it is not."""
+    """Raise UserError if several workers are configured for work that a single process does."""
     if chosen.distribution == "multi_worker":
         raise errors.UserError(f"{what}: {why}; add --distribution=none, or mirrored")
 
 
 def refuse_stages():
-    """Raises UserError if --stages is given, to a tool that does not ask which."""
+    """Raise UserError if --stages is given to a tool with fixed stages."""
     if flags.FLAGS["stages"].present:
         raise errors.UserError("--stages: this tool has stages of its own; use tools/search.py to choose")
 
 
 def refuse_join():
-    """Raises UserError if --join is given, to a tool whose work is not shared."""
+    """Raise UserError if --join is given to a tool whose work cannot be shared."""
     if flags.FLAGS["join"].value:
         raise errors.UserError(
             "--join: nothing is shared of what is done here; tools/search.py and train_teachers.py take it"
@@ -125,7 +129,7 @@ def refuse_join():
 
 
 def _refuse_without_teachers(chosen):
-    """Raises UserError where it is known without reading data that --join has no teachers to train."""
+    """Raise UserError if, as known without reading data, --join has no teachers to train."""
     stage = stages_file.read(pathlib.Path(chosen.workdir) / settings.STAGES_FILE).get("teachers")
     why = "is complete" if stage and stage["complete"] else "" if stage else "has not begun yet"
     if why:
@@ -136,7 +140,7 @@ def _refuse_without_teachers(chosen):
 
 
 def import_tensorflow():
-    """Imports TensorFlow without the lines it prints of the machine, which say nothing about the run."""
+    """Import TensorFlow, without the lines it prints about the machine."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with quiet.output_held_back():
         import keras

@@ -1,4 +1,4 @@
-"""The arms of --arms as the flags of a tool read them: typed, paths as they are from any folder."""
+"""Parsing of an arms file (--arms) with the tool's flags: typed values and absolute paths."""
 
 import difflib
 

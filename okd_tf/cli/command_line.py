@@ -1,4 +1,4 @@
-"""Flags: one of each setting, read from the command line and from flagfiles; refusals of one line."""
+"""Flags: one for each setting, read from the command line and from flagfiles, with one-line errors."""
 
 import os
 import sys
@@ -32,15 +32,15 @@ _PLACES = {"workdir", "data_dir", "cache_dir", "tiny_imagenet_zip"}  # other pat
 
 
 class _WholeNumbers(flags.IntegerParser):
-    """Whole numbers, thousands and millions also as 50k and 1.5M, or as 1e6."""
+    """Flag parser of integers, which may be written as 50k, 1.5M or 1e6."""
 
     def convert(self, argument):
-        """Return the number of a text, as absl asks for it; refuse as absl does what is none."""
+        """Return the integer of a text, as absl requires; raise as absl does if it is none."""
         return super().convert(numbers.plain(argument) if isinstance(argument, str) else argument)
 
 
 def define(names, defaults=None):
-    """Defines the flags of these settings; `defaults` by name, where they are others than the settings'."""
+    """Define the flags of these settings; `defaults`, by name, replace the settings' own."""
     parsers = {
         int: (_WholeNumbers, flags.ArgumentSerializer),
         float: (flags.FloatParser, flags.ArgumentSerializer),
@@ -61,7 +61,7 @@ def define(names, defaults=None):
 
 
 def parse(argv):
-    """Reads the flags, as `app.run` has it; what is none of them ends the process with one line."""
+    """Parse the flags, as the parser of `app.run`; an unknown flag ends the process with one line."""
     readable = flagfiles.Readable(argv)
     try:
         rest = flags.FLAGS(readable.argv)
@@ -81,7 +81,7 @@ def parse(argv):
 
 
 def _unknown(error):
-    """Return what absl says of an unknown flag, with those that end so where it knows no near one."""
+    """Return absl's message for an unknown flag; without a suggestion, add flags that end in the same way."""
     said = " ".join(str(error).split())[:400]
     ending = sorted(name for name in settings.FIELDS if name.endswith(f"_{error.flagname}"))
     ending = [name for name in _ELSEWHERE.get(error.flagname, ending) if name in flags.FLAGS]
@@ -92,7 +92,7 @@ def _unknown(error):
 
 
 def _or_in_a_flagfile(argv):
-    """Where else than on the command line a wrong flag may stand, in words."""
+    """Return in words that a wrong flag may also be in a flagfile, if there are any."""
     given = [
         after if each.lstrip("-") == "flagfile" else each.partition("=")[2]
         for each, after in zip(argv, [*argv[1:], ""], strict=True)
@@ -102,13 +102,13 @@ def _or_in_a_flagfile(argv):
 
 
 def value(name):
-    """The value of a setting's flag."""
+    """Return the value of a setting's flag."""
     given = flags.FLAGS[name].value
     return tuple(given) if isinstance(given, list) else given
 
 
 def absolute(name, value):
-    """Paths of inputs as they are from any working directory, since the workdir keeps them."""
+    """Return a setting's value with absolute paths, since the workdir records it for any working folder."""
     if isinstance(value, tuple) and name in settings.INPUTS:
         return tuple(absolute(name, path) for path in value)
     if name == "max_params":
@@ -119,12 +119,12 @@ def absolute(name, value):
 
 
 def is_path(name, value):
-    """Whether a setting's value is the path of a file or folder of this host."""
+    """Return whether a setting's value is the path of a file or folder of this host."""
     named = name in (INPUTS - _NAMES_TOO) | _PLACES
     return bool(value) and (named or (name in _NAMES_TOO and value.endswith(_FILES))) and "://" not in value
 
 
 def fail(error, exit_code=EXIT_USER_ERROR):
-    """Ends the process with one line."""
+    """End the process with one line on standard error."""
     print(f"error: {errors.one_line(str(error))}", file=sys.stderr)
     sys.exit(exit_code)

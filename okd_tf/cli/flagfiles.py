@@ -1,8 +1,8 @@
-"""Flagfiles as people write them, which absl takes for something else.
+"""Tolerant flagfiles: common spellings that absl would misread.
 
-With the byte order mark or the UTF-16 of Windows' editors, values in quotes, spaces around "=" or in its
-place, comments after two spaces, and dashes and quotes as word processors set them. Such a file is read from
-a copy without, which is where the command line then points to.
+They are: the byte order mark or UTF-16 of Windows editors, quoted values, spaces around "=" or in its place,
+comments after two spaces, and the dashes and quotes of word processors. Such a file is read from a cleaned
+copy, and the command line then points to the copy.
 """
 
 import codecs
@@ -23,10 +23,10 @@ _MOST = 20  # files within files
 
 
 class Readable:
-    """A command line whose flagfiles absl reads as they are meant, as long as this is open."""
+    """Command line whose flagfiles absl can read, until `close` removes the copies."""
 
     def __init__(self, argv: list[str]):
-        """Take the command line."""
+        """Create the readable form of a command line."""
         self._folder = ""
         self.argv = self._pointed(argv, 0)
 
@@ -36,7 +36,7 @@ class Readable:
             shutil.rmtree(self._folder, ignore_errors=True)
 
     def _pointed(self, words, depth):
-        """Return these words, with a copy in the place of each flagfile that needs one."""
+        """Return the command line with each flagfile that needs it replaced by a copy."""
         found, after = [], False
         for word in words:
             word = _LONG_DASH.sub("--", word)
@@ -51,7 +51,7 @@ class Readable:
         return found
 
     def _copy(self, path, depth):
-        """Return the path of a copy, or the path itself where absl reads the file as it is meant."""
+        """Return the path of a cleaned copy, or the path itself if absl reads the file correctly."""
         try:
             with open(os.path.expanduser(path), "rb") as file:
                 content = file.read()

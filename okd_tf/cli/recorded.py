@@ -1,4 +1,4 @@
-"""What a run is told: the flags given now, and for the others those that its workdir has recorded."""
+"""Settings of a run: the flags given now, and for all others those that its workdir has recorded."""
 
 import os
 import pathlib
@@ -10,7 +10,7 @@ from okd_tf.cli import command_line
 
 
 def resolve():
-    """The `Settings` that the flags given now and, for the others, the workdir's own flags.cfg say."""
+    """Return the `Settings` of the flags given now and, for the others, of the workdir's flags.cfg."""
     workdir = flags.FLAGS["workdir"].value
     path = pathlib.Path(workdir) / settings.FLAGFILE
     recorded = bool(workdir) and _is_there(path)
@@ -36,10 +36,10 @@ def resolve():
 
 
 def refuse_missing(chosen):
-    """Raises UserError naming an input that is not there, before the seconds that TensorFlow takes to import.
+    """Raise UserError naming an input that is missing, before the seconds that TensorFlow takes to import.
 
-    Data is always needed. Of other inputs a workdir with results may need some no more; there, the stage that
-    takes it says so.
+    Data is always needed. A workdir with results may not need some other inputs any more; there the stage
+    that reads them raises the error.
     """
     sources.look(chosen.request)
     if _used(pathlib.Path(chosen.workdir) / settings.STAGES_FILE):
@@ -62,7 +62,7 @@ def _refuse_missing_path(name, path, given):
 
 
 def _given(name):
-    """What a setting's flag says, paths as they are from any folder."""
+    """Return the value of a setting's flag, with absolute paths."""
     return command_line.absolute(name, command_line.value(name))
 
 
@@ -76,9 +76,9 @@ def _is_there(path):
 
 
 def _adopt(path):
-    """Takes what the workdir's run was told for flags not given now; gives what contradicts it, in words.
+    """Set flags not given now from the workdir's record; return in words those given that contradict it.
 
-    What no stage of the workdir has used yet may still change.
+    A setting that no stage of the workdir has used yet may still change.
     """
     used = _used(path.parent / settings.STAGES_FILE)
     differences = _take_over(path, used) if used else []
@@ -91,7 +91,7 @@ def _adopt(path):
 
 
 def _join(path):
-    """Takes what the run that is to be helped was told; refuses what would give other results."""
+    """Set flags from the record of the run to join; refuse flags that would give other results."""
     if not path.exists():
         raise errors.UserError(
             f"--join: {path.parent} holds no run to help ({path.name} is not there); start one there without "
@@ -109,7 +109,7 @@ def _join(path):
 
 
 def _take_over(path, decisive):
-    """Takes a workdir's own flags for those not given now; gives those of `decisive` that contradict it."""
+    """Set flags not given now from a workdir's record; return those of `decisive` that contradict it."""
     recorded = _read_flagfile(path)
     differences = []
     for name, field in settings.FIELDS.items():
@@ -129,13 +129,13 @@ def _take_over(path, decisive):
 
 
 def _said(name, text):
-    """What a flag says, in a message."""
+    """Return a flag with its value, for a message."""
     is_open = name in settings.OPEN and text == settings.text(settings.OPEN[name])
     return f"{text} (left to the data)" if is_open else text or "empty"
 
 
 def _used(path):
-    """The settings that the results in a workdir depend on, from its record of stages."""
+    """Return the settings that the results in a workdir depend on, from its record of stages."""
     stored = stages_file.read(path)
     names = {name for entry in stored.values() for name in entry["key"]["settings"]}
     inputs = {"teachers"} & set(stored)
