@@ -1,1 +1,1 @@
-"""What a person looks at when a run is done."""
+"""Reports for people: pages, tables and plots of a finished run."""

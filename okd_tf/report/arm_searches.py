@@ -1,4 +1,4 @@
-"""What the page of arms says of those that search: what searches cost, how they rank, what they found."""
+"""Section of the arms page on arms that search: cost of the searches, quality of ranking, architectures."""
 
 from okd_tf import progress
 from okd_tf.report import trials
@@ -14,11 +14,7 @@ over trials. What became the student:
 
 
 def check(row):
-    """Refuse figures of a search that are not of their types; `row` is the `Field` of a trial.
-
-    Raises:
-        UserError: names the field. Figures that are not there are those of older files.
-    """
+    """Raise UserError if a search figure is not of its type; `row` is the `Field` of a trial."""
     for name in ("search_images", "search_seconds"):
         if one := row.get(name):
             one.number(0)
@@ -32,7 +28,7 @@ def check(row):
 
 
 def table(found):
-    """Return rows of text, one for each arm that searches; `found` as `arms.read` gives it."""
+    """Return rows of text, one for each arm that searches; `found` as `arms.read` returns it."""
     return [
         (
             name,
@@ -46,7 +42,7 @@ def table(found):
 
 
 def found_by(found):
-    """Return what each search found, as lines of a list."""
+    """Return the architectures that each search found, as lines of a list."""
     return [
         f"- {name}, trial {row['seed']}: {', '.join(row['add_ons']) or 'no add-on layer'}"
         for name, rows in _searched(found).items()

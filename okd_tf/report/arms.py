@@ -1,4 +1,4 @@
-"""The results of arms over trials: read from their JSON file, as a page, and as lines on screen.
+"""Results of arms over trials: reading of their JSON file, the page, and the table on screen.
 
 {"arms": {ARM: {"params": n, "flags": {FLAG: value}, "trials": [
             {"seed": trial, "params": n, "val_accuracy", "val_loss", "test_accuracy", "test_loss",
@@ -30,7 +30,7 @@ _MEND = "mend it, or delete it and the same command writes it again"
 
 
 def read(path):
-    """Return what a JSON file of results holds.
+    """Return the content of a JSON file of results.
 
     Raises:
         UserError: not there, damaged, or of another form; names the file and the field.
@@ -75,7 +75,7 @@ def read(path):
 
 
 def with_reference(found, name):
-    """Return results whose arms are compared with another of them.
+    """Return results with another arm as the reference of the comparison.
 
     Raises:
         UserError: it is none of them.
@@ -149,7 +149,7 @@ def by_trial(arm, figure, factor=1):
 
 
 def spread(arm, figure, factor, digits):
-    """Return mean ± standard error of a figure as text; "-" where there is none."""
+    """Return mean ± standard error of a figure as text; "-" without values."""
     values = list(by_trial(arm, figure, factor).values())
     if not values:
         return "-"

@@ -1,4 +1,4 @@
-"""What is written beside the JSON file of arms' results, from it alone: the page and the plot."""
+"""The page and the plot beside the JSON file of arms' results, made from that file alone."""
 
 import os
 
@@ -9,12 +9,12 @@ SUFFIXES = (".json", ".md", ".png")
 
 
 def write(found, path):
-    """Write the page and the plot of results, as `arms.read` gives them, beside their JSON file."""
+    """Write the page and the plot of results, as `arms.read` returns them, beside their JSON file."""
     with files.replacing(beside(path, ".md"), "--json") as temporary:
         temporary.write_text(arms.markdown(found), encoding="utf-8")
     arms_plot.plot(found, beside(path, ".png"))
 
 
 def beside(path, suffix):
-    """Return the path of the file with another suffix beside a JSON file."""
+    """Return the path beside a JSON file with another suffix."""
     return f"{os.path.splitext(path)[0]}{suffix}"

@@ -1,11 +1,11 @@
-"""The plot of arms over trials: test accuracies with their standard errors, and what teachers reach."""
+"""The plot of arms over trials: test accuracies with standard errors, and the accuracies of the teachers."""
 
 from okd_tf import files
 from okd_tf.report import arms, trials
 
 
 def plot(found, path):
-    """Draw the results of all arms that have any into a .png file.
+    """Draw the results of all arms that have some into a .png file.
 
     Args:
         found: what `arms.read` gives.

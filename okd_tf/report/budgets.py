@@ -1,4 +1,4 @@
-"""What report.md says of several budgets: accuracy against size of the students of one search, and a plot."""
+"""Section of report.md on several budgets: accuracy against size of one search's students, with a plot."""
 
 import pathlib
 
@@ -11,7 +11,7 @@ PLOT = f"{budgets.FOLDER}/accuracy.png"
 
 
 def students(workdir, own, most):
-    """Return {"most", "params", "val", "test"} of each student that is evaluated, by rising budget.
+    """Return {"most", "params", "val", "test"} of each evaluated student, by rising budget.
 
     Args:
         workdir: of the run.
@@ -34,7 +34,7 @@ def students(workdir, own, most):
 
 
 def lines(rows):
-    """Return the lines of the section; `rows` as `students` gives them."""
+    """Return the lines of the section; `rows` as `students` returns them."""
     return [
         "## Accuracy against size",
         "",
@@ -54,7 +54,7 @@ def lines(rows):
 
 
 def draw(workdir, current, most):
-    """Draw the plot of the students that are evaluated and of what they are compared with, if all are there.
+    """Draw the plot of the evaluated students and of the networks they are compared with, if all exist.
 
     Args:
         workdir: of the run.

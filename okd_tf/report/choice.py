@@ -1,4 +1,4 @@
-"""What report.md says of the choice of the student's loss: which was taken, why, and what each was worth."""
+"""Section of report.md on the choice of the student's loss: the chosen one, the reason, and all figures."""
 
 from okd_tf.settings import choices
 from okd_tf.student import decision

@@ -1,4 +1,4 @@
-"""Who of the teachers is right, as a page, lines on screen, and a plot; of what diagnosis.json holds."""
+"""Report of the teachers' diagnosis: a page, lines on screen and a plot, made from diagnosis.json."""
 
 import numpy as np
 
@@ -16,10 +16,10 @@ _MOST_NUMBERED = 8  # teachers whose agreements are written into the plot
 
 
 def table(found):
-    """Rows of text: who, parameters, accuracy on each part; the teachers, then what several are together.
+    """Return rows of text: name, parameters, accuracy on each part; first the teachers, then their ensembles.
 
     Args:
-        found: what diagnosis.json holds.
+        found: content of diagnosis.json.
     """
     params = [teacher["params"] for teacher in found["teachers"]]
     rows = []
@@ -36,7 +36,7 @@ def table(found):
 
 
 def words(found):
-    """What there is to say of these teachers: the regime, warnings, who adds nothing, folds; a line each."""
+    """Return one line each on the regime, warnings, teachers that add nothing, and held-out accuracies."""
     regime = found["regime"]
     lines = [f"{regime['name']}: {regime['says']}", *(f"warning: {text}" for text in found["warnings"])]
     idle = [_names(found)[index] for index in diagnosis.adds_nothing(found["val"])]
@@ -55,17 +55,17 @@ def words(found):
 
 
 def right_at_once(found):
-    """A table in Markdown: the share of each part's examples that exactly k teachers get right."""
+    """Return a Markdown table: the share of each part's examples that exactly k teachers get right."""
     columns = [f"k = {k}" for k in range(len(found["teachers"]) + 1)]
     rows = [[title, *map(_percent, found[part]["k_of_n"])] for part, title in TITLES.items()]
     return _table(["split", *columns], rows)
 
 
 def markdown(found):
-    """The page.
+    """Return the page in Markdown.
 
     Args:
-        found: what diagnosis.json holds.
+        found: content of diagnosis.json.
     """
     lines = ["# Teachers", "", *(f"- {text}" for text in words(found)), ""]
     lines += ["![who is right, how accurate they are, who agrees](diagnosis.png)", ""]
@@ -86,7 +86,7 @@ def markdown(found):
 
 
 def screen(found):
-    """The table as aligned text, then the words."""
+    """Return the table as aligned text, followed by the lines of `words`."""
     rows = [["accuracy", "parameters", *TITLES.values()], *table(found)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
@@ -100,11 +100,14 @@ def screen(found):
 
 
 def plot(found, path):
-    """Pictures in one file: how many are right at once, how accurate each is; of several, who agrees.
+    """Draw a .png file: numbers of correct teachers, accuracies and, with several teachers, agreement.
 
     Args:
-        found: what diagnosis.json holds.
-        path: of a .png file.
+        found: content of diagnosis.json.
+        path: the .png file.
+
+    Raises:
+        UserError: the file system refuses.
     """
     # Imported here: it takes a second, and few stages draw. Figures, not pyplot: no display, no state.
     import matplotlib as mpl
@@ -183,7 +186,7 @@ def _draw_agreement(axes, found, colours):
 
 
 def _sureness(found):
-    """A table in Markdown: calibration and loss of each teacher and of the mean."""
+    """Return a Markdown table: calibration error and loss of each teacher and of the mean."""
     rows = []
     for index, name in enumerate([*_names(found), *_together(found)[:1]]):
         figures = [
@@ -196,7 +199,7 @@ def _sureness(found):
 
 
 def _without(found):
-    """A table in Markdown: what mean and oracle are on validation without each teacher."""
+    """Return a Markdown table: validation accuracy of mean and oracle without each teacher."""
     val = found["val"]
     idle = diagnosis.adds_nothing(val)
     rows = [["none", _percent(val["mean"]), _percent(val["oracle"]), ""]]

@@ -1,4 +1,4 @@
-"""What report.md says of the finals: how finalists ranked by shared weights, in each round and in the end."""
+"""Section of report.md on the finals: finalists' ranks by shared weights, in each round and in the end."""
 
 import math
 
@@ -52,7 +52,7 @@ def _order(column):
 
 
 def _standing(columns):
-    """Return all finalists: those of the last round by its order, then those that ended in the one before."""
+    """Return all finalists: those of the last round by rank, then those eliminated before it, and so on."""
     return list(dict.fromkeys(index for column in reversed(columns) for index in _order(column)))
 
 
@@ -84,7 +84,7 @@ def _won(found):
 
 
 def _correlations(columns, heads):
-    """Return Kendall's tau between each column and the next, over those in both, as far as it is defined."""
+    """Return a sentence with Kendall's tau of each column and the next, over finalists in both; or ""."""
     said = []
     for before, after, first, second in zip(columns, columns[1:], heads, heads[1:], strict=False):
         accuracies = [(before[index]["accuracy"], after[index]["accuracy"]) for index in after]

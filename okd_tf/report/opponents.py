@@ -1,6 +1,6 @@
-"""The student beside the plain networks that it is held against, over one trial or several.
+"""Comparison of the student with the plain networks (baseline, opponents), over one trial or several.
 
-Accuracies with their standard errors, paired differences with a verdict, and which student is exported.
+It gives accuracies with standard errors, paired differences with a verdict, and which student is exported.
 """
 
 import dataclasses
@@ -33,12 +33,12 @@ test images leave of these two networks (McNemar). It knows nothing of other see
 
 @dataclasses.dataclass(frozen=True)
 class Network:
-    """A student, baseline or opponent: what is known of it in each trial.
+    """A student, baseline or opponent with its figures in each trial.
 
     Attributes:
-        folder: below a trial's workdir.
-        title: in tables.
-        by_trial: what its metrics.json holds, by trial, of those in which it is evaluated.
+        folder: its folder below a trial's workdir.
+        title: its name in tables.
+        by_trial: content of its metrics.json by trial, for the trials in which it is evaluated.
     """
 
     folder: str
@@ -46,7 +46,7 @@ class Network:
     by_trial: dict
 
     def accuracies(self, split="test"):
-        """Return the accuracy in percent by trial; on validation that of the kept weights."""
+        """Return the accuracy in percent by trial; on validation images that of the kept weights."""
         if split == "test":
             return {trial: 100 * one["test"]["accuracy"] for trial, one in self.by_trial.items()}
         kept = {trial: metrics.kept_of(one["val"]) for trial, one in self.by_trial.items() if "val" in one}
@@ -59,7 +59,7 @@ class Network:
 
 
 def networks(workdir, current, count=1):
-    """Return the `Network`s that are evaluated, the student as the last.
+    """Return the `Network`s that are evaluated; the student is the last.
 
     Args:
         workdir: of the run.
@@ -87,7 +87,7 @@ def networks(workdir, current, count=1):
 
 
 def described(workdir, current):
-    """Return what opponents.json of a run or a trial holds, if it is of the run as it is now."""
+    """Return the content of opponents.json of a run or trial, if it belongs to the run as it is now."""
     path = pathlib.Path(workdir) / "opponents" / opponents.NAME
     if "opponents" in current and path.exists():
         return opponents.read(path)
@@ -95,12 +95,12 @@ def described(workdir, current):
 
 
 def title_of(one):
-    """Return how tables call an opponent of an opponents.json."""
+    """Return the name in tables of an opponent of opponents.json."""
     return f"{one['title']}, {'cross-entropy' if one['loss'] == choices.LABELS else one['loss']}"
 
 
 def differences(found):
-    """Return "student - NETWORK: DIFFERENCE" of each opponent, as lines; `found` as `networks` gives it."""
+    """Return "student - NETWORK: DIFFERENCE" of each opponent, as lines; `found` as `networks` returns it."""
     by_folder = {one.folder: one for one in found}
     student = by_folder.pop(STUDENT, None)
     if student is None:
@@ -121,7 +121,7 @@ def screen(workdir, current, count=1):
 
 
 def section(workdir, current, count=1):
-    """Return the lines of report.md: differences, and of several trials their students.
+    """Return the lines of report.md: differences and, with several trials, the students of each.
 
     Arguments as those of `networks`.
     """
@@ -171,7 +171,7 @@ def _students(workdir, student, count):
 
 
 def _of_images(one, other):
-    """Return the standard error, in points, that the test images leave of a difference of two networks.
+    """Return the standard error, in points, of a difference of two networks due to the test images.
 
     Of n images b are right in the first alone, c in the second alone; the difference (b - c) / n has the
     variance (b + c - (b - c)^2 / n) / n^2, which where both are as good is that of McNemar's test (1947).

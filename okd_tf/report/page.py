@@ -1,7 +1,7 @@
-"""report.md and the last table on screen: what was asked, found and measured.
+"""report.md and the final table on screen: settings, architecture and measured figures of a run.
 
-It reads the files of the other stages and computes nothing of its own; a part whose file is not there is
-left out.
+It reads the files of the other stages and computes nothing of its own; a part whose file is missing is left
+out.
 """
 
 import pathlib
@@ -21,13 +21,13 @@ from okd_tf.training import quality
 
 
 def table(workdir, current, trials=1):
-    """Rows (name, size, test accuracy) of all that was evaluated, as lists of strings.
+    """Return rows (name, size, test accuracy) of all evaluated networks, as lists of strings.
 
     Args:
         workdir: of the run.
         current: names of the stages whose results belong to the run as it is now; others are left out, so
             that a table never shows figures of different runs side by side.
-        trials: how many the run has.
+        trials: number of trials of the run.
     """
     workdir = pathlib.Path(workdir)
     rows = []
@@ -61,7 +61,7 @@ def table(workdir, current, trials=1):
 
 
 def markdown(workdir, split, settings_text, arch_path, current, found_path=None, trials=1):
-    """The whole page.
+    """Return the whole page in Markdown.
 
     Args:
         workdir: of the run.
@@ -70,7 +70,7 @@ def markdown(workdir, split, settings_text, arch_path, current, found_path=None,
         arch_path: the arch.json that was trained.
         current: as in `table`.
         found_path: the arch.json that the search found, if finals chose another one; by default the same.
-        trials: how many the run has.
+        trials: number of trials of the run.
     """
     workdir = pathlib.Path(workdir)
     lines = ["# Report", ""]
@@ -130,13 +130,13 @@ def markdown(workdir, split, settings_text, arch_path, current, found_path=None,
 
 
 def _marks(workdir, current):
-    """The sentences that go with figures that are marked as being of memory, perhaps."""
+    """Return the sentences that explain marked figures: those that may come from memorised images."""
     found = _read(teaching.read, workdir / "teachers" / "diagnosis.json") if "teachers" in current else None
     return [text for text in (found or {"warnings": []})["warnings"] if text.startswith(teaching.MARK)]
 
 
 def screen(workdir, current, trials=1):
-    """The table as aligned text."""
+    """Return the table as aligned text."""
     rows = [["network", "size", "test accuracy"], *table(workdir, current, trials)]
     widths = [max(len(row[column]) for row in rows) for column in range(3)]
     lines = [
@@ -171,7 +171,7 @@ def _architecture(found):
 
 
 def _rivals(path, provenance, candidates, whose):
-    """What came close, and whether random architectures did better on the same shared weights."""
+    """Return lines on the next best candidates, and on random architectures with the same shared weights."""
     if "val" not in provenance:
         return []
     # Free of form in arch.json, since others may write it too.
@@ -197,7 +197,7 @@ def _strategy(candidate):
 
 
 def _quality(test):
-    """What is known of a student beside its accuracy, as a paragraph; nothing of older files."""
+    """Return a paragraph on the student's figures other than accuracy; empty for older metrics files."""
     said = []
     if "top5_accuracy" in test:
         among = _percent(test["top5_accuracy"])
@@ -223,7 +223,7 @@ def _quality(test):
 
 
 def _kept(val):
-    """Which weights of a network were kept, given its figures on validation."""
+    """Return in words which weights of a network were kept, given its validation figures."""
     if trained.keeps_last(val):
         accuracy = _percent(val["last"]["accuracy"])
         return f"validation accuracy {accuracy} at the last epoch, which is the one kept"
@@ -259,7 +259,7 @@ def _export(report):
 
 
 def _read_export(path):
-    """What the report.json of an export holds; raises UserError naming the field that is wrong."""
+    """Return the content of an export's report.json; raise UserError naming the field that is wrong."""
     document = fields.read(path, mend="delete it, and the export stage writes it again")
     document["examples"].whole()
     for entry in document["files"].entries().values():

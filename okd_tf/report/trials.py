@@ -1,10 +1,10 @@
-"""Means over trials, their standard errors, and paired differences: what a table of trials is made of.
+"""Statistics over trials: means, standard errors and paired differences.
 
 The standard error of a mean is s / sqrt(n), with s the standard deviation with n - 1 in the denominator. A
-difference is paired: of the same trial of both, so that what a trial has in common with all others cancels.
-It is called better or worse where it is beyond its error by Student's t-test, which knows how little few
-trials say of their own spread: each of the two words is wrong at most once in twenty. That is beyond 6.3
-standard errors with two trials, 2.9 with three, 2.1 with five, 1.8 with ten.
+difference is paired: both figures are of the same trial, so that effects common to a trial cancel. It is
+called better or worse if Student's t-test finds it significant, which accounts for the uncertain spread of
+few trials: each of the two words is wrong at most once in twenty. The bound is 6.3 standard errors with two
+trials, 2.9 with three, 2.1 with five, 1.8 with ten.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ NO_VERDICT = "one trial: no verdict"
 
 
 def mean_and_error(values):
-    """Return (mean, standard error of the mean) of a list of numbers; the error is None of fewer than two."""
+    """Return (mean, standard error of the mean) of numbers; the error is None for fewer than two."""
     if len(values) < 2:
         return float(np.mean(values)), None
     return float(np.mean(values)), float(np.std(values, ddof=1)) / len(values) ** 0.5
@@ -46,7 +46,7 @@ def difference(gains, digits=2, unit="", lower_is_better=False, error_of_one=Non
 
 
 def verdict(mean, error, trials):
-    """Return in words whether the mean difference of so many trials is beyond its standard error: the t-test.
+    """Return in words whether a mean difference is significant by the t-test, given its standard error.
 
     Args:
         mean: of the paired differences, more than 0 where they are to the better.
