@@ -1,7 +1,7 @@
-"""The spine: teachers, view bank, search, assistants, student, evaluation, exports, through one workdir.
+"""The pipeline: teachers, view bank, search, assistants, student, evaluation, exports, in one workdir.
 
-Stages exchange files and nothing else. A stage that is complete, for the inputs there are now, is not run
-again; one that was killed goes on where it stopped; one whose inputs changed is redone.
+Stages exchange files and nothing else. A stage that is complete for its current inputs is not run again; a
+stage that was killed resumes where it stopped; a stage whose inputs have changed is run again.
 """
 
 import dataclasses
@@ -14,15 +14,15 @@ from okd_tf.report import page
 
 
 def run(chosen: settings.Settings, names, source: data.Source | None = None):
-    """Runs the named stages in order and shows the table of what there is.
+    """Run the named stages in order and show the table of results.
 
     Args:
         chosen: the settings.
-        names: of the stages, from `settings.STAGES`.
-        source: the dataset, as `data.arrays.source` makes it of arrays; None is what the settings name.
+        names: names of the stages, from `settings.STAGES`.
+        source: the dataset, as `data.arrays.source` makes it of arrays; None is the one of the settings.
 
     Raises:
-        UserError: whatever in settings or files cannot be used, before any work where it can be known.
+        UserError: a setting or file cannot be used; before any work if it can be known then.
     """
     if source:
         chosen = _of_arrays(chosen)
@@ -43,7 +43,11 @@ def run(chosen: settings.Settings, names, source: data.Source | None = None):
 
 
 def _of_arrays(chosen):
-    """The settings of a run whose dataset is given, which its workdir is to remember as one of arrays."""
+    """Return the settings of a run on arrays, as its workdir records them.
+
+    Raises:
+        UserError: --dataset names another dataset.
+    """
     usual = settings.default(settings.FIELDS["dataset"])
     if chosen.dataset not in (usual, sources.GIVEN):
         raise errors.UserError(
@@ -63,19 +67,19 @@ def _show(context):
 
 
 def join(chosen: settings.Settings):
-    """Helps a run that is going on in the workdir, and leaves; see `joining`.
+    """Help a run that is in progress in the workdir, then return; see `joining`.
 
     Raises:
-        UserError: it cannot, or there is nothing to do.
+        UserError: this process cannot help, or there is nothing to do.
     """
     joining.run(chosen)
 
 
 def diagnose(chosen: settings.Settings):
-    """Shows who of the teachers is right, and trains nothing; --teachers are taken over first.
+    """Show the diagnosis of the teachers without training; --teachers are copied into the workdir first.
 
     Raises:
-        UserError: there are no teachers, or whatever else cannot be used, before any work.
+        UserError: there are no teachers, or an input cannot be used; before any work.
     """
     context = Context(chosen, names=())
     # What is complete needs no files of the user.

@@ -1,4 +1,4 @@
-"""The results of arms: gathered from the workdir, written as JSON with a page and a plot beside it."""
+"""Results of arms: collected from the workdir, written as JSON with a page and a plot beside it."""
 
 import os
 
@@ -13,19 +13,19 @@ _NOT_COMMON = {"trial", "trials", "baseline", "opponents", "teachers"}  # of no 
 
 
 class Results:
-    """What is known of arms: from the workdir, and of other machines what the JSON file had."""
+    """Results of arms: those of the workdir, and those of other machines that the JSON file holds."""
 
     def __init__(self, main, asked, redo, need_teachers):
-        """Reads the JSON file if there is one; writes nothing.
+        """Create the results from the JSON file, if there is one; write nothing.
 
         Args:
             main: the `Context` that holds the teachers.
             asked: an `arms.Asked`.
-            redo: whether a file of other arms or teachers is to be replaced.
-            need_teachers: whether teachers are used in this call.
+            redo: whether to replace a file of other arms or teachers.
+            need_teachers: whether this call uses teachers.
 
         Raises:
-            UserError: it is of other arms or teachers, cannot be read, or nothing can be written there.
+            UserError: the file is of other arms or teachers, cannot be read, or nothing can be written there.
         """
         self._main, self._asked = main, asked
         for suffix in arms_pages.SUFFIXES:
@@ -36,13 +36,13 @@ class Results:
             self._refuse_others(need_teachers)
 
     def write(self, pairs):
-        """Write JSON, page and plot of all pairs that are done, and of those that only the file had."""
+        """Write JSON, page and plot of all finished pairs, and of those that only the file had."""
         document = self._document([pair for pair in pairs if pair.is_done], pairs)
         json_file.write(self._asked.results, document)
         arms_pages.write(document, self._asked.results)
 
     def show(self):
-        """Say on screen what the JSON file holds."""
+        """Print the content of the JSON file as a table."""
         path = self._asked.results
         progress.say(f"\n{page.screen(page.read(path))}\n\nresults: {path}, .md and .png beside it")
 
@@ -77,7 +77,7 @@ class Results:
         return {row["seed"]: row for row in arm["trials"]}
 
     def _teachers(self):
-        """Return who teaches, as the results have it; None while they are not there."""
+        """Return the teachers' figures for the results; None while there are no teachers."""
         main = self._main
         if record.outdated(main, stages.STAGES["teachers"]):
             return None
@@ -126,7 +126,7 @@ class Results:
 
 
 def common_flags(chosen):
-    """Return the dataset and the settings that decide results and are not the usual ones: JSON values."""
+    """Return the dataset and all result settings that differ from their defaults, as JSON values."""
     found = {}
     for name, field in settings.FIELDS.items():
         value, decides = getattr(chosen, name), field.metadata["kind"] == settings.RESULT
@@ -137,7 +137,7 @@ def common_flags(chosen):
 
 
 def _shown(value):
-    """Return a setting as JSON has it; of a path of this machine the last part."""
+    """Return a setting as a JSON value; of a path on this machine only the last part."""
     if isinstance(value, tuple):
         return ",".join(map(_shown, value))
     if not isinstance(value, str) or os.sep not in value:
@@ -147,16 +147,16 @@ def _shown(value):
 
 
 def _ensemble(part):
-    """Return of a part of a diagnosis what the results have of it."""
+    """Return the figures of one part of a diagnosis that the results contain."""
     return {name: part[name] for name in ("per_teacher", "mean", "vote", "oracle", "loss")}
 
 
 def _params(rows):
-    """Return the parameters of an arm's networks, of several sizes the mean; None where there is none."""
+    """Return the number of parameters of an arm's networks, the mean if they differ; None without any."""
     sizes = [row["params"] for row in rows]
     return round(sum(sizes) / len(sizes)) if sizes else None
 
 
 def _together(rows, name):
-    """Return the different values of a text, joined."""
+    """Return the different values of a text field, joined."""
     return ", ".join(dict.fromkeys(row[name] for row in rows if row[name]))

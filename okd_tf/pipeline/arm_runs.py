@@ -1,4 +1,4 @@
-"""The runs of a comparison of arms: one each of arm and trial, and those that make what these share."""
+"""Runs of a comparison of arms: one for each arm and trial, and the runs that make what these share."""
 
 import dataclasses
 import pathlib
@@ -16,7 +16,7 @@ _ORIGIN = "origin.json"  # with which code and on which processor it was trained
 
 @dataclasses.dataclass(frozen=True, eq=False)
 class Pair:
-    """One training: an arm and a trial of it.
+    """A training: one trial of one arm.
 
     Attributes:
         arm: the arm.
@@ -29,33 +29,37 @@ class Pair:
     run: Context
 
     def __str__(self):
-        """As a user reads it."""
+        """Return the arm and trial in words."""
         return f"{self.arm.name}, trial {self.trial}"
 
     @property
     def is_done(self):
-        """Return whether it is trained and evaluated, with the inputs there are now."""
+        """Return whether the pair is trained and evaluated with its current inputs."""
         outdated = any(record.outdated(self.run, stage) for stage in self.stages)
         return not outdated and origin(self.run) is not None
 
     @property
     def stages(self):
-        """The stages that it needs, in order: such as a search, if --arch gives no network."""
+        """Return the stages that the pair needs, in order; a search, for example, only without --arch."""
         return [stages.STAGES[name] for name in STAGES if not stages.STAGES[name].needless(self.run)]
 
 
 class Runs:
-    """Makes runs that share a workdir's data, teachers, and as far as their settings allow its banks."""
+    """Factory of runs that share a workdir's data and teachers and, if their settings allow, its banks."""
 
     def __init__(self, chosen):
-        """Takes the `Settings` that arms have in common; reads nothing."""
+        """Create the factory from the `Settings` that all arms share; read nothing."""
         own = {"baseline": False, "opponents": settings.choices.OPPONENTS[0], "trial": 0}
         self.main = Context(dataclasses.replace(chosen, **own))
         self.common = dataclasses.replace(chosen, **own, trials=1)  # a run has one trial of an arm
         self._banks, self._chains = {}, {}
 
     def pair(self, arm, trial):
-        """Return the `Pair` of an arm and a trial; may read the data, on which settings can depend."""
+        """Return the `Pair` of an arm and a trial; may read the data, on which settings can depend.
+
+        Raises:
+            UserError: the arm has several budgets.
+        """
         folder = self.main.workdir / "arms" / arm.folder
         changed = arm.of(self.common, workdir=str(folder / f"trial_{trial}"), trial=trial)
         if len(changed.budgets) > 1:
@@ -72,7 +76,7 @@ class Runs:
         return Pair(arm, trial, Context(changed, origin=origin))
 
     def _bank_of(self, run):
-        """Return the run that makes the stored logits which a run needs; the main one if it needs none."""
+        """Return the run that stores the logits which a run needs; the main run if it needs none."""
         if not lessons.needs_bank(run):
             return self.main
         chosen = run.settings
@@ -90,12 +94,12 @@ class Runs:
 
 
 def write_origin(run, made_by):
-    """Write with which code and on which processor a pair's run was trained: {"commit", "processor"}."""
+    """Write the commit and the processor of a pair's training: {"commit", "processor"}."""
     json_file.write(_origin_path(run), made_by)
 
 
 def origin(run):
-    """Return what `write_origin` has written; None if it has not, or the file is damaged."""
+    """Return the content written by `write_origin`; None if the file is missing or damaged."""
     try:
         found = fields.read(_origin_path(run)).only(("commit", "processor"))
         return {name: field.text() for name, field in found.items()}
@@ -108,7 +112,7 @@ def _origin_path(run):
 
 
 def seconds(pair):
-    """Return how long the epochs of a finished pair took: search, choice of the loss, finals, student."""
+    """Return the seconds of a finished pair's epochs: search, choice of the loss, finals, student."""
     own = sum(_seconds(pair.run, name) for name in ("search", "student"))
     return own + _choice_seconds(pair.run) + _finals_seconds(pair.run)
 
@@ -128,7 +132,7 @@ def _finals_seconds(run):
 
 
 def figures(pair):
-    """Return the figures of a finished pair as the results have them: JSON values."""
+    """Return the figures of a finished pair for the results, as JSON values."""
     folder = pair.run.workdir / "student"
     found = metrics.read(folder / "metrics.json")
     val = metrics.kept_of(found["val"])

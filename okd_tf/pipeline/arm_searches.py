@@ -1,4 +1,4 @@
-"""What an arm's search cost and found: figures of one trial, as the results have them."""
+"""Cost and outcome of an arm's search: the figures of one trial for the results."""
 
 import math
 
@@ -12,7 +12,7 @@ from okd_tf.training import history
 
 
 def figures(run):
-    """Return what is known of the search of a finished run, as JSON values.
+    """Return the figures of a finished run's search, as JSON values.
 
     Returns:
         search_images: training and validation images that its steps and rewards have put through networks;
@@ -40,7 +40,7 @@ def figures(run):
 
 
 def images(chosen, epochs, validation_examples):
-    """Return how many images a search has put through its networks, training and validation together.
+    """Return the number of training and validation images that a search has put through its networks.
 
     Args:
         chosen: its settings.
@@ -58,7 +58,7 @@ def _in_words(add_on):
 
 
 def _tau(finalists):
-    """Return Kendall's tau of finalists' accuracies with shared weights and in the first round."""
+    """Return Kendall's tau of finalists' accuracies with shared weights and in the first round; or None."""
     pairs = [(one["shared_weights"]["accuracy"], one["rounds"][0]["accuracy"]) for one in finalists]
     if any(len(set(values)) < 2 for values in zip(*pairs, strict=True)):
         return None

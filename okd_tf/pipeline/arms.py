@@ -1,13 +1,13 @@
 """Arms over trials: trainings that differ in a few settings, with the same data, teachers and stored logits.
 
     workdir/
-      teachers/               trained or taken over once, if the loss of some arm needs them
+      teachers/               trained or copied once, if the loss of some arm needs them
       banks/VIEWS/            one bank for each --views and --mix among the arms
       arms/ARM/               the chain of assistants of an arm that has one
-      arms/ARM/trial_N/       search, student and figures of one training, as a run leaves them
+      arms/ARM/trial_N/       search, student and figures of one training, as in a run's workdir
 
-Each of the folders is the workdir of a run that borrows what it shares, so a comparison that was killed goes
-on where it stopped. Several processes may work on one workdir, each with all arms or a part of them.
+Each of these folders is the workdir of a run that reads the shared results from another, so a comparison that
+was killed resumes where it stopped. Several processes may work on one workdir, each with all arms or some.
 """
 
 import dataclasses
@@ -34,16 +34,16 @@ _TITLE = "compare"  # what lines on screen begin with
 
 @dataclasses.dataclass(frozen=True)
 class Asked:
-    """What a comparison is to do.
+    """Request of a comparison.
 
     Attributes:
-        arms: in the order of the table.
-        trials: how many trainings each has; trial t has other seeds than trial 0, and the same teachers.
+        arms: the arms, in the order of the table.
+        trials: number of trainings of each; trials have different seeds and the same teachers.
         reference: name of the arm that others are compared with.
         results: path of the JSON file; page and plot are written beside it.
         command: the command line as the results show it.
         only: names of the arms to train in this call.
-        only_trial: the trial to train in this call; None is each.
+        only_trial: the trial to train in this call; None is all.
     """
 
     arms: tuple[arm_settings.Arm, ...]
@@ -56,7 +56,7 @@ class Asked:
 
 
 def run(chosen, asked):
-    """Train what is missing of the arms; after each training write all results that are there.
+    """Train the missing trainings of the arms; after each, write all results so far.
 
     Args:
         chosen: the `Settings` that arms have in common.
@@ -70,10 +70,10 @@ def run(chosen, asked):
 
 
 class _Comparison:
-    """One call."""
+    """One call of a comparison."""
 
     def __init__(self, chosen, asked):
-        """Takes the common settings and what is asked for; reads nothing."""
+        """Create the comparison from the common settings and the `Asked`; read nothing."""
         self._asked = asked
         self._runs = arm_runs.Runs(chosen)
         self._main = self._runs.main
@@ -81,7 +81,11 @@ class _Comparison:
         self._failed = {}
 
     def run(self):
-        """Check, make what is shared, train."""
+        """Check everything, make the shared results, and train.
+
+        Raises:
+            UserError: as `run`.
+        """
         results = self._check()
         record.describe(self._main)
         self._say_plans()
@@ -109,29 +113,29 @@ class _Comparison:
 
     @functools.cached_property
     def _pairs(self):
-        """All pairs, trial 0 of all arms first: so a part of the table stands early."""
+        """Return all pairs, trial by trial, so that all arms have a result in the table early."""
         return [
             self._runs.pair(arm, trial) for trial in range(self._asked.trials) for arm in self._asked.arms
         ]
 
     @property
     def _wanted(self):
-        """The pairs that are to be trained in this call."""
+        """Return the pairs to train in this call."""
         names, trial = self._asked.only, self._asked.only_trial
         return [pair for pair in self._pairs if pair.arm.name in names and trial in (None, pair.trial)]
 
     def _makers(self, name):
-        """Return the runs that make what a stage leaves for the wanted pairs, each once."""
+        """Return the runs that make a stage's results for the wanted pairs, each once."""
         makers = dict.fromkeys(pair.run.maker_of(name) for pair in self._wanted)
         return [maker for maker in makers if maker is not self._main]
 
     def _need_teachers(self):
-        """Return whether the loss of some wanted arm needs them; reads no data."""
+        """Return whether the loss of some wanted arm needs teachers; read no data."""
         arms = (arm for arm in self._asked.arms if arm.name in self._asked.only)
         return any(lessons.needs_teachers(arm.of(self._runs.common)) for arm in arms)
 
     def _check(self):
-        """Refuse before any work what can be known to be unusable; return the results to go on with."""
+        """Raise UserError for unusable inputs before any work; return the `Results` to continue."""
         main, redo = self._main, self._runs.common.redo
         # First the arms' own flags, which need no data.
         needed = self._need_teachers()
@@ -157,7 +161,7 @@ class _Comparison:
             raise errors.UserError(f"--arms: arm '{pair.arm.name}': {error}") from None
 
     def _check_room(self):
-        """Refuse to begin where the disk has no room for the banks, before the teachers are there."""
+        """Raise UserError if the disk has no room for the banks, before the teachers are trained."""
         teachers = len(ensemble.paths(self._main.settings.teachers)) or self._main.settings.num_teachers
         missing = 0
         for maker in self._makers("bank"):
@@ -167,7 +171,7 @@ class _Comparison:
         files.require_space(self._main.workdir, missing, "what teachers say of the views")
 
     def _say_plans(self):
-        """Say the plan of the teachers, and each different one of the arms, where there is training to do."""
+        """Print the plan of the teachers, and each different plan of the arms that have training to do."""
         if self._need_teachers():
             forecast.say(self._main, ("teachers",), timed=False)
         said = set()
@@ -187,7 +191,7 @@ class _Comparison:
         )
 
     def _train(self, pair, results):
-        """Do the stages of a pair; a failure is kept for the end, so that the other arms are trained."""
+        """Run the stages of a pair; record a failure for the end, so that the other arms are trained."""
         # A run of its own, whose networks go with it.
         fresh = self._runs.pair(pair.arm, pair.trial)
         try:
@@ -202,7 +206,7 @@ class _Comparison:
         self._say_how_far()
 
     def _say_how_far(self):
-        """Say how many trainings are done, and how long the others take as far as it is known."""
+        """Print the number of finished trainings and, if it can be estimated, the remaining time."""
         wanted = self._wanted
         done = [pair for pair in wanted if pair.is_done]
         left = [pair for pair in wanted if pair not in done and pair not in self._failed]
@@ -214,11 +218,11 @@ class _Comparison:
 
 
 def seconds_left(left, took):
-    """Return how long trainings will take: as others of their arm, or as the mean of all by epochs.
+    """Return the estimated seconds of trainings: the mean of their arm, or of all arms by epochs.
 
     Args:
         left: pairs that are not trained.
-        took: seconds of some that are, by the pair.
+        took: seconds of trained pairs, by pair.
     """
     rate = sum(took.values()) / sum(pair.run.settings.student_epochs for pair in took)
     total = 0.0
@@ -229,7 +233,7 @@ def seconds_left(left, took):
 
 
 def _share(maker, name):
-    """Do a stage whose results arms share, or wait for another process that does it."""
+    """Run a stage whose results arms share, or wait for another process that runs it."""
     stage = stages.STAGES[name]
 
     def do():
@@ -249,7 +253,7 @@ def _share(maker, name):
 
 
 def _refuse_to_replace(pair):
-    """Refuse to set aside what was trained with other flags or teachers, unless that is asked for."""
+    """Raise UserError if a pair's folder has results of other flags or teachers."""
     for name in ("student", "finals", "choice", "search"):
         stage = stages.STAGES[name]
         why = record.outdated(pair.run, stage) if stage in pair.stages else ""

@@ -1,4 +1,4 @@
-"""The bare backbone of a run: built by its name, or read from a file, with its weights or without."""
+"""The bare backbone of a run: built by its name or read from a file, with its weights or without."""
 
 import pathlib
 
@@ -13,17 +13,17 @@ _SCALING = {"value_range", "mean", "std"}  # what is declared of it
 
 
 def of(chosen, data):
-    """The backbone with the attach points that are asked for, and which of its layers are new.
+    """Return the backbone with the requested attach points, and the names of its new layers.
 
     Args:
         chosen: the settings.
         data: `Splits`.
 
     Returns:
-        A `Backbone`, and the names of its layers that do not keep weights; None where none keep any.
+        A `Backbone`, and the names of its layers that do not keep weights; None if no layer keeps any.
 
     Raises:
-        UserError: it cannot be read, or is not for such images.
+        UserError: the backbone cannot be read, or does not accept such images.
     """
     if not backbones.is_stored(chosen.backbone):
         arguments = (data.image_shape, data.classes, data.mean, data.std)
@@ -92,7 +92,7 @@ def _say_kept(chosen, data, model, new):
 
 
 def inputs(chosen) -> dict[str, pathlib.Path]:
-    """Files of the user that the backbone of a search is made of, by what they are to it."""
+    """Return the user's files that the backbone of a search is made of, by their role."""
     if chosen.has_weights(chosen.backbone):
         return weights_input(chosen)
     if not backbones.is_file(chosen.backbone):
@@ -103,13 +103,13 @@ def inputs(chosen) -> dict[str, pathlib.Path]:
 
 
 def weights_input(chosen) -> dict[str, pathlib.Path]:
-    """The file that --weights names, if it names one."""
+    """Return the file that --weights names, by its role; {} if --weights is not a file."""
     named = chosen.weights in application_weights.NAMES
     return {} if named else {"the weights' file": pathlib.Path(chosen.weights)}
 
 
 def warm_settings(chosen) -> tuple[str, ...]:
-    """The settings that decide what becomes of weights that are kept; none where none are."""
+    """Return the names of the settings that decide the training of pretrained weights; () without these."""
     if chosen.keeps_weights:
         named = ("weights",) if chosen.has_weights(chosen.backbone) else ()
         return ("keep_weights", *named, *WARM)

@@ -1,8 +1,8 @@
 """Several budgets from one search, --max_params=60000,90000,140000: a student for each.
 
-The run's own student is that of the largest budget. Each of the others is a run in a folder of its own,
-budgets/60000, with the data, teachers and stored logits of this one, and what its search has proposed within
-that budget: it holds its own finals, if there are any, trains its student and is evaluated.
+The student of the largest budget is the run's own. Each of the others is a run in a folder of its own,
+budgets/60000, with the data, teachers and stored logits of this run and the architectures that its search
+proposed within that budget: it holds its own finals, if any, trains its student and evaluates it.
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ STAGES = ("finals", "student", "evaluate")  # of each
 
 
 def smaller(context):
-    """Return the runs of all budgets but the largest, by rising budget."""
+    """Return the runs of all budgets but the largest, in rising order."""
     return [_run(context, budget) for budget in context.budgets[:-1]]
 
 

@@ -1,4 +1,4 @@
-"""What is said before hours are spent of data on which distillation, a choice or a figure can mislead."""
+"""Warnings before training about data on which distillation, a choice or a figure can mislead."""
 
 import math
 
@@ -16,11 +16,11 @@ _MEND = "remove the copies, or leave them out by --drop_duplicates"
 
 
 def say(context, names):
-    """Say what `of` says of the run's data, if some of these stages is to train.
+    """Print the warnings about the run's data, if one of these stages is going to train.
 
     Args:
         context: the run, checked.
-        names: of the stages.
+        names: names of the stages.
     """
     if not any(check.will_run(context, name, names) for name in choices.TRAINING):
         return
@@ -31,7 +31,7 @@ def say(context, names):
 
 
 def known_duplicates(context):
-    """Return the cautions of `duplicates`, looked for once in each state of the data and kept in the workdir.
+    """Return the warnings of `duplicates`, computed once for each state of the data and kept in the workdir.
 
     Args:
         context: the run.
@@ -46,7 +46,7 @@ def known_duplicates(context):
 
 
 def read(path):
-    """Return what a duplicates.json holds, or None where it is damaged: it is made again then.
+    """Return the content of a duplicates.json, or None if it is damaged and must be made again.
 
     Args:
         path: the file.
@@ -62,11 +62,13 @@ def read(path):
 
 
 def duplicates(data, name=None):
-    """Return a caution for each pair of splits that share images, exactly or nearly, and so measure memory.
+    """Return a warning for each pair of splits that share images, exactly or nearly.
+
+    Figures on such a split measure memory in part.
 
     Args:
         data: `Splits`.
-        name: (split, example id) -> what an image is called; by default its id.
+        name: function (split, example id) -> name of an image; by default its id.
     """
     name = name or (lambda split, example_id: f"id {example_id}")
     parts = {"training": data.train, "validation": data.val, "test": data.test}
@@ -96,13 +98,13 @@ def duplicates(data, name=None):
 
 
 def _some(names, count):
-    """The first names, and how many there are beside them."""
+    """Return the first names, and how many more there are."""
     more = f" and {count - len(names):,} more" if count > len(names) else ""
     return ", ".join(names) + more
 
 
 def of(train, classes, val, train_loss):
-    """Return the cautions, texts of one line each; none of data that is large enough.
+    """Return the warnings about small data, one line each; [] if the data is large enough.
 
     Args:
         train: number of training images.

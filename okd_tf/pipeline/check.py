@@ -1,4 +1,4 @@
-"""What can be known to be unusable before any work is done, and is refused then."""
+"""Checks that refuse unusable inputs before any work is done."""
 
 import pathlib
 
@@ -10,7 +10,7 @@ from okd_tf.teachers import bank, ensemble, folds, shards, store, teacher
 
 
 def check(context, names):
-    """Refuses, before any work, what can be known to be unusable.
+    """Refuse unusable inputs before any work, as far as they can be known.
 
     Raises:
         UserError: one line naming the flag or file.
@@ -53,7 +53,7 @@ def check(context, names):
 
 
 def _check_mixing(context):
-    """Refuses to mix images where each class has one, so that all that is shown are mixtures of classes."""
+    """Refuse to mix images if there is only one image per class: all views would be mixtures of classes."""
     if (context.mixing or context.teacher_mixing) and len(context.data.train) <= context.data.classes:
         flag = "--mix" if context.mixing else "--teacher_mix"
         raise errors.UserError(
@@ -63,7 +63,7 @@ def _check_mixing(context):
 
 
 def _check_same_data(context):
-    """Flags that change the data need --redo; so does data that has changed by itself."""
+    """Raise UserError if the data differs from that of the workdir's stages and --redo is not given."""
     ran = record.of_other_data(context)
     if ran and not context.settings.redo:
         raise errors.UserError(
@@ -74,10 +74,10 @@ def _check_same_data(context):
 
 
 def check_workers(context):
-    """Refuses to work together on other data than the lead's: each worker reads its own.
+    """Refuse workers whose data or workdir differs from the chief's: each worker reads its own.
 
     Raises:
-        UserError: another split of the data.
+        UserError: another split of the data, or another plan.
     """
     own = record.description(context)
     there = context.crew.agree(lambda: [own["split"], own["plan"]])
@@ -94,7 +94,7 @@ def check_workers(context):
 
 
 def will_run(context, name, names):
-    """Whether a stage, with those of these names around it, may find work to do."""
+    """Return whether a stage may find work to do when the stages of these names run."""
     stage = stages.STAGES[name]
     if name not in names or stage.needless(context):
         return False
@@ -104,15 +104,15 @@ def will_run(context, name, names):
 
 
 def needless(context, name):
-    """Return why a stage has nothing to do in a run, whatever is there, or ""."""
+    """Return the reason why a run does not need a stage, whatever files exist, or ""."""
     return stages.STAGES[name].needless(context)
 
 
 def check_trained(context):
-    """Refuses to go on where the teachers stage would train.
+    """Refuse to continue if the teachers stage would have to train.
 
     Raises:
-        UserError: no --teachers, and of the run's own some are missing or of other settings.
+        UserError: no --teachers, and some of the run's own are missing or were trained with other settings.
     """
     chosen, there = context.settings, len(context.teaching.teacher_paths())
     if chosen.teachers:
@@ -131,7 +131,7 @@ def check_trained(context):
 
 
 def _warn_of_twins(given):
-    """Says which teachers are one and the same."""
+    """Print a warning for teachers that are the same network."""
     by_hash = {}
     for path in given:
         twin = by_hash.setdefault(teacher.content_hash(path), path)
@@ -140,7 +140,7 @@ def _warn_of_twins(given):
 
 
 def _check_folds(context, names, given):
-    """A part must leave a batch to train on; if held-out teachers alone are heard, there must be some."""
+    """Refuse folds that leave less than a batch, and --held_out_only without any held-out teacher."""
     chosen, ids = context.settings, context.data.train.ids
     if "teachers" in names and not given:
         if chosen.teacher_folds:
@@ -168,7 +168,7 @@ def _check_folds(context, names, given):
 
 
 def _check_bank(context, names, given):
-    """Refuses what cannot be stored or read back, as far as it is known before the teachers are there."""
+    """Refuse a bank that cannot be stored or read, as far as this is known before the teachers exist."""
     chosen = context.settings
     if chosen.check_bank and ("bank" not in names or not lessons.needs_bank(context)):
         raise errors.UserError(
@@ -192,7 +192,7 @@ def _check_bank(context, names, given):
 
 
 def _check_bank_of_others(context, given, training):
-    """Holds the bank that --bank names against the teachers."""
+    """Refuse the bank that --bank names unless it was made by these teachers on this data."""
     chosen = context.settings
     if training:
         raise errors.UserError(
@@ -204,7 +204,7 @@ def _check_bank_of_others(context, given, training):
 
 
 def _will_be_read(context, names):
-    """Whether some stage with work to do reads the bank of the teachers."""
+    """Return whether some stage with work to do reads the bank of the teachers."""
     return any(
         stages.STAGES["bank"] in stages.STAGES[name].needs(context) and will_run(context, name, names)
         for name in names
@@ -212,7 +212,7 @@ def _will_be_read(context, names):
 
 
 def _to_be_stored(context, names, teachers):
-    """How many bytes of logits the stages will write, of so many teachers and of the assistants."""
+    """Return the bytes of logits that the stages will write, of `teachers` teachers and of the assistants."""
     links, teaching = len(context.settings.assistant), context.teaching
     banks = [("bank", teaching.bank_folder, teachers)]
     banks += [("assistant", teaching.assistant_bank_folder(index), 1) for index in range(links)]
@@ -233,7 +233,7 @@ def _to_be_stored(context, names, teachers):
 
 
 def _check_stages(context, names, given):
-    """What the wanted stages need is there or made by one of them; what they may set aside is not given."""
+    """Refuse stages whose required stages are missing, and inputs that lie in a folder they may replace."""
     wanted = [stage for name, stage in stages.STAGES.items() if name in names]
     for stage in wanted:
         if stage.needless(context):
@@ -251,7 +251,7 @@ def _check_stages(context, names, given):
 
 
 def _named_files(context, names):
-    """The single files that the settings name and a stage is to read."""
+    """Return the single files that the settings name and a stage will read."""
     chosen = context.settings
     if chosen.arch:
         return [pathlib.Path(chosen.arch)]
@@ -262,7 +262,7 @@ def _named_files(context, names):
 
 
 def _folder_of_stage(context, stage, path):
-    """The stage's folder, or one set aside from it, that a path lies in; "" if in none."""
+    """Return the folder of the stage, or one set aside from it, that contains a path; "" if none does."""
     if not stage.folder:
         return ""
     folders = [context.workdir / stage.folder, *context.workdir.glob(f"{stage.folder}.old*")]
@@ -270,7 +270,7 @@ def _folder_of_stage(context, stage, path):
 
 
 def _check_teachers_stay(context, stage, missing, names):
-    """Refuses to train new teachers for a stage that also needs results of the ones they replace."""
+    """Refuse to train new teachers for a stage that also needs results of the teachers they replace."""
     teachers = stages.STAGES["teachers"]
     if "teachers" not in names or not record.outdated(context, teachers):
         return
@@ -284,7 +284,7 @@ def _check_teachers_stay(context, stage, missing, names):
 
 
 def _rests_on(context, stage, other):
-    """Whether a stage needs another, or needs one that rests on it."""
+    """Return whether a stage requires another one, directly or indirectly."""
     if stage.needless(context):
         return False
     needed = stage.needs(context)

@@ -1,4 +1,4 @@
-"""Networks that cannot be made of such images, or of the weights asked for, are refused before any work."""
+"""Checks that networks can be made for the dataset's images with the requested weights, before any work."""
 
 from okd_tf import backbones, errors
 from okd_tf.arch import cost
@@ -6,7 +6,7 @@ from okd_tf.backbones import application_weights, applications
 
 
 def _networks(chosen):
-    """(flag, name) of the networks that are to be trained by their names alone."""
+    """Return (flag, name) of the networks that are trained by name: teachers and assistants."""
     teachers = [("--teacher_backbones", name) for name in chosen.teacher_backbones]
     return [
         *(teachers or [("--teacher_backbone", chosen.teacher_backbone)]),
@@ -15,12 +15,15 @@ def _networks(chosen):
 
 
 def check_made(context, names, will_run):
-    """Refuses networks to be made here that cannot take such images, or whose weights are not there.
+    """Refuse networks that cannot take such images, or whose weights are missing.
 
     Args:
         context: the run.
-        names: of the stages that are to run.
-        will_run: (name of a stage) -> whether it may find work to do.
+        names: names of the stages to run.
+        will_run: function (name of a stage) -> whether it may find work to do.
+
+    Raises:
+        UserError: one line naming the flag.
     """
     chosen = context.settings
     made = []
@@ -42,7 +45,7 @@ def check_made(context, names, will_run):
 
 
 def check_backbone(context):
-    """Reads the backbone; under a bound on FLOPs, all of it must be of layers whose FLOPs can be counted."""
+    """Read the backbone; raise UserError if --max_flops is given and the FLOPs of some layer are unknown."""
     unknown = cost.uncounted(context.backbone.model) if context.settings.max_flops else ()
     if unknown:
         raise errors.UserError(
@@ -52,7 +55,7 @@ def check_backbone(context):
 
 
 def check_keeps(chosen, architecture):
-    """Refuses to say how weights that are kept move, where an architecture that is given keeps none."""
+    """Refuse settings of pretrained weights with a given architecture that keeps none."""
     if architecture.keep_weights or chosen.teachers_keep_weights:
         return
     for flag, given in (("--warm_rate", chosen.warm_rate != 1), ("--frozen_epochs", chosen.frozen_epochs)):

@@ -1,8 +1,8 @@
-"""The choice of the student's loss, --train_loss=auto: a short training of the student with each candidate.
+"""Choice of the student's loss, --train_loss=auto: a short training of the student with each candidate.
 
-Each is the student's own training in all but its length (`student_training`). It has a whole schedule of a
-share of the epochs, so that all of them together cost at most one student. What the networks say of the
-validation images decides (`student.decision`).
+Each is the student's own training but for its length (`student_training`): a whole schedule over a share of
+the epochs, so that all of them together cost at most one student. The networks' predictions on the validation
+images decide (`student.decision`).
 """
 
 import functools
@@ -18,12 +18,12 @@ FEW_STEPS = 100  # below which a training says little of what a loss is worth
 
 
 def epochs_of_each(student_epochs):
-    """How long each candidate trains, so that all of them cost no more than a student; at least one epoch."""
+    """Return the epochs of each candidate, at least 1: all together cost no more than one student."""
     return max(1, student_epochs // len(choices.AUTO_LOSSES))
 
 
 def taken(context):
-    """The loss that was taken; "" while there is none, or no choice.json that can be read."""
+    """Return the chosen loss; "" without a readable choice.json."""
     try:
         return choice.read(context.choice_path)["taken"]
     except errors.UserError:
@@ -31,7 +31,7 @@ def taken(context):
 
 
 def choose_loss(context):
-    """Train the network that the search found shortly with each candidate loss; write choice.json.
+    """Train the found network for a short time with each candidate loss; write choice.json.
 
     A candidate that is trained is not trained again, so a kill costs what it costs in any other training.
     """
@@ -47,7 +47,7 @@ def choose_loss(context):
 
 
 def _trainings(context):
-    """The short trainings, one of each candidate loss."""
+    """Return the short trainings, one for each candidate loss."""
     names = choices.AUTO_LOSSES
     epochs = epochs_of_each(context.settings.student_epochs)
     architecture = context.architecture(context.found_path)
@@ -70,7 +70,7 @@ def _say_what_is_tried(context, epochs):
 
 
 def _trained(context, one):
-    """{"epochs", "seconds"} of a candidate's training."""
+    """Return {"epochs", "seconds"} of a candidate's training."""
     found = one.figures(context)
     return {name: found[name] for name in ("epochs", "seconds")}
 

@@ -1,6 +1,6 @@
-"""What a run is: its settings, its workdir, and what is made of them when first asked for.
+"""The run of a pipeline: its settings, its workdir, and the objects made from them when first used.
 
-Who teaches in it is `teaching`, what its networks learn from `lessons`.
+`teaching` provides the run's teachers and assistants, `lessons` the training inputs of its networks.
 """
 
 import dataclasses
@@ -25,7 +25,7 @@ _OF_A_HOST = (  # may differ from host to host
 
 
 class Context:
-    """One run. Making it reads nothing."""
+    """A run. Creating it reads nothing."""
 
     def __init__(
         self,
@@ -37,16 +37,16 @@ class Context:
         owns=(),
         searched="",
     ):
-        """Takes the settings.
+        """Create the run.
 
         Args:
-            chosen: the settings, which may leave some to the data.
-            names: of the stages that are to run; if none trains, nothing is spread over devices or hosts.
-            origin: a run of the same dataset, views and seed, whose data and `teaching` are this one's too.
-            also_score: architectures that the search gives figures of beside its own.
+            chosen: the settings, of which some may be left open.
+            names: names of the stages to run; if none trains, nothing is distributed over devices or hosts.
+            origin: a run of the same dataset, views and seed, whose data and `teaching` this run shares.
+            also_score: extra architectures that the search evaluates beside its own candidates.
             source: the dataset, in place of the one that the settings name.
-            searched: a folder with what a search has found for this run, in place of one of its own.
-            owns: of the stages "bank" and "assistant", those that a run with an `origin` makes itself.
+            owns: of the stages "bank" and "assistant", those that a run with an `origin` executes itself.
+            searched: a folder with search results for this run, in place of a search of its own.
         """
         self.requested = chosen
         self.workdir = pathlib.Path(chosen.workdir)
@@ -59,10 +59,10 @@ class Context:
 
     @functools.cached_property
     def settings(self):
-        """The settings, with what `requested` leaves to the data resolved; reads the data if it leaves any.
+        """Return the settings with all open values resolved; reads the data if there are any.
 
         Raises:
-            UserError: what is given leaves no room for the rest.
+            UserError: a given value leaves no room for the others.
         """
         return self._planned.settings
 
@@ -72,7 +72,7 @@ class Context:
 
     @functools.cached_property
     def data(self):
-        """The dataset, split: `Splits`."""
+        """Return the dataset with its splits: `Splits`."""
         if self.origin:
             return self.origin.data
         chosen = self.requested
@@ -99,12 +99,12 @@ class Context:
 
     @property
     def mixing(self):
-        """How the views that students and the search learn from are mixed: `Mixing`, or None."""
+        """Return the mixing of the views for the search and students: `Mixing`, or None."""
         return self._mixing("mix")
 
     @property
     def teacher_mixing(self):
-        """How the views that teachers are trained on are mixed: `Mixing`, or None."""
+        """Return the mixing of the views that teachers are trained on: `Mixing`, or None."""
         return self._mixing("teacher_mix")
 
     def _mixing(self, setting):
@@ -116,12 +116,12 @@ class Context:
 
     @functools.cached_property
     def split_record(self):
-        """Sizes and hash of the splits."""
+        """Return sizes and hash of the splits."""
         return self.origin.split_record if self.origin else self.data.record()
 
     @property
     def plan_record(self):
-        """What the settings that can be left to the data are, and what they follow: JSON values by name."""
+        """Return the resolved values of open settings and the facts they depend on: JSON values by name."""
         return {
             **{name: getattr(self.settings, name) for name in settings.OPEN},
             "train_examples": len(self.data.train),
@@ -129,7 +129,7 @@ class Context:
         }
 
     def recipe_of(self, stage):
-        """How the networks of a stage are trained: `Recipe`; "search" is of the shared weights."""
+        """Return the `Recipe` of a stage's networks; for "search" that of the shared weights."""
         chosen = self.settings
         return recipe.Recipe(
             learning_rate=getattr(chosen, chosen.deciding("learning_rate", stage)),
@@ -152,7 +152,7 @@ class Context:
 
     @functools.cached_property
     def strategy(self):
-        """Over which devices trainings are spread: a tf.distribute.Strategy. Making it reads no data."""
+        """Return the tf.distribute.Strategy of the trainings; reads no data."""
         chosen = self.requested
         if self.origin:
             return self.origin.strategy
@@ -166,26 +166,26 @@ class Context:
 
     @functools.cached_property
     def teaching(self):
-        """Who teaches here: `Teaching`."""
+        """Return the run's teachers and assistants: `Teaching`."""
         return self.origin.teaching if self.origin and not self.owns else teaching.Teaching(self)
 
     def maker_of(self, stage):
-        """Return the run whose workdir holds what a stage leaves: this one, or the origin that makes it."""
+        """Return the run whose workdir holds a stage's results: this one, or the origin that makes them."""
         return self.origin.maker_of(stage) if self.origin and stage not in self.owns else self
 
     @property
     def crew(self):
-        """The workers that run this together."""
+        """Return the group of workers that execute this run."""
         return crew.of(self.strategy)
 
     @functools.cached_property
     def backbone(self):
-        """The bare backbone of the search, with the attach points that are asked for: `Backbone`."""
+        """Return the bare backbone of the search with the requested attach points: `Backbone`."""
         return self._backbone[0]
 
     @property
     def _new_layers(self):
-        """Names of the backbone's layers that are initialised anew; None where no weights are kept."""
+        """Return the names of the backbone's newly initialised layers; None if no layer keeps weights."""
         return self._backbone[1]
 
     @functools.cached_property
@@ -193,18 +193,18 @@ class Context:
         return backbone.of(self.settings, self.data)
 
     def keep_backbone(self, folder):
-        """Writes a backbone that is no registered one, prepared, to where arch.json will be; else nothing."""
+        """Write the prepared backbone to the folder of arch.json, unless it is a registered one."""
         if backbones.is_stored(self.settings.backbone):
             stored.write(folder / stored.NAME, self.backbone.model)
 
     @functools.cached_property
     def space(self):
-        """What the backbone can grow into: `SearchSpace`."""
+        """Return the `SearchSpace` around the backbone."""
         return space.SearchSpace.around(self.backbone, self.settings.ops)
 
     @functools.cached_property
     def template(self):
-        """The bare backbone as a spec, with the budget: what the search adds to."""
+        """Return the spec of the bare backbone with the budget, to which the search adds layers."""
         chosen = self.settings
         file = backbones.is_stored(chosen.backbone)
         return spec.ArchSpec(
@@ -226,83 +226,83 @@ class Context:
 
     @property
     def trial_seed(self):
-        """The seed of search and student."""
+        """Return the seed of search and student."""
         chosen = self.requested
         return seeds.derive(chosen.seed, "trial", chosen.trial) if chosen.trial else chosen.seed
 
     @property
     def budget(self):
-        """What a student may cost: `Budget`."""
+        """Return the `Budget` of the run's student."""
         return self.budgets[-1]
 
     @property
     def budgets(self):
-        """The `Budget`s of all students of one search, rising; the last is that of the run's own."""
+        """Return the `Budget`s of all students of one search, rising; the last is that of the run's own."""
         return tuple(spec.Budget(most, self.requested.max_flops) for most in self.requested.budgets)
 
     @property
     def search_folder(self):
-        """Where what the search has found is."""
+        """Return the folder of the search's results."""
         return pathlib.Path(self.searched or self.workdir / "search")
 
     @property
     def found_path(self):
-        """The arch.json that the search has found, or that --arch names."""
+        """Return the path of the arch.json of the search, or the one that --arch names."""
         return pathlib.Path(self.requested.arch or self.search_folder / "arch.json")
 
     @property
     def arch_path(self):
-        """The arch.json to train: the one that was found, or with --finals the one that won them."""
+        """Return the path of the arch.json to train: the search's, or with --finals the winner's."""
         return self.finals_path.with_name("arch.json") if self.requested.finals else self.found_path
 
     @property
     def finalists_path(self):
-        """Where the search writes who takes part in the finals."""
+        """Return the path of the file in which the search lists the finalists."""
         return self.search_folder / finalists.NAME
 
     @property
     def finals_path(self):
-        """Where the figures of the finals are; the winner's arch.json lies beside it."""
+        """Return the path of finals.json; the winner's arch.json lies beside it."""
         return self.workdir / "finals" / finals.NAME
 
     @property
     def choice_path(self):
-        """Where the choice of the student's loss is written and read."""
+        """Return the path of choice.json, with the choice of the student's loss."""
         return self.workdir / "choice" / choice.NAME
 
     @property
     def opponents_path(self):
-        """Where it is written which opponents there are; their trainings lie beside it."""
+        """Return the path of opponents.json; the opponents' trainings lie beside it."""
         return self.workdir / "opponents" / opponents.NAME
 
     @property
     def train_loss(self):
-        """The loss of the student: --train_loss, or what `auto` took.
+        """Return the loss of the student: --train_loss, or the one that `auto` chose.
 
         Raises:
-            UserError: nothing has been chosen yet, or choice.json cannot be read.
+            UserError: no loss has been chosen yet, or choice.json cannot be read.
         """
         named = self.settings.train_loss
         return choice.read(self.choice_path)["taken"] if named == settings.choices.AUTO else named
 
     @property
     def student_path(self):
-        """The student to evaluate: the run's own, or that of --student."""
+        """Return the path of the student to evaluate: the run's own, or that of --student."""
         return pathlib.Path(self.requested.student or self.workdir / "student" / "student.keras")
 
     @property
     def exported_path(self):
-        """The student to export: of several trials the best one on validation, or that of --student."""
+        """Return the path of the student to export: the best trial's on validation, or that of --student."""
         if self.requested.student:
             return self.student_path
         won = trials.winner(self.workdir, self.requested.trials)
         return trials.folder(self.workdir, won) / "student" / "student.keras"
 
     def architecture(self, path=None):
-        """The spec in an arch.json, by default in `arch_path`, checked against the dataset.
+        """Return the spec in an arch.json, by default `arch_path`, checked against the dataset.
 
         Raises:
-            UserError: unreadable, for other images or classes, or not buildable.
+            UserError: unreadable, for other images or classes, over the budget, or not buildable.
         """
         path = path or self.arch_path
         found = spec.read(path)
@@ -328,7 +328,7 @@ class Context:
         return found
 
     def described_backbone(self):
-        """What the bare backbone of the architecture is, as text; "" while there is no architecture."""
+        """Return a text that identifies the architecture's bare backbone; "" while there is no arch.json."""
         if not self.found_path.exists():
             return ""
         found = spec.read(self.found_path)
@@ -336,11 +336,19 @@ class Context:
 
     @functools.cached_property
     def foreign_student(self):
-        """The network that --student names, held against the dataset as a teacher is: `Teacher`."""
+        """Return the network that --student names, checked against the dataset as a teacher is: `Teacher`.
+
+        Raises:
+            UserError: it cannot be read, or does not fit the dataset.
+        """
         return teacher.read(self.student_path, self.data, exact=True)
 
     def classifier(self, path):
-        """A network that takes this dataset's pixels and gives logits: of the workdir, or of --student."""
+        """Return a network of the workdir, or of --student, that maps this dataset's pixels to logits.
+
+        Raises:
+            UserError: it cannot be read, or does not fit the dataset.
+        """
         if self.settings.student and path == self.student_path:
             return self.foreign_student
         network = keras_file.load(path)
@@ -349,7 +357,7 @@ class Context:
 
 
 def _in_words(found, source):
-    """What images a run has, and which of its parts are carved."""
+    """Return in words the classes, image shape and split sizes of a run, and which splits were carved."""
     height, width, channels = found.image_shape
     parts = {
         "train": found.train,

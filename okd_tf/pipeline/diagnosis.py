@@ -1,4 +1,4 @@
-"""The diagnosis of a run's teachers, beside them: diagnosis.json, and diagnosis.md and .png made of it."""
+"""Diagnosis of a run's teachers, in their folder: diagnosis.json, and diagnosis.md and .png made from it."""
 
 import dataclasses
 import functools
@@ -18,7 +18,7 @@ MOST_VIEWED = 5000  # training examples that are also shown augmented
 
 
 def write(context):
-    """Writes what is missing of the three files, and says on screen what they hold."""
+    """Write the missing ones of the three files, and print their content."""
     found = read(context)
     if found is None:
         # Of many images and large teachers this takes minutes: a kill costs what one says of one part.
@@ -33,18 +33,18 @@ def write(context):
 
 
 def show(context):
-    """Says on screen what the diagnosis holds, and where its page is."""
+    """Print the diagnosis and the path of its page."""
     progress.say(f"\n{page.screen(read(context))}\n\ndiagnosis: {_path(context, 'md')}\n")
 
 
 def is_there(context):
-    """Whether all three files are there, of the teachers that are there."""
+    """Return whether all three files exist and belong to the current teachers."""
     pages = _path(context, "md"), _path(context, "png")
     return all(path.exists() for path in pages) and read(context) is not None
 
 
 def read(context):
-    """What diagnosis.json holds; None if it is not there, not whole or not of the teachers that are there."""
+    """Return the content of diagnosis.json; None if it is missing, damaged or of other teachers."""
     path = _path(context, "json")
     there = [(file.name, teacher.content_hash(file)) for file in context.teaching.teacher_paths()]
     if not there or not path.exists():
@@ -106,7 +106,7 @@ def _measured(context, said):
 
 
 def _mended(context, index, doubted):
-    """What is to be declared of a teacher; nothing of one that was trained here."""
+    """Return advice on what to declare about a teacher; "" for one trained here or without its source file."""
     try:
         given = ensemble.paths(context.settings.teachers)
     except errors.UserError:
@@ -117,19 +117,19 @@ def _mended(context, index, doubted):
 
 
 def _backbone(context, index):
-    """Which network a teacher is of, where it was trained here."""
+    """Return {"backbone": name} of a teacher trained here, else {}."""
     chosen = context.settings
     return {} if chosen.teachers else {"backbone": chosen.teacher_network(index)}
 
 
 def _steps(context):
-    """How many steps each teacher was trained, where they were trained here; else 0."""
+    """Return the training steps of each teacher trained here; 0 for given teachers."""
     chosen = context.settings
     return 0 if chosen.teachers else plan.training(chosen, len(context.data.train), "teachers").steps
 
 
 def _logits(context, said, part, images):
-    """What each teacher says of the images of a part, [teachers, examples, classes]."""
+    """Return the teachers' logits of a part's images, [teachers, examples, classes]; cached by teacher."""
     logits = []
     for index, path in enumerate(context.teaching.teacher_paths()):
         ask = functools.partial(context.teaching.ensemble.one, index, images)
@@ -138,7 +138,7 @@ def _logits(context, said, part, images):
 
 
 def _viewed(data: splits.Splits, view_seed):
-    """Training examples as the first of the views that the bank holds shows them."""
+    """Return some training examples in the first view of those that the bank stores."""
     chosen = data.train.take(splits.order(data.train.ids, view_seed, "diagnosis")[:MOST_VIEWED])
     views = data.augmentation.apply(
         tf.constant(chosen.images[:]),

@@ -1,10 +1,10 @@
-"""Finals, --finals: architectures of a search are trained for real before one of them becomes the student.
+"""Finals, --finals: proposals of a search are trained from scratch before one of them becomes the student.
 
-All finalists of a round train from scratch with the student's loss and recipe, from the same stored logits,
-each with a whole short schedule (`student_training`); the best on validation images go on to the next round,
-which is longer, and the best of the last one is written as finals/arch.json. A round costs at most one
-training of the student (successive halving, Jamieson and Talwalkar, 2016, with whole schedules in place of
-one that is cut).
+All finalists of a round train with the student's loss and recipe, from the same stored logits, each with a
+whole short schedule (`student_training`); the best on validation images advance to the next round, which is
+longer, and the best of the last round is written as finals/arch.json. A round costs at most one training of
+the student (successive halving, Jamieson and Talwalkar, 2016, but with whole schedules instead of a truncated
+one).
 """
 
 import dataclasses
@@ -77,7 +77,7 @@ def _say_round(context, number, rounds):
 
 
 def _say_finalist(entries, figures, rounds, number, position, going_on):
-    """Say how the finalist at a position of a round did, and how long all that is left takes."""
+    """Print the figures of a round's finalist at this position, and the remaining time of all rounds."""
     entry, own = entries[going_on[position]], figures[going_on[position]][-1]
     done = [each for of_one in figures for each in of_one]
     epochs = sum(each["epochs"] for each in done)
@@ -91,7 +91,7 @@ def _say_finalist(entries, figures, rounds, number, position, going_on):
 
 
 def _write(context, entries, rounds, figures, winner):
-    """Write finals.json and arch.json, in this order: the stage is complete with both."""
+    """Write finals.json and arch.json; the stage is complete with both."""
     entry, folder = entries[winner], context.finals_path.parent
     found = finals.document(entries, rounds, context.settings.student_epochs, figures, winner)
     json_file.write(context.finals_path, found)

@@ -1,7 +1,8 @@
-"""What a run says before it trains: its plan in one line, about how long it takes, what is too short.
+"""Forecast of a run before it trains: its plan in one line, its approximate time, and too short trainings.
 
-The time is that of the arithmetic: FLOPs of the networks, over the measured speed of a matrix product times
-the share of that which trainings reach; and a fixed time for each step and each network. It is rough.
+The time is that of the arithmetic: FLOPs of the networks divided by the measured speed of a matrix product
+and by the share of that speed which trainings reach; plus a fixed time for each step and each network. It is
+rough.
 """
 
 import functools
@@ -42,12 +43,12 @@ _KINDS = {  # the kind of the networks that a stage trains; others train student
 
 
 def say(context, names, timed=True):
-    """Says the plan of a run, if any of these stages is to train, and warns of trainings that are too short.
+    """Print the plan of a run, if any of these stages is going to train, and warn of too short trainings.
 
     Args:
         context: the run, checked.
-        names: of the stages.
-        timed: whether the stages are all that the run does, so that their time is worth saying.
+        names: names of the stages.
+        timed: whether to add the time; only useful if these stages are all that the run does.
     """
     chosen, images = context.settings, len(context.data.train)
     stages = [
@@ -67,14 +68,14 @@ def say(context, names, timed=True):
 
 
 def _trains(chosen, stage):
-    """Return whether a stage that has work to do trains, and does not only take over what is there."""
+    """Return whether a stage that has work to do trains, and does not only copy given networks."""
     return {"teachers": not chosen.teachers, "search": chosen.searches}.get(stage, True)
 
 
 def seconds(context, names, stages):
-    """Return about how many seconds these training stages take, and the bank if it is among `names`.
+    """Return the approximate seconds of these training stages, and of the bank if it is among `names`.
 
-    What is there already of a training that was killed is not taken off.
+    Progress of a training that was killed is not subtracted.
     """
     chosen, images = context.settings, len(context.data.train)
     flops, steps, networks = 0.0, 0, 0
@@ -95,7 +96,7 @@ def seconds(context, names, stages):
         return asked if losses.NEEDS_TEACHERS.intersection(used) and not chosen.views else 0.0
 
     def often(stage):
-        """Return how often a stage trains: in the run itself, and in its further trials."""
+        """Return the number of trainings of a stage: in the run itself, and in its further trials."""
         needless = check.needless(context, stage) or not _trains(chosen, stage)
         further = chosen.trials - 1 if "trials" in stages and not needless else 0
         return (stage in stages) + further
@@ -136,7 +137,7 @@ def seconds(context, names, stages):
 
 
 def _of_the_student(context, names):
-    """FLOPs of an image of the bare backbone and of the student, as far as that is known."""
+    """Return the FLOPs of an image in the bare backbone and in the student, as far as known."""
     if "search" in names and not context.settings.arch:
         # Both were made, and are held against the budget, before anything is said.
         base, room = context.template.cost.flops, context.settings.max_flops
@@ -154,9 +155,10 @@ def _flops(context, name, width):
 
 @functools.cache
 def _flops_of(name, width, image_shape, classes):
-    """FLOPs of an image of a network, which is built where that leaves no trace in those that are trained.
+    """Return the FLOPs of an image in a network, which is built without effect on the networks to train.
 
-    Keras numbers layers and draws seeds by thread; the seeds come from Python's generator.
+    Keras numbers layers and draws seeds by thread, so it is built in another thread; the seeds come from
+    Python's generator, whose state is restored.
     """
     found = []
     statistics = (0.0,) * image_shape[-1], (1.0,) * image_shape[-1]
@@ -174,7 +176,7 @@ def _flops_of(name, width, image_shape, classes):
 
 
 def _devices(strategy):
-    """How many devices share the work; those that a processor is split into are one."""
+    """Return the number of devices that share the work; virtual devices of one processor count as one."""
     replicas = strategy.num_replicas_in_sync
     several_hosts = isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
     return replicas if several_hosts or tf.config.list_physical_devices("GPU") else 1
@@ -182,7 +184,7 @@ def _devices(strategy):
 
 @functools.cache
 def _product_speed(precision):
-    """FLOPs in a second of a product of two square matrices, measured."""
+    """Return the measured FLOPs per second of a product of two square matrices."""
     a, b = (tf.constant(np.full((_ROWS, _ROWS), value), precision) for value in (0.5, 0.25))
     _ = tf.matmul(a[:64, :64], b[:64, :64]).numpy()  # the first one sets things up
     best, began = float("inf"), time.perf_counter()
@@ -194,7 +196,7 @@ def _product_speed(precision):
 
 
 def _about(seconds):
-    """Seconds in words, as roughly as they are known."""
+    """Return seconds in words, rounded to their precision."""
     unit, size = next(
         ((unit, size) for unit, size in (("day", 86400), ("hour", 3600)) if seconds >= 1.5 * size),
         ("minute", 60),

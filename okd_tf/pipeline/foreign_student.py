@@ -1,4 +1,4 @@
-"""A student from elsewhere, that --student names: held to what a teacher is held to, before it is used."""
+"""A student from outside the run, named by --student: checked as a teacher is before it is used."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ LOOKED_AT = 512  # validation images, by which it is doubted
 
 
 def check(context, names):
-    """Refuse a student that does not fit, and say what it was taken for and what is odd about it.
+    """Refuse a student that does not fit; print how its file is interpreted, and warnings about it.
 
     Args:
         context: the run.
@@ -43,6 +43,6 @@ def check(context, names):
 
 
 def declared(chosen):
-    """Return the file that declares something of a student from elsewhere, by what it is to a stage."""
+    """Return the JSON file with declarations about --student, by its role; {} if there is none."""
     path = manifest.path(chosen.student) if chosen.student else None
     return {"what is declared of the student": path} if path and path.exists() else {}

@@ -1,7 +1,7 @@
-"""What a process does that helps a run which is going on elsewhere in the same workdir.
+"""Joining (--join): a process that helps a run in progress in the same workdir.
 
-It takes jobs of the run that nobody does, and leaves when there are none. What the workdir says of the run
-(flags.cfg, run.json, stages.json) is the run's alone to write.
+It executes jobs of the run that no other process does, and ends when there are none. Only the run itself
+writes flags.cfg, run.json and stages.json of the workdir.
 """
 
 from okd_tf import errors, fields, progress
@@ -10,13 +10,13 @@ from okd_tf.pipeline.context import Context
 
 
 def run(chosen):
-    """Helps to train the teachers.
+    """Help to train the teachers.
 
     Args:
         chosen: the `Settings` of the run.
 
     Raises:
-        UserError: this is another version, TensorFlow or data than the run's; or there is nothing to do.
+        UserError: version, TensorFlow or data differ from the run's; or there is nothing to do.
     """
     context = Context(chosen)
     check(context)
@@ -24,7 +24,7 @@ def run(chosen):
 
 
 def check(context):
-    """Refuses to help where the results would not be those of the run itself.
+    """Refuse to help if the results would differ from those of the run itself.
 
     Raises:
         UserError: other versions, or another split of the data.
@@ -51,14 +51,14 @@ def check(context):
 
 
 def teachers(context):
-    """Trains teachers that nobody does; gives what those trained here are called."""
+    """Train teachers that no other process trains; return the names of those trained here."""
     if not _teachers_are_wanted(context):
         return []
     return work.join_teachers(context, lambda: _teachers_are_wanted(context))
 
 
 def why_not_teachers(context):
-    """Why no teachers are to be trained here, in a few words."""
+    """Return the reason, in a few words, why no teachers are to be trained here."""
     why = record.outdated(context, stages.STAGES["teachers"])
     if context.settings.teachers:
         return "its teachers are given, and are not trained"
@@ -71,10 +71,10 @@ def why_not_teachers(context):
 
 
 def say_what_was_done(context, done, why_nothing):
-    """The last line on screen.
+    """Print the final line.
 
     Raises:
-        UserError: nothing was done, as `why_nothing` says.
+        UserError: nothing was done, for the reason `why_nothing`.
     """
     if not done:
         raise errors.UserError(
@@ -84,5 +84,5 @@ def say_what_was_done(context, done, why_nothing):
 
 
 def _teachers_are_wanted(context):
-    """Whether the run is in the teachers stage, with the inputs that are here."""
+    """Return whether the run is in the teachers stage, with the same inputs as here."""
     return not context.settings.teachers and record.is_underway(context, stages.STAGES["teachers"])

@@ -1,8 +1,8 @@
-"""Own teachers that may have been trained on images which the run carved out to measure on.
+"""Given teachers that may have been trained on images that the run carved out for validation or test.
 
-Such a split comes of the dataset's training images, on all of which a teacher from elsewhere may well have
-been trained. Not suspected is one that okd_tf trained on the same split, and one that says what it was
-trained on: `trained_on` in its JSON, the path of a splits.csv (of a run or of tools/split.py).
+Such a split is carved from the dataset's training images, on all of which a given teacher may have been
+trained. Not suspected are teachers that okd_tf trained on the same split, and those that declare their
+training images: `trained_on` in a teacher's JSON is the path of a splits.csv (of a run or of tools/split.py).
 """
 
 from okd_tf import errors, settings, stages_file
@@ -14,7 +14,7 @@ _CALLED = {"val": "validation", "test": "test"}
 
 
 def suspects(context):
-    """Return which teachers may have been trained on each carved split: {split: [bool of each teacher]}.
+    """Return the teachers that may have been trained on each carved split: {split: [bool of each teacher]}.
 
     Splits that no teacher is suspected of are left out.
 
@@ -38,7 +38,7 @@ def suspects(context):
 
 
 def warnings(context, found):
-    """Return the sentences that go with marked figures.
+    """Return the sentences that explain marked figures.
 
     Args:
         context: the run.
@@ -65,7 +65,7 @@ def warnings(context, found):
 
 
 def _figures(name, score, split, known):
-    """What a suspected teacher's accuracies say, as a part of a sentence."""
+    """Return in words the accuracies of a suspected teacher and what they suggest."""
     train, carved = score["train"], score[split]
     text = f"{name} {_percent(carved)} here, {_percent(train)} on training images"
     if known:
@@ -78,7 +78,7 @@ def _figures(name, score, split, known):
 
 
 def _trained_on(path, context):
-    """What is known of a given teacher's training: a path of a splits.csv, True (this split), or None."""
+    """Return a given teacher's training images: path of a splits.csv, True (this split), None (unknown)."""
     declared = manifest.read(path).trained_on
     if declared:
         return manifest.path(path).parent / declared
@@ -116,7 +116,7 @@ def _may_have_seen(known, split, context):
 
 
 def _key(image, source):
-    """What an image is known by in another file: of a folder not the folder of its split, of ids the part."""
+    """Return an image's key across files: a path without the folder of its split, or (id, source)."""
     if image.isdecimal():
         return image, source
     first, _, rest = image.partition("/")

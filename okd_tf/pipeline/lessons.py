@@ -1,7 +1,7 @@
-"""What a network of a run learns from: its loss, and batches with what teachers say of them.
+"""Training inputs of a run's networks: the loss, and batches with teacher logits.
 
-The loss asks them live (--views=0), or batches bring their stored logits. It is the teachers themselves that
-are heard, or with `links` the last of so many assistants.
+The loss evaluates the teachers live (--views=0), or batches contain their stored logits. With `links`, the
+teacher is the last of that many assistants (the links of the teacher chain), else the teachers themselves.
 """
 
 from okd_tf import losses, seeds
@@ -11,12 +11,12 @@ from okd_tf.training import objective as objectives
 
 
 def needs_bank(context):
-    """Whether stored logits are wanted: some loss needs teachers, and they are not asked live."""
+    """Return whether stored logits are needed: some loss needs teachers, and they are not evaluated live."""
     return needs_teachers(context.settings) and context.settings.views > 0
 
 
 def needs_teachers(chosen):
-    """Return whether, of these settings, the loss of the search or of the student needs teachers."""
+    """Return whether, by these settings, the loss of the search or of the student needs teachers."""
     used = set(chosen.train_losses)
     if chosen.searches:
         used.add(chosen.search_loss)
@@ -24,7 +24,7 @@ def needs_teachers(chosen):
 
 
 def objective(context, loss, links=0):
-    """A loss, by its name, with the run's settings, and with live teachers if that is how they are asked."""
+    """Return the `Objective` of a loss with the run's settings, and with live teachers if --views=0."""
     chosen = context.settings
     live = loss in losses.NEEDS_TEACHERS and chosen.views == 0
     given = chosen.kd_weight >= 0
@@ -39,14 +39,17 @@ def objective(context, loss, links=0):
 
 
 def training_batches(context, loss, purpose, links=0, seed=None):
-    """Batches of the training split in the run's views, with stored logits if the loss wants them.
+    """Return the `Batches` of the training split's views, with stored logits if the loss needs them.
 
     Args:
         context: the run.
         loss: its name.
-        purpose: of the batches; each has an order of its own.
-        links: whose logits they are.
-        seed: of the order, in place of the trial's.
+        purpose: purpose of the batches; each purpose has an order of its own.
+        links: number of assistants, of which the last one gives the logits; 0: the teachers.
+        seed: seed of the order; None is the trial's.
+
+    Raises:
+        UserError: the stored logits are missing, damaged or of other inputs.
     """
     chosen = context.settings
     return batches.Batches(
@@ -65,9 +68,12 @@ def training_batches(context, loss, purpose, links=0, seed=None):
 
 
 def validation_batches(context, loss, purpose):
-    """Batches of the validation images as they are, with the teachers' stored logits if the loss wants them.
+    """Return the `Batches` of unaugmented validation images, with stored logits if the loss needs them.
 
-    Classes count in them as they do in training batches: what learns from either learns the same task.
+    Classes are balanced as in training batches, so that both define the same task.
+
+    Raises:
+        UserError: the stored logits are missing, damaged or of other inputs.
     """
     val = context.data.val
     replicas = context.strategy.num_replicas_in_sync
@@ -87,7 +93,7 @@ def _stored_logits(context, loss, part, links=0):
 
 
 def _heard(context, loss):
-    """Whose logits count for which training example, bool [examples, teachers]; None: all."""
+    """Return the teacher mask of training examples, bool [examples, teachers]; None: all teachers count."""
     if loss not in losses.NEEDS_TEACHERS or not context.settings.held_out_only:
         return None
     folds.check_held_out(context.teaching.seen)
@@ -95,7 +101,7 @@ def _heard(context, loss):
 
 
 def _balance(context):
-    """What batches are told about classes of unequal size; weights are of the training split."""
+    """Return the arguments of `Batches` for unequal class sizes; weights are those of the training split."""
     balance = context.settings.balance
     return {
         "balanced": balance == imbalance.SAMPLING,

@@ -1,10 +1,10 @@
 """Opponents of the student, --opponents: plain networks trained by its recipe, for as many epochs.
 
-The baseline (--baseline) is the bare backbone trained with labels. Here are the others a reader asks for:
+The baseline (--baseline) is the bare backbone trained with labels. The opponents are:
 
-    bare                the bare backbone with the student's loss: what the search has added
+    bare                the bare backbone with the student's loss: shows the gain of the added layers
     same_size_labels    the backbone as wide as the student's number of parameters allows, with labels
-    same_size           the same network with the student's loss: what is left of it at the same size
+    same_size           the same network with the student's loss: shows the gain at equal size
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ from okd_tf.student import opponents
 
 @dataclasses.dataclass(frozen=True)
 class _Opponent:
-    """One network: its name in `opponents.NAMES`, how tables call it, what it is, its loss."""
+    """An opponent: its name in `opponents.NAMES`, its title in tables, its architecture and its loss."""
 
     name: str
     title: str
@@ -28,9 +28,9 @@ class _Opponent:
 
 
 def train(context):
-    """Train the opponents that are asked for and can be made; write opponents.json.
+    """Train the requested opponents that can be made; write opponents.json.
 
-    One that is trained is not trained again.
+    An opponent that is trained is not trained again.
     """
     found, left_out = _asked(context)
     links = len(context.settings.assistant)
@@ -61,7 +61,7 @@ def train(context):
 
 
 def are_there(context):
-    """Return whether opponents.json can be read, and the networks that it names are there."""
+    """Return whether opponents.json can be read and the networks it names exist."""
     folder = context.opponents_path.parent
     try:
         names = [one["name"] for one in opponents.read(context.opponents_path)["opponents"]]
@@ -73,7 +73,7 @@ def are_there(context):
 
 
 def _asked(context):
-    """Return the opponents asked for, as `_Opponent`, and why others are not among them, as texts."""
+    """Return the requested opponents, and the reasons in words why others are left out."""
     architecture, loss = context.architecture(), context.train_loss
     distils, found, left_out = loss != choices.LABELS, [], []
     if not distils:

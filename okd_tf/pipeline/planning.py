@@ -1,7 +1,7 @@
-"""What a run's settings become once its data is read: the plan, of the facts that it follows.
+"""Resolution of a run's open settings once its data is read, by `settings.plan`.
 
-A run that goes on with other devices than it began with keeps its plan where it can, so that nothing that is
-trained is outdated by them.
+A run that resumes with another number of devices keeps its plan where possible, so that finished trainings
+stay valid.
 """
 
 import contextlib
@@ -18,14 +18,14 @@ from okd_tf.teachers import ensemble, shards
 
 
 class Planned(NamedTuple):
-    """Resolved `settings`, and the number of `replicas` that the plan splits a batch over."""
+    """Resolved `settings`, and the number of `replicas` over which the plan splits a batch."""
 
     settings: all_settings.Settings
     replicas: int
 
 
 def resolve(context):
-    """Return the settings of a `Context`, with nothing left open: `Planned`.
+    """Return the settings of a `Context` with all open values resolved: `Planned`.
 
     Its data is read if anything is.
 
@@ -44,7 +44,7 @@ def resolve(context):
 
 
 def mixes(context):
-    """Return how a `Context` mixes the views of its images, by the settings that say so."""
+    """Return the resolved --mix and --teacher_mix of a `Context`, by setting."""
     requested = context.requested
     given = {name: getattr(requested, name) for name in ("mix", "teacher_mix")}
     if all(given.values()):
@@ -54,7 +54,7 @@ def mixes(context):
 
 
 def augmentation(context, found):
-    """Return how a `Context` makes views of its images, by names; () is as the dataset has it.
+    """Return the names of a `Context`'s augmentations; () is the dataset's own augmentation.
 
     Args:
         context: the run.
@@ -68,7 +68,7 @@ def augmentation(context, found):
 
 
 def _facts(context):
-    """What the plan follows, but for the devices."""
+    """Return the `Facts` that the plan depends on, except the number of devices."""
     data = context.data
     return plan.Facts(
         images=len(data.train),
@@ -93,7 +93,7 @@ def _number_of_teachers(context):
 
 
 def _stored_views(bank):
-    """How many views of an example the bank that is named holds; None without one that can be read."""
+    """Return the views per example in the bank that --bank names; None without a readable one."""
     if bank:
         with contextlib.suppress(errors.UserError):  # the check says what is wrong with it
             return shards.read_plan(pathlib.Path(bank)).views["train"]

@@ -1,4 +1,4 @@
-"""Where a published result comes from: commit, command and processor, without paths of this machine."""
+"""Provenance of a published result: commit, command and processor, without paths of this machine."""
 
 import os
 import pathlib
@@ -12,7 +12,7 @@ _CODE = ("okd_tf", "tools")
 
 
 def commit():
-    """Return the Git commit of the checkout that this code is of, "+changes" if the code differs; or ""."""
+    """Return the Git commit of this code's checkout, with "+changes" if the code differs from it; or ""."""
     root = pathlib.Path(okd_tf.__file__).resolve().parents[1]
     found = _git(root, "rev-parse", "HEAD") if (root / ".git").exists() else None
     if not found:
@@ -22,7 +22,7 @@ def commit():
 
 
 def _git(root, *arguments):
-    """Return what git prints; None if it fails or is not there."""
+    """Return git's output; None if it fails or is not installed."""
     try:
         done = subprocess.run(
             ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False, timeout=60
@@ -33,7 +33,7 @@ def _git(root, *arguments):
 
 
 def processor():
-    """Return the model name of the CPU, or what the platform says of it."""
+    """Return the model name of the CPU, or the platform's name for it."""
     try:
         lines = pathlib.Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError):
@@ -43,7 +43,7 @@ def processor():
 
 
 def command(tool, arguments, without=(), as_given=("data_dir",)):
-    """Return a command line whose absolute paths are relative to the working directory, or names alone.
+    """Return a command line with short paths: relative to the working directory, or the name alone.
 
     Args:
         tool: path of the tool as the command is to show it.
@@ -71,7 +71,7 @@ def command(tool, arguments, without=(), as_given=("data_dir",)):
 
 
 def _short(value):
-    """Return a value with each absolute path in it (of several, with commas) short."""
+    """Return a value with each absolute path in it shortened (several are separated by commas)."""
     return ",".join(map(_short_path, value.split(",")))
 
 

@@ -1,7 +1,7 @@
-"""What a workdir records of its run.
+"""Records of a run in its workdir.
 
-Which stages are complete, and for which inputs (stages.json); what the run was told (flags.cfg); where and
-with what it was made (run.json).
+They are: the complete stages and their inputs (stages.json); the settings (flags.cfg); versions, machine and
+commands (run.json).
 """
 
 import json
@@ -25,12 +25,10 @@ _PACKAGES = ("tensorflow", "keras", "tensorflow-datasets", "numpy", "ai-edge-lit
 
 
 def complete(context, stage):
-    """Runs a stage unless it is complete for the inputs there are now.
-
-    Of many workers the lead decides that, for all.
+    """Run a stage unless it is complete for its current inputs; the chief decides this for all workers.
 
     Raises:
-        UserError: a stage that it needs is not complete.
+        UserError: a required stage is not complete, or the stage's work raises it.
     """
     key = context.crew.agree(lambda: _begin(context, stage))
     started = time.monotonic()
@@ -46,7 +44,7 @@ def complete(context, stage):
 
 
 def _begin(context, stage):
-    """Prepares a stage that is to run, and gives its key; None if it is complete, or not needed."""
+    """Prepare a stage that is going to run, and return its key; None if it is complete or not needed."""
     needless = stage.needless(context)
     if needless:
         progress.say(f"{stage.name}: not needed ({needless})")
@@ -72,14 +70,14 @@ def _begin(context, stage):
 
 
 def _end(context, stage, key, seconds):
-    """Records that a stage is complete."""
+    """Record that a stage is complete."""
     seconds = round(seconds, 1)
     _store(context, stage, {"key": key, "complete": True, "seconds": seconds})
     progress.say(f"{stage.name}: complete, {progress.duration(seconds)} in this call")
 
 
 def require(context, stage, needed):
-    """Raises UserError unless each needed stage is complete for the inputs there are now, or needless."""
+    """Raise UserError unless each required stage is complete for its current inputs, or not needed."""
     for other in needed:
         why = "" if other.needless(context) else outdated(context, other)
         mend = f"run it first, as with tools/search.py --stages={other.name},{stage.name}"
@@ -96,7 +94,7 @@ def require(context, stage, needed):
 
 
 def outdated(context, stage):
-    """Why what a stage left cannot be taken for its result now, or ""."""
+    """Return the reason why a stage's files are not its current result, or ""."""
     entry = _stored(context).get(stage.name)
     if entry is None:
         return NOT_RUN
@@ -109,19 +107,19 @@ def outdated(context, stage):
 
 
 def of_other_data(context):
-    """The names of the stages that ran with other splits than there are now."""
+    """Return the names of the stages that ran with other splits than the current ones."""
     now = json.loads(json.dumps(context.split_record))
     return [name for name, entry in _stored(context).items() if entry["key"]["splits"] != now]
 
 
 def is_underway(context, stage):
-    """Whether the workdir's run is at a stage, or was when it ended, with the inputs there are here."""
+    """Return whether a stage has started but is not complete, with the same inputs as here."""
     entry = _stored(context).get(stage.name)
     return entry is not None and not entry["complete"] and entry["key"] == _key(context, stage)
 
 
 def current(context, stages):
-    """The names of the stages whose results can be shown: not outdated, nor resting on what is."""
+    """Return the names of the stages whose results are valid, as are those of all stages they require."""
     return {
         stage.name
         for stage in stages
@@ -132,7 +130,7 @@ def current(context, stages):
 
 
 def _holds(context, stage):
-    """Whether a stage and all that it rests on ran with the inputs there are now, wherever its files are."""
+    """Return whether a stage and all that it requires ran with the current inputs; its files may be gone."""
     if stage.needless(context):
         return True
     entry = _stored(context).get(stage.name)
@@ -143,9 +141,9 @@ def _holds(context, stage):
 
 
 def describe(context):
-    """Writes flags.cfg, which leaves open what was left open, and run.json.
+    """Write flags.cfg, in which open settings stay open, and run.json.
 
-    The latter has versions, seeds, splits, the plan, teachers, and each command with its host.
+    run.json has versions, seeds, splits, the plan, teachers, and each command with its host.
     """
     commands = _commands(context)
     files.write_text(context.workdir / all_settings.FLAGFILE, all_settings.flagfile(context.requested))
@@ -159,12 +157,12 @@ def describe(context):
 
 
 def describe_teachers(context):
-    """Brings the teachers' hashes in run.json up to date."""
+    """Update the teachers' hashes in run.json."""
     _write_description(context, _commands(context))
 
 
 def replicas(workdir):
-    """Over how many devices batches were split when a workdir's run was last described; None if unknown."""
+    """Return the number of devices over which a workdir's run last split its batches; None if unknown."""
     try:
         return fields.read(workdir / "run.json")["plan"]["replicas"].whole(1)
     except errors.UserError:
@@ -172,7 +170,7 @@ def replicas(workdir):
 
 
 def _commands(context):
-    """The commands of the calls before, as run.json has them."""
+    """Return the commands of earlier calls from run.json."""
     path = context.workdir / "run.json"
     if not path.exists():
         return []
@@ -189,7 +187,7 @@ def _write_description(context, commands):
 
 
 def description(context):
-    """What run.json says of a run that is no file's: versions, seed, splits, plan; as JSON gives it back."""
+    """Return run.json's entries that depend on no file: versions, seed, splits, plan; as JSON values."""
     described = {
         "okd_tf": version.VERSION,
         "python": platform.python_version(),
@@ -211,7 +209,7 @@ def _store(context, stage, entry):
 
 
 def _set_aside(context, stage):
-    """Makes room for a stage that starts from nothing; what is there is kept under another name."""
+    """Rename the existing folders of a stage that starts from scratch."""
     if not stage.folder:
         return
     # Who is at work there with the inputs from before stops when they are gone.
@@ -222,7 +220,7 @@ def _set_aside(context, stage):
 
 
 def _key(context, stage):
-    """All that a stage's result depends on, as JSON gives it back."""
+    """Return all inputs that a stage's result depends on, as read back from JSON."""
     values = {name: all_settings.text(getattr(context.settings, name)) for name in stage.settings(context)}
     contents = {label: _content(what) for label, what in stage.reads(context).items()}
     key = {"splits": context.split_record, "settings": values, "files": contents}
@@ -230,7 +228,7 @@ def _key(context, stage):
 
 
 def _known_key(context, stage, entry):
-    """The key; a file that was read when the stage ran and is gone since counts as what it was."""
+    """Return the key, in which an input file deleted since the stage was complete counts as unchanged."""
     key = _key(context, stage)
     for label, content in key["files"].items():
         if content == MISSING and entry["complete"]:

@@ -1,7 +1,7 @@
-"""Jobs that do not need each other, done by whoever of the processes that share a workdir is free.
+"""Independent jobs, distributed over the processes that share a workdir.
 
-The run itself does all that nobody else does, and waits for the others. Who joins it does what nobody does,
-and leaves. A job's results are the same whoever does it.
+The run itself does all jobs that no other process does, and waits for the others. A process that joins does
+free jobs and ends. A job's results are the same in every process.
 """
 
 import dataclasses
@@ -19,13 +19,13 @@ REMIND_SECONDS = 60.0
 
 @dataclasses.dataclass(frozen=True)
 class Job:
-    """One of them.
+    """An independent job.
 
     Attributes:
-        name: on screen, and of its claim.
-        is_done: whether its results are there.
-        work: makes them, from where somebody who is gone has stopped.
-        histories: files that grow by a row with each epoch that is done of it.
+        name: its name on screen and in its claim (lease).
+        is_done: function () -> whether its results exist.
+        work: function that makes the results; it resumes where a process that is gone has stopped.
+        histories: files that grow by one row with each finished epoch of the job.
     """
 
     name: str
@@ -34,22 +34,22 @@ class Job:
     histories: tuple[pathlib.Path, ...] = ()
 
     def progress(self):
-        """How far it is, in a few words, or ""."""
+        """Return the job's progress in a few words, or ""."""
         epochs = sum(len(history.read(path)) for path in self.histories)
         return f"{epochs} epochs done" if epochs else ""
 
 
 def complete(title, folder, jobs, workers=None):
-    """Does all jobs in their order but those that others do, and waits for these: then all are done.
+    """Do all jobs in order, except those that other processes do, and wait for these: then all are done.
 
     Args:
-        title: what the lines on screen begin with.
-        folder: of the claims; gone in the end.
+        title: start of the lines on screen.
+        folder: folder of the claims (leases); removed at the end.
         jobs: a list of `Job`.
-        workers: the crew that does them, each together; None is this process alone.
+        workers: the group of workers that executes each job together; None is this process alone.
 
     Raises:
-        UserError: what a job raises; of one that failed elsewhere, when its turn comes here.
+        UserError: as a job raises it; a job that failed in another process is tried here in its turn.
     """
     folder = pathlib.Path(folder)
     held = claims.Claims(folder)
@@ -66,16 +66,19 @@ def complete(title, folder, jobs, workers=None):
 
 
 def join(title, folder, jobs, is_wanted):
-    """Does jobs that nobody else does until there is none.
+    """Do jobs that no other process does until there are none.
 
     Args:
-        title: what the lines on screen begin with.
-        folder: of the claims.
+        title: start of the lines on screen.
+        folder: folder of the claims (leases).
         jobs: a list of `Job`.
-        is_wanted: () -> whether they still are jobs of the run, asked before each.
+        is_wanted: function () -> whether the run still needs these jobs; called before each.
 
     Returns:
-        The names of those that were done here.
+        The names of the jobs done here.
+
+    Raises:
+        UserError: as a job raises it.
     """
     held, done = claims.Claims(folder), []
     taken = True
@@ -94,14 +97,18 @@ def join(title, folder, jobs, is_wanted):
 
 
 def others(folder, jobs):
-    """Which jobs others are doing, as text, and who they are; "" if none is being done."""
+    """Return in words the jobs that other processes are doing, and these processes; "" without any."""
     held = claims.Claims(folder)
     there = ((job, held.holder(job.name)) for job in jobs if not job.is_done())
     return ", ".join(f"{job.name} ({holder})" for job, holder in there if holder)
 
 
 def _together(title, folder, job, workers):
-    """Has all workers do a job, whose claim the lead holds; or waits until another process has done it."""
+    """Run a job on all workers while the chief holds its claim, or wait until another process has done it.
+
+    Raises:
+        UserError: the claim was lost while the job ran.
+    """
     held = claims.Claims(folder)
 
     def own():
@@ -133,7 +140,11 @@ def _say_and_do(title, job):
 
 
 def _attempt(title, held, job, is_wanted=lambda: True):
-    """Does a job if nobody else has it: None if somebody has, else whether it was done here."""
+    """Do a job if no other process has it.
+
+    Returns:
+        None if another process has it, else whether it was done here.
+    """
     claim = held.take(job.name)
     if claim is None:
         return None
@@ -153,7 +164,7 @@ def _attempt(title, held, job, is_wanted=lambda: True):
 
 
 def _wait(title, held, jobs):
-    """Returns when one of these jobs is nobody's any more: it is done, or who did it is gone."""
+    """Wait until one of these jobs has no owner: it is done, or its owner is gone."""
     started, reminded = time.monotonic(), None
     while True:
         holders = [held.holder(job.name) for job in jobs]

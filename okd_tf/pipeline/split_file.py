@@ -1,12 +1,12 @@
-"""splits.csv of a workdir: which image is in which split, for whoever trains teachers or compares results.
+"""splits.csv of a workdir: the split of each image, for training teachers or comparing results elsewhere.
 
     image,split,source
     train/cat/tabby.jpg,train,train
     train/dog/rex.jpg,val,train
 
-`image` is a path below --data_dir where that is a folder of images, and else the id of the example (of
-digits, its row in scikit-learn's `load_digits`); `source` is the part of the dataset that it was in, since
-ids need be unique in each part only. Rows are in the order train, val, test, and there by id.
+`image` is a path below --data_dir if that is a folder of images, else the id of the example (for digits, its
+row in scikit-learn's `load_digits`); `source` is the dataset's part that the image comes from, since ids are
+unique within each part only. Rows are in the order train, val, test, and by id within each.
 """
 
 import csv
@@ -20,10 +20,10 @@ SPLITS = ("train", "val", "test")
 
 
 def write(context):
-    """Write the file, unless it is there and the run's data has not changed since.
+    """Write the file, unless it exists and the run's data has not changed since.
 
     Args:
-        context: the run, whose run.json is still of the call before.
+        context: the run; its run.json must still be that of the previous call.
     """
     path = context.workdir / NAME
     if path.exists() and _described(context) == context.split_record["sha256"]:
@@ -39,12 +39,12 @@ def write(context):
 
 
 def source_of(data, split):
-    """Return the part of its dataset that a split's images were in."""
+    """Return the part of its dataset that a split's images come from."""
     return "train" if split in data.carved else split
 
 
 def namer(context):
-    """Return (split, example id) -> what splits.csv calls the image, text.
+    """Return a function (split, example id) -> name of the image in splits.csv.
 
     Args:
         context: the run.
@@ -64,7 +64,7 @@ def _opened(path, mode):
 
 
 def _described(context):
-    """The hash of the splits that run.json has; "" if it is not there, or not whole."""
+    """Return the hash of the splits in run.json; "" if the file is missing or damaged."""
     try:
         return fields.read(context.workdir / "run.json")["split"]["sha256"].text()
     except errors.UserError:
@@ -75,10 +75,10 @@ def read(path):
     """Return the rows of a splits.csv: dicts of COLUMNS.
 
     Args:
-        path: of a run, or as tools/split.py writes it; `source` may be missing, which is "train".
+        path: the file, of a run or written by tools/split.py; without `source` all rows are of "train".
 
     Raises:
-        UserError: not there, not readable, or of other columns or splits.
+        UserError: the file is missing, not readable, or has other columns or splits.
     """
     mend = "give a splits.csv as a run or tools/split.py writes it: image,split,source"
     try:

@@ -1,4 +1,4 @@
-"""The stages: for each, what it depends on, what it leaves, and its work."""
+"""The stages of the pipeline: inputs, outputs and work of each."""
 
 import dataclasses
 import functools
@@ -53,19 +53,20 @@ _STRATEGY = {  # what else decides the result, by strategy
 
 @dataclasses.dataclass(frozen=True)
 class Stage:
-    """One stage of the spine.
+    """A stage of the pipeline.
 
     Attributes:
         name: from `settings.STAGES`.
-        work: does it.
-        folder: where it works, below the workdir; set aside when the stage must be redone. "" is none.
-        settings: names of the settings its result depends on, beside the splits.
-        reads: what else its result depends on, by what it is to the stage: files, or text.
-        leaves: whether all that it leaves is there.
-        needs: the stages that must be complete before.
-        needless: why it need not run, or "".
+        work: function that does it.
+        folder: its folder below the workdir, set aside when the stage must be redone; "" is none.
+        settings: function that returns the names of the settings its result depends on, besides the splits.
+        reads: function that returns its other inputs, files or texts, by their role.
+        leaves: function that returns whether all its outputs exist.
+        needs: function that returns the stages that must be complete before.
+        needless: function that returns the reason why the run can skip it, or "".
 
-    Of many workers the lead alone does it, but all those of `settings.choices.TRAINING`, `together`.
+    With several workers only the chief runs a stage; those of `settings.choices.TRAINING` run on every
+    worker.
     """
 
     name: str
@@ -79,7 +80,7 @@ class Stage:
 
     @property
     def together(self) -> bool:
-        """Whether all workers do it, and not the lead alone."""
+        """Return whether the stage runs on every worker, and not only on the chief."""
         return self.name in settings.choices.TRAINING
 
 
@@ -101,7 +102,7 @@ def _work_report(context):
 
 
 def _work_budgets(context):
-    """Trains and evaluates the students of the smaller budgets."""
+    """Train and evaluate the students of the smaller budgets."""
     for run in budgets.smaller(context):
         at_most = f"budgets: at most {run.budget.max_params:,} parameters"
         context.crew.lead(functools.partial(progress.say, at_most))
@@ -110,7 +111,7 @@ def _work_budgets(context):
 
 
 def _of_a_budget(run):
-    """The stages that the run of a smaller budget needs, in order."""
+    """Return the stages that the run of a smaller budget needs, in order."""
     return [STAGES[name] for name in budgets.STAGES if not STAGES[name].needless(run)]
 
 
@@ -122,7 +123,7 @@ def _budgets_are_done(context):
 
 
 def _work_trials(context):
-    """Trains and evaluates all trials but the run itself."""
+    """Train and evaluate all trials but the run itself."""
     for run in trials.further(context):
         number = f"trials: {run.settings.trial + 1} of {context.settings.trials}"
         context.crew.lead(functools.partial(progress.say, number))
@@ -131,7 +132,7 @@ def _work_trials(context):
 
 
 def _of_a_trial(run):
-    """The stages that the run of a trial needs, in order."""
+    """Return the stages that the run of a trial needs, in order."""
     return [STAGES[name] for name in trials.STAGES if not STAGES[name].needless(run)]
 
 
@@ -141,7 +142,7 @@ def _trials_are_done(context):
 
 
 def _left_open(context):
-    """What became of the flags that leave something to the data, as comment lines below them."""
+    """Return the resolved values of open settings as comment lines."""
     told, found = context.requested, context.settings
     return "".join(
         f"# from the data: --{name}={settings.text(getattr(found, name))}\n"
@@ -155,7 +156,7 @@ def _there(*names):
 
 
 def _given_teachers(context):
-    """Hashes of what --teachers names; if some are gone, that they are, for each teacher made of them."""
+    """Return the hashes of --teachers; if some files are gone, MISSING for each teacher copied from them."""
     try:
         given = list(map(teacher.content_hash, ensemble.paths(context.settings.teachers)))
     except errors.UserError:
@@ -172,67 +173,67 @@ def _teacher_files(context):
 
 
 def _teacher_files_for(context, used):
-    """What their files are, if any of these losses needs teachers."""
+    """Return the hashes of the teachers' files if any of these losses needs teachers, else {}."""
     return _teacher_files(context) if losses.NEEDS_TEACHERS.intersection(used) else {}
 
 
 def _last_assistant(context):
-    """Who teaches the student in the teachers' place, if there is a chain."""
+    """Return the file of the last assistant, the student's teacher, by its role; {} without assistants."""
     links = len(context.settings.assistant)
     return {"last assistant": context.teaching.assistant_path(links - 1)} if links else {}
 
 
 def _those_of_the_origin(context, name):
-    """Why a run with an origin need not make what a stage leaves, or ""."""
+    """Return the reason why a run with an origin skips a stage that the origin runs, or ""."""
     maker = context.maker_of(name)
     return "" if maker is context else f"those of {maker.workdir} are used"
 
 
 def _assistants_are_there(context):
-    """Whether all links are; what they say is stored again when somebody is to hear it."""
+    """Return whether all assistants are trained; their logits are stored again when needed."""
     folder = context.workdir / "assistant"
     return all(assistant.is_trained(folder, index) for index in range(len(context.settings.assistant)))
 
 
 def _teacher_stages_for(context, used):
-    """The stages that trainings with these losses need."""
+    """Return the stages that trainings with these losses require."""
     if not losses.NEEDS_TEACHERS.intersection(used):
         return []
     return [STAGES["teachers"], STAGES["bank"]] if context.settings.views else [STAGES["teachers"]]
 
 
 def _teaching_stages(context):
-    """The stages that make what the student learns from."""
+    """Return the stages that make the student's teachers and their logits."""
     if context.settings.assistant:
         return [STAGES["assistant"]]
     return _teacher_stages_for(context, context.settings.train_losses)
 
 
 def _search_loss(chosen):
-    """What the search learns by; without one, nothing that needs teachers."""
+    """Return the loss of the search; without a search "ce", which needs no teachers."""
     return chosen.search_loss if chosen.searches else "ce"
 
 
 def _balance_of_bank(chosen):
-    """With balanced classes the images that are mixed in are balanced too."""
+    """Return ("balance",) if views are mixed, since the images mixed in are then balanced too; else ()."""
     return ("balance",) if chosen.mix != "none" else ()
 
 
 def _recipe(context, stage):
-    """What decides how the networks of a stage are trained."""
+    """Return the names of the settings that decide the training of a stage's networks."""
     chosen = context.settings
     kept = () if stage == "search" else ("keep", "average_decay") if chosen.keep == "average" else ("keep",)
     return (*_RECIPE, *(chosen.deciding(name, stage) for name in ("learning_rate", "weight_decay")), *kept)
 
 
 def _of_losses(used):
-    """The settings that these losses take, and whose teachers they hear."""
+    """Return the names of the settings of these losses, and of the teacher mask if they need teachers."""
     own = {name: None for loss in used for name in losses.SETTINGS[loss]}
     return (*own, *(("held_out_only",) if losses.NEEDS_TEACHERS.intersection(used) else ()))
 
 
 def _size_of_student(context):
-    """Of the architecture that is trained, what decides its opponents, as text."""
+    """Return as text the properties of the trained architecture that decide its opponents."""
     if not context.arch_path.exists():
         return record.MISSING
     found = spec.read(context.arch_path)
@@ -241,25 +242,25 @@ def _size_of_student(context):
 
 
 def _called(context, path):
-    """How the record of what was evaluated calls a network's file."""
+    """Return the name of a network's file in the evaluate stage's record."""
     is_opponent = context.opponents_path.parent in path.parents
     return f"opponent {path.parent.name}" if is_opponent else path.stem
 
 
 def _taken(context):
-    """What `auto` took, as part of what the student is trained with; nothing of a loss that is named."""
+    """Return the loss that `auto` chose, as an input of the student's training; {} if a loss is named."""
     if context.settings.train_loss != settings.choices.AUTO:
         return {}
     return {"the loss that --train_loss=auto took": choosing.taken(context) or record.MISSING}
 
 
 def _unusual(chosen, *names):
-    """Those of these settings that are not as they are by default."""
+    """Return those of these settings that differ from their defaults."""
     return tuple(name for name in names if getattr(chosen, name) != settings.default(settings.FIELDS[name]))
 
 
 def _recorded(context):
-    """Whether beside each teacher trained with folds is what it held out."""
+    """Return whether each teacher trained with folds has a record of its held-out examples."""
     trained = context.settings.teacher_folds and not context.settings.teachers
     return not trained or all(map(folds.recorded, context.teaching.teacher_paths()))
 
@@ -566,10 +567,10 @@ STAGES = {
 
 
 def complete(context: Context, name: str) -> None:
-    """Runs a stage unless it is complete; brings run.json up to date, checks the bank if that is asked for.
+    """Run a stage unless it is complete; update run.json, and check the bank if requested.
 
     Raises:
-        UserError: a stage that it needs is not complete, or what its work raises.
+        UserError: a required stage is not complete, or the stage's work raises it.
     """
     record.complete(context, STAGES[name])
     context.crew.lead(lambda: record.describe_teachers(context))

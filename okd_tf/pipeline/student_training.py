@@ -1,7 +1,8 @@
-"""A training by the student's recipe, of another length, loss or architecture, which it is compared with.
+"""A training by the student's recipe with another length, loss or architecture, to compare with the student.
 
-Recipe, seed of initial weights, views and the order of images are the student's; the schedule is whole, and
-as long as the training. One that is done is not trained again, and one under way goes on from its checkpoint.
+Recipe, seed of initial weights, views and the order of images are the student's; the schedule is a whole one
+over the training's length. A finished training is not repeated, and an interrupted one resumes from its
+checkpoint.
 """
 
 import dataclasses
@@ -18,15 +19,15 @@ from okd_tf.training import history, metrics, recipe
 
 @dataclasses.dataclass(frozen=True)
 class StudentTraining:
-    """One training.
+    """A training to compare with the student's.
 
     Attributes:
         stage: name of the stage that it is part of.
         name: its folder, below that of the stage.
-        architecture: what is trained.
+        architecture: the network to train.
         loss: name of the loss.
-        epochs: how long.
-        title: what to call it on screen.
+        epochs: length of the training.
+        title: name of the training on screen.
         links: number of assistants, of which the last one teaches; 0: the teachers do.
     """
 
@@ -39,15 +40,15 @@ class StudentTraining:
     links: int = 0
 
     def folder(self, context) -> pathlib.Path:
-        """Return where its files are: student.keras, metrics.json, history.csv."""
+        """Return the folder of its files: student.keras, metrics.json, history.csv."""
         return context.workdir / self.stage / self.name
 
     def is_done(self, context) -> bool:
-        """Return whether it has left its files, and no checkpoints; all workers are told the same."""
+        """Return whether its files exist and its checkpoints are gone; the chief's answer, on all workers."""
         return context.crew.agree(functools.partial(_is_done, self.folder(context)))
 
     def complete(self, context):
-        """Train, unless that is done."""
+        """Train, unless the training is done."""
         if self.is_done(context):
             return
         distill.distill(
@@ -78,7 +79,7 @@ class StudentTraining:
         }
 
     def _recipe(self, context):
-        """The student's recipe; weights that are frozen at first are so for the same share of the epochs."""
+        """Return the student's recipe; pretrained weights are frozen for the same share of the epochs."""
         how, whole = context.recipe_of(self.stage), context.settings.student_epochs
         return dataclasses.replace(how, frozen_epochs=how.frozen_epochs * self.epochs // whole)
 

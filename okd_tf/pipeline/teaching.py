@@ -1,4 +1,4 @@
-"""Who teaches in a run: its teachers, then the chain of its assistants, and what they said of the views."""
+"""Teachers of a run: the given or trained ones, the chain of assistants, and the stored logits of both."""
 
 import functools
 import pathlib
@@ -7,29 +7,33 @@ from okd_tf.teachers import assistant, bank, ensemble, folds, formats, store, te
 
 
 class Teaching:
-    """Who teaches in one run, and in the runs that have it as their `origin`. Making it reads nothing.
+    """The teachers and assistants of a run, and of runs with it as their `origin`. Creating it reads nothing.
 
-    What the run does not make itself is in the workdir of an origin: `Context.maker_of`.
+    Results that the run does not make itself are read from the workdir of an origin: `Context.maker_of`.
     """
 
     def __init__(self, run):
-        """Takes the run, a `Context`."""
+        """Create the teaching of a `Context`."""
         self._run = run
 
     def teacher_paths(self):
-        """The teachers in the workdir, .keras files and SavedModel folders, in order."""
+        """Return the teachers in the workdir, .keras files and SavedModel folders, in order."""
         return formats.inside(self._run.maker_of("teachers").workdir / "teachers", "teacher_*")
 
     @functools.cached_property
     def ensemble(self):
-        """The teachers of the workdir: `Ensemble`."""
+        """Return the `Ensemble` of the workdir's teachers.
+
+        Raises:
+            UserError: a teacher cannot be read, or does not fit the dataset.
+        """
         maker = self._run.maker_of("teachers")
         if maker is not self._run:
             return maker.teaching.ensemble  # read once, whoever asks them
         return self._ensemble_of(self.teacher_paths())
 
     def to_hold_out(self):
-        """What each of the teachers that are trained here is to hold out, as `folds.assigned` says it."""
+        """Return the training examples that each teacher trained here must hold out, as `folds.assigned`."""
         chosen = self._run.settings
         return folds.assigned(
             self._run.data.train.ids, chosen.num_teachers, chosen.teacher_folds, chosen.split_seed
@@ -37,54 +41,58 @@ class Teaching:
 
     @functools.cached_property
     def seen(self):
-        """Which training examples each teacher of the workdir was trained on: bool [teachers, examples]."""
+        """Return a mask of the examples that each teacher was trained on: bool [teachers, examples]."""
         held_out = [folds.recorded(path) for path in self.teacher_paths()]
         return folds.seen(self._run.data.train.ids, held_out)
 
     @property
     def bank_folder(self):
-        """Where the teachers' stored logits are written and read."""
+        """Return the folder of the teachers' stored logits."""
         maker = self._run.maker_of("bank")
         return pathlib.Path(maker.settings.bank or maker.workdir / "bank")
 
     def bank_key(self):
-        """What the bank of the teachers that are there is of."""
+        """Return the key of the current teachers' bank: all that its logits depend on."""
         return self._key(self.teacher_paths())
 
     @functools.cached_property
     def bank(self):
-        """The teachers' stored logits, checked: `store.Store`.
+        """Return the teachers' stored logits, checked: `store.Store`.
 
         Raises:
-            UserError: not there, damaged, or of other data, views or teachers.
+            UserError: missing, damaged, or of other data, views or teachers.
         """
         return self._read(self.bank_folder, self.bank_key())
 
     def assistant_path(self, index):
-        """The file of an assistant, by its place in the chain from 0, whether it is there or not."""
+        """Return the file of the assistant at position `index` in the chain, from 0; it need not exist."""
         return assistant.path(self._assistants, index)
 
     def assistant(self, index):
-        """An assistant of the workdir, as an `Ensemble` of one."""
+        """Return an assistant of the workdir as an `Ensemble` of one.
+
+        Raises:
+            UserError: the assistant cannot be read, or does not fit the dataset.
+        """
         return self._ensemble_of([self.assistant_path(index)])
 
     def assistant_bank_folder(self, index):
-        """Where what an assistant says of the views is written and read."""
+        """Return the folder of an assistant's stored logits."""
         return assistant.bank_folder(self._assistants, index)
 
     def assistant_bank_key(self, index):
-        """What the bank of an assistant that is there is of."""
+        """Return the key of an existing assistant's bank: all that its logits depend on."""
         return self._key([self.assistant_path(index)])
 
     def after(self, links):
-        """Who teaches after so many assistants: the last of these, or at 0 the teachers; `Ensemble`."""
+        """Return the `Ensemble` that teaches after `links` assistants: the last one; for 0 the teachers."""
         return self.assistant(links - 1) if links else self.ensemble
 
     def stored_after(self, links):
-        """The stored logits of who teaches after so many assistants, checked: `store.Store`.
+        """Return the stored logits of `after(links)`, checked: `store.Store`.
 
         Raises:
-            UserError: as of `bank`.
+            UserError: as `bank`.
         """
         if not links:
             return self.bank

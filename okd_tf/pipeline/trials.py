@@ -1,8 +1,8 @@
-"""Trials of a run, --trials=3: search, student and opponents again from other seeds.
+"""Trials of a run, --trials=3: search, student and opponents repeated with other seeds.
 
 Trial 0 is the run itself. Each of the others is a run in a folder of its own, trials/1, with the data,
-teachers, assistants and stored logits of this one. All that happens between the teachers and the exports is
-of a trial: differences between its networks are paired, since these share seed, views and order of images.
+teachers, assistants and stored logits of this run. All stages between the teachers and the exports belong to
+a trial: differences between its networks are paired, since these share seed, views and order of images.
 """
 
 import dataclasses

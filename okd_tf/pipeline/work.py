@@ -1,4 +1,4 @@
-"""The work of each stage: what it takes from the run, and which part of okd_tf it hands it to."""
+"""The work of each stage: it collects the stage's inputs from the run and calls the package that does it."""
 
 import dataclasses
 import functools
@@ -20,7 +20,7 @@ LEAST_AGREEMENT = 0.98  # of an exported file with the Keras model, below which 
 
 
 def make_teachers(context):
-    """Trains the teachers, or takes over those given; diagnoses them."""
+    """Train the teachers, or copy the given ones; write their diagnosis."""
     chosen, folder = context.settings, context.workdir / "teachers"
     given = ensemble.paths(chosen.teachers)
 
@@ -38,7 +38,7 @@ def make_teachers(context):
 
 
 def join_teachers(context, is_wanted):
-    """Trains teachers that no other process does, as long as they are wanted; gives what they are called."""
+    """Train teachers that no other process trains, as long as `is_wanted()`; return their names."""
     done = []
     claimed = context.workdir / "teachers" / claims.FOLDER
     _train_teachers(context, lambda jobs: done.extend(sharing.join("teachers", claimed, jobs, is_wanted)))
@@ -46,7 +46,7 @@ def join_teachers(context, is_wanted):
 
 
 def teachers_of_others(context):
-    """Which teachers other processes train, as text, and who they are."""
+    """Return in words the teachers that other processes train, and these processes."""
     doing = []
     claimed = context.workdir / "teachers" / claims.FOLDER
     _train_teachers(context, lambda jobs: doing.append(sharing.others(claimed, jobs)))
@@ -54,7 +54,7 @@ def teachers_of_others(context):
 
 
 def _train_teachers(context, share):
-    """Has the missing teachers trained by `share`, which takes a `sharing.Job` of each."""
+    """Train the missing teachers through `share`, a function of a list with one `sharing.Job` each."""
     chosen, folder = context.settings, context.workdir / "teachers"
 
     def spread(indices, is_done, work):
@@ -90,7 +90,7 @@ def _train_teachers(context, share):
 
 
 def fill_bank(context):
-    """Stores what the teachers say of the views."""
+    """Store the teachers' logits of all views."""
     chosen, teaching = context.settings, context.teaching
     bank.write(
         *(teaching.bank_folder, teaching.ensemble, context.data),
@@ -99,7 +99,7 @@ def fill_bank(context):
 
 
 def check_bank(context):
-    """Compares stored logits with what the teachers say now."""
+    """Compare stored logits with newly computed ones; print the largest difference."""
     chosen, teaching = context.settings, context.teaching
     count = chosen.check_bank
     arguments = (teaching.ensemble, context.data, chosen.seed, count, chosen.seed, context.mixing)
@@ -111,7 +111,7 @@ def check_bank(context):
 
 
 def _is_done(context, name, *left):
-    """Whether a training has left these files, and no checkpoints: a kill came before that was recorded."""
+    """Return whether a training has left these files and no checkpoints, but was killed before its record."""
     folder = context.workdir / name
 
     def look():
@@ -121,7 +121,7 @@ def _is_done(context, name, *left):
 
 
 def search_architecture(context):
-    """Searches; writes arch.json and candidates.json."""
+    """Search; write arch.json and candidates.json."""
     chosen = context.settings
     if not chosen.searches:
         context.crew.lead(lambda: _take_the_backbone(context))
@@ -174,7 +174,7 @@ def search_architecture(context):
 
 
 def found_by_search(context):
-    """What a search leaves, as paths below its folder: of each of its budgets the same files."""
+    """Return the files that a search writes, as paths below its folder; the same files for each budget."""
     names = ["arch.json", *(["candidates.json"] if context.settings.searches else [])]
     names += [finalists.NAME] if context.settings.finals else []
     smaller = (loop.folder_of("", budget) for budget in context.budgets[:-1])
@@ -182,7 +182,7 @@ def found_by_search(context):
 
 
 def _take_the_backbone(context):
-    """Writes the arch.json of the bare backbone."""
+    """Write the arch.json of the bare backbone."""
     folder = context.workdir / "search"
     context.keep_backbone(folder)
     provenance = {"strategy": context.settings.strategy, "seed": context.trial_seed}
@@ -190,7 +190,7 @@ def _take_the_backbone(context):
 
 
 def train_assistants(context):
-    """Trains what is missing of the chain, each link from the one before."""
+    """Train the missing assistants of the chain, each taught by the one before."""
     chosen, folder = context.settings, context.workdir / "assistant"
     for index, backbone in enumerate(chosen.assistant):
         if context.crew.agree(lambda index=index: assistant.is_trained(folder, index)):
@@ -218,7 +218,7 @@ def train_assistants(context):
 
 
 def store_what_is_said(context, links):
-    """Fills the bank of the last of so many assistants, for one that is to learn from it; once."""
+    """Store the logits of the last of `links` assistants, unless they are stored or not needed."""
     chosen, teaching = context.settings, context.teaching
     if not links or not chosen.views:
         return
@@ -236,7 +236,7 @@ def store_what_is_said(context, links):
 
 
 def train_student(context):
-    """Trains the network of arch.json by distillation, from the last assistant if there are any."""
+    """Train the network of arch.json by distillation, from the last assistant if there are any."""
     chosen = context.settings
     peer = [distill.PEER] if chosen.train_loss in losses.NEEDS_PEERS else []
     if _is_done(context, "student", "student.keras", "metrics.json", *peer):
@@ -257,7 +257,7 @@ def train_student(context):
 
 
 def train_baseline(context):
-    """Trains its bare backbone with the cross-entropy."""
+    """Train the architecture's bare backbone with the cross-entropy."""
     chosen = context.settings
     if _is_done(context, "baseline", "baseline.keras", "metrics.json"):
         return
@@ -276,9 +276,9 @@ def train_baseline(context):
 
 
 def evaluated(context):
-    """(network's file, its metrics.json, its name in there) of all that is to be read on the test split.
+    """Return (network's file, its metrics.json, its name there) of all networks to be evaluated.
 
-    The name is "" where the file is of one network; assistants share one.
+    The name is "" if the file is of one network; assistants share one file.
     """
     found = [(context.student_path, context.workdir / "student" / "metrics.json", "")]
     if context.settings.student:
@@ -297,17 +297,17 @@ def evaluated(context):
 
 
 def own_part(found, name):
-    """What a metrics.json says of the network of this name, as `evaluated` gives it."""
+    """Return the metrics of the network of this name, as in `evaluated`, from a metrics.json's content."""
     return found.get(name, {}) if name else found
 
 
 def read_metrics(path, name):
-    """What a metrics.json holds: of one network, or with a name of several."""
+    """Return the content of a metrics.json: of one network, or with a name of several."""
     return metrics.read_chain(path) if name else metrics.read(path)
 
 
 def evaluate(context):
-    """Reads the test split with the finished networks, and adds what it says to their metrics.json."""
+    """Evaluate the finished networks on the test split, and add the figures to their metrics.json."""
     for path, metrics_path, name in evaluated(context):
         network = context.classifier(path)
         labels, names = context.data.test.labels, context.data.class_names
@@ -330,10 +330,10 @@ def evaluate(context):
 
 
 def export_student(context):
-    """Writes the files that leave; warns of one that disagrees with the Keras model.
+    """Write the export files; warn of one that disagrees with the Keras model.
 
     Raises:
-        UserError: as `student.export_student`; or fewer integers in the int8 file than were asked for.
+        UserError: as `student.export_student`; or the int8 file has fewer integer operations than requested.
     """
     report = exporting.export_student(
         context.classifier(context.exported_path),
