@@ -36,7 +36,7 @@ _LOCK = ".lock"
 
 
 class LostError(Exception):
-    """The claim has been taken over by another process, which does the job now."""
+    """Loss of a claim to another process, which does the job now."""
 
 
 @dataclasses.dataclass(frozen=True)

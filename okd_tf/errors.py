@@ -8,7 +8,7 @@ NAMED = 3  # how many of many are named in a line
 
 
 class UserError(Exception):
-    """An input of the user cannot be used; the message is one line and says what to do."""
+    """An error that the user can fix; the message is one line and says what to do."""
 
     def __init__(self, message: object):
         """Create the error; line ends in the message, as from a quoted file, are written as escapes."""
@@ -34,7 +34,7 @@ def some(names: Sequence[str], most: int = NAMED) -> str:
 
 
 class LostWorkerError(UserError):
-    """Another worker of a training on several hosts is gone; the message says what to do."""
+    """Loss of another worker of a training on several hosts; the message says what to do."""
 
 
 def unknown(what: str, name: str, valid: Iterable[str]) -> UserError:

@@ -69,7 +69,7 @@ class Field:
         return found
 
     def items(self, count: int | None = None) -> list["Field"]:
-        """Return the elements of a list; with `count`, raise UserError if there is another number of them."""
+        """Return the elements of a list; with `count`, raise UserError for another number of elements."""
         if not isinstance(self.value, list):
             raise self.unexpected("a list")
         if count is not None and len(self.value) != count:

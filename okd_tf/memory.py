@@ -9,7 +9,7 @@ MEND = (
 
 
 def line(error: BaseException) -> str:
-    """Return a message if an error is about memory that ran out, with what to lower; else "".
+    """Return a message with what to lower if an error is about memory that ran out; else "".
 
     Args:
         error: an exception of Python, NumPy or TensorFlow.

@@ -14,11 +14,11 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Stopped(BaseException):
-    """Stop request: the user, or the system, wants the program to end now.
+    """Request to end the program now, by the user or the system.
 
     Attributes:
         signum: number of the signal.
-        where: what was interrupted and is saved, in a few words, or "".
+        where: the interrupted work, whose progress is saved, in a few words; or "".
     """
 
     def __init__(self, signum: int, where: str = ""):
