@@ -10,11 +10,11 @@ from okd_tf.settings import arms, budgets
 
 
 def read(path):
-    """Return the `settings.arms.Arm`s of a file, in its order.
+    """Return the `settings.arms.Arm`s of a file, in order.
 
     Raises:
-        UserError: not such a file, or an arm with a flag that there is not, that all arms share, that is
-            given twice, or whose value is none; names the arm.
+        UserError: not an arms file; or a flag of an arm that is unknown, shared by all arms, given twice or
+            without a valid value; names the arm.
     """
     return [_arm(name, lines) for name, lines in arms.read(path)]
 
@@ -37,7 +37,7 @@ def _arm(name, lines):
 
 
 def _flag(line):
-    """Return (name, value) of a line, --name=value; of a boolean flag also --name or --noname."""
+    """Return (name, value) of a line --name=value; for a boolean flag also of --name or --noname."""
     name, equals, text = line.removeprefix("--").partition("=")
     name, text = name.strip(), text.strip()
     if not equals and name not in settings.FIELDS and name.removeprefix("no") in settings.FIELDS:

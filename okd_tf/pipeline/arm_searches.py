@@ -16,12 +16,12 @@ def figures(run):
 
     Returns:
         search_images: training and validation images that its steps and rewards have put through networks;
-            the ranking of candidates at the end, which is the same for all strategies, is not in it.
-        search_seconds: of its epochs.
-        shared_val_accuracy: of what it chose, with its shared weights.
-        add_ons: of what was trained, each in words.
-        finals_seconds, random_won, kendall_tau: with finals; the latter is the rank correlation of shared
-            weights and the finals' first round, null where one ranks nothing.
+            without the final ranking of candidates, which is the same for all strategies.
+        search_seconds: seconds of its epochs.
+        shared_val_accuracy: validation accuracy of the chosen architecture with the shared weights.
+        add_ons: added layers of the trained architecture, each in words.
+        finals_seconds, random_won, kendall_tau: with finals; the last is the rank correlation of accuracies
+            with shared weights and in the first round, null if either has only ties.
     """
     folder = run.workdir / "search"
     epochs = history.finished(folder / "history.csv", run.settings.search_epochs)
@@ -45,7 +45,7 @@ def images(chosen, epochs, validation_examples):
     Args:
         chosen: its settings.
         epochs: its history.
-        validation_examples: how many there are.
+        validation_examples: number of validation images.
     """
     validation = min(chosen.batch_size, validation_examples)
     per_step = chosen.batch_size + validation * search.STRATEGIES[chosen.strategy].bilevel

@@ -63,8 +63,8 @@ def run(chosen, asked):
         asked: an `Asked`.
 
     Raises:
-        UserError: whatever in settings or files cannot be used, before any work where it can be known; or,
-            when all others are done, that trainings failed.
+        UserError: a setting or file cannot be used, before any work if it can be known then; or, after all
+            other trainings are done, that some failed.
     """
     _Comparison(chosen, asked).run()
 

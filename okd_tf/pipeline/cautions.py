@@ -64,7 +64,7 @@ def read(path):
 def duplicates(data, name=None):
     """Return a warning for each pair of splits that share images, exactly or nearly.
 
-    Figures on such a split measure memory in part.
+    Figures on such a split partly measure memorisation.
 
     Args:
         data: `Splits`.
@@ -98,7 +98,7 @@ def duplicates(data, name=None):
 
 
 def _some(names, count):
-    """Return the first names, and how many more there are."""
+    """Return the first names, and the number of the others."""
     more = f" and {count - len(names):,} more" if count > len(names) else ""
     return ", ".join(names) + more
 

@@ -33,7 +33,7 @@ def taken(context):
 def choose_loss(context):
     """Train the found network for a short time with each candidate loss; write choice.json.
 
-    A candidate that is trained is not trained again, so a kill costs what it costs in any other training.
+    Finished trainings are not repeated, and one that was killed resumes.
     """
     trainings = _trainings(context)
     for number, one in enumerate(trainings, 1):

@@ -15,7 +15,7 @@ def check(context, names):
 
     Args:
         context: the run.
-        names: of the stages that are to run.
+        names: names of the stages to run.
 
     Raises:
         UserError: one line naming the flag or file.

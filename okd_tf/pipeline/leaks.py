@@ -16,13 +16,13 @@ _CALLED = {"val": "validation", "test": "test"}
 def suspects(context):
     """Return the teachers that may have been trained on each carved split: {split: [bool of each teacher]}.
 
-    Splits that no teacher is suspected of are left out.
+    Splits without a suspected teacher are left out.
 
     Args:
-        context: a run; where its teachers are not given, none is suspected.
+        context: the run; without --teachers none is suspected.
 
     Raises:
-        UserError: what a teacher's JSON declares cannot be used; names the file.
+        UserError: a declaration in a teacher's JSON cannot be used; names the file.
     """
     chosen, carved = context.settings, context.data.carved
     if not chosen.teachers or not carved:
@@ -42,7 +42,7 @@ def warnings(context, found):
 
     Args:
         context: the run.
-        found: the diagnosis, with "carved" as `suspects` gives it.
+        found: the diagnosis, with "carved" as `suspects` returns it.
     """
     lines = []
     data = context.data

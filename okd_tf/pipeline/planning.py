@@ -27,10 +27,10 @@ class Planned(NamedTuple):
 def resolve(context):
     """Return the settings of a `Context` with all open values resolved: `Planned`.
 
-    Its data is read if anything is.
+    Reads the run's data if any value is open.
 
     Raises:
-        UserError: what is given leaves no room for the rest.
+        UserError: a given value leaves no room for the others.
     """
     requested, here = context.requested, context.strategy.num_replicas_in_sync
     if not plan.is_open(requested):

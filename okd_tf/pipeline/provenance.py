@@ -46,10 +46,10 @@ def command(tool, arguments, without=(), as_given=("data_dir",)):
     """Return a command line with short paths: relative to the working directory, or the name alone.
 
     Args:
-        tool: path of the tool as the command is to show it.
-        arguments: of the command line, after the tool.
-        without: names of flags that are left out, with their values.
-        as_given: names of flags whose paths stay.
+        tool: path of the tool as shown in the command.
+        arguments: arguments of the command line, after the tool.
+        without: names of flags to leave out, with their values.
+        as_given: names of flags whose paths are not shortened.
     """
     shown, waiting = [], None
     for argument in arguments:

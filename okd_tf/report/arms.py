@@ -33,7 +33,7 @@ def read(path):
     """Return the content of a JSON file of results.
 
     Raises:
-        UserError: not there, damaged, or of another form; names the file and the field.
+        UserError: missing, damaged, or of another form; names the file and the field.
     """
     document = fields.read(path, mend=_MEND)
     for arm in document["arms"].entries().values():
@@ -78,7 +78,7 @@ def with_reference(found, name):
     """Return results with another arm as the reference of the comparison.
 
     Raises:
-        UserError: it is none of them.
+        UserError: there is no arm of this name.
     """
     if name not in found["arms"]:
         raise errors.unknown("--reference", name, found["arms"])
@@ -86,10 +86,10 @@ def with_reference(found, name):
 
 
 def table(found):
-    """Return rows of text, one an arm.
+    """Return rows of text, one for each arm.
 
     Args:
-        found: what `read` gives.
+        found: results, as `read` returns them.
     """
     reference = found["arms"][found["reference"]]
     rows = []
@@ -111,7 +111,7 @@ def table(found):
 
 
 def markdown(found):
-    """Return the page."""
+    """Return the page in Markdown."""
     lines = ["# Arms compared", "", f"`{found['command']}`", ""]
     lines += _of(_COLUMNS, [row for row in table(found) if found["arms"][row[0]]["trials"]])
     lines += ["", _MEANING.format(reference=found["reference"])]

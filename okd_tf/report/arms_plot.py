@@ -8,8 +8,8 @@ def plot(found, path):
     """Draw the results of all arms that have some into a .png file.
 
     Args:
-        found: what `arms.read` gives.
-        path: of the file.
+        found: results, as `arms.read` returns them.
+        path: the .png file.
     """
     # Imported here: it takes a second, and only plots need it. Figures, not pyplot: no display, no state.
     from matplotlib import figure

@@ -15,7 +15,7 @@ def students(workdir, own, most):
 
     Args:
         workdir: of the run.
-        own: what metrics.json of the run's own student holds; None if it is not evaluated.
+        own: content of the metrics.json of the run's own student; None if it is not evaluated.
         most: its budget of parameters.
     """
     found = {budget: metrics.read(path) for budget, path in budgets.there(workdir).items()}
@@ -58,7 +58,7 @@ def draw(workdir, current, most):
 
     Args:
         workdir: of the run.
-        current: names of the stages whose results belong to the run as it is now.
+        current: names of the stages whose results belong to the run in its current state.
         most: the budget of the run's own student.
     """
     workdir = pathlib.Path(workdir)
@@ -82,10 +82,10 @@ def plot(rows, others, teachers, path):
     """Draw test accuracy against parameters into a .png file.
 
     Args:
-        rows: as `students` gives them.
-        others: (name, parameters, test accuracy) of the plain networks that are compared with.
+        rows: as `students` returns them.
+        others: (name, parameters, test accuracy) of the plain networks to compare with.
         teachers: test accuracies of teachers by name, drawn as lines.
-        path: of the file.
+        path: the .png file.
     """
     # Imported here: it takes a second, and only plots need it. Figures, not pyplot: no display, no state.
     from matplotlib import figure

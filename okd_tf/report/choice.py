@@ -8,7 +8,7 @@ def lines(found):
     """Return the lines of the section.
 
     Args:
-        found: what choice.json holds.
+        found: content of choice.json.
     """
     entries = found["candidates"]
     epochs = entries[found["taken"]]["epochs"]

@@ -12,7 +12,7 @@ def lines(found, end=None):
     """Return the lines of the section.
 
     Args:
-        found: what finals.json holds.
+        found: content of finals.json.
         end: the student's validation accuracy after its own training; None if it is not trained.
     """
     entries, rounds = found["finalists"], found["rounds"]

@@ -63,8 +63,8 @@ def networks(workdir, current, count=1):
 
     Args:
         workdir: of the run.
-        current: names of the stages whose results belong to the run as it is now.
-        count: of trials.
+        current: names of the stages whose results belong to the run in its current state.
+        count: number of trials.
     """
     if "evaluate" not in current:
         return []
@@ -123,7 +123,7 @@ def screen(workdir, current, count=1):
 def section(workdir, current, count=1):
     """Return the lines of report.md: differences and, with several trials, the students of each.
 
-    Arguments as those of `networks`.
+    Takes the arguments of `networks`.
     """
     found = networks(workdir, current, count)
     lines, said = [], differences(found)
@@ -173,9 +173,9 @@ def _students(workdir, student, count):
 def _of_images(one, other):
     """Return the standard error, in points, of a difference of two networks due to the test images.
 
-    Of n images b are right in the first alone, c in the second alone; the difference (b - c) / n has the
-    variance (b + c - (b - c)^2 / n) / n^2, which where both are as good is that of McNemar's test (1947).
-    None where it is not recorded which images are right.
+    With n images, of which b are right in the first network alone and c in the second alone, the difference
+    (b - c) / n has the variance (b + c - (b - c)^2 / n) / n^2; for equally good networks it is that of
+    McNemar's test (1947). Return None if it is not recorded which images are right.
     """
     both = [found.by_trial[min(found.by_trial)]["test"].get("right") for found in (one, other)]
     if None in both or len(set(map(len, both))) > 1:

@@ -25,8 +25,8 @@ def table(workdir, current, trials=1):
 
     Args:
         workdir: of the run.
-        current: names of the stages whose results belong to the run as it is now; others are left out, so
-            that a table never shows figures of different runs side by side.
+        current: names of the stages whose results belong to the run in its current state; others are left
+            out, so that a table never mixes figures of different runs.
         trials: number of trials of the run.
     """
     workdir = pathlib.Path(workdir)

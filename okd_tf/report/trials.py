@@ -31,10 +31,10 @@ def difference(gains, digits=2, unit="", lower_is_better=False, error_of_one=Non
 
     Args:
         gains: the difference of each trial; at least one.
-        digits: after the point.
-        unit: of the differences, in words; "" where a column's head says it.
-        lower_is_better: whether the figure is one of those that are, as a loss.
-        error_of_one: the standard error of a single difference, if one is known from elsewhere.
+        digits: digits after the point.
+        unit: of the differences, in words; "" if the column's head names it.
+        lower_is_better: whether a lower figure is better, as for a loss.
+        error_of_one: the standard error of a single difference, if known from elsewhere.
     """
     mean, error = mean_and_error(gains)
     unit = f" {unit}" if unit else ""
@@ -49,9 +49,9 @@ def verdict(mean, error, trials):
     """Return in words whether a mean difference is significant by the t-test, given its standard error.
 
     Args:
-        mean: of the paired differences, more than 0 where they are to the better.
-        error: the standard error of that.
-        trials: how many differences there are, at least two.
+        mean: mean of the paired differences, positive for an improvement.
+        error: its standard error.
+        trials: number of differences, at least two.
     """
     if abs(mean) <= stats.t.ppf(SURE, trials - 1) * error:
         return "no difference"

@@ -51,7 +51,7 @@ class Arm:
         return re.sub(r"[^\w.-]+", "_", self.name)
 
     def of(self, common: Any, **more: Any) -> Any:
-        """Return the `Settings` of this arm, given the common ones.
+        """Return the `Settings` of this arm: the common ones with its changes.
 
         Raises:
             UserError: its flags cannot be used with the common ones; names the arm.
@@ -79,10 +79,10 @@ def refuse_shared(name: str) -> None:
 
 
 def read(path: str) -> list[tuple[str, list[str]]]:
-    """Return the arms of a file in their order: the name of each, and its lines that are no comments.
+    """Return the arms of a file in order: the name of each, and its lines without comments.
 
     Raises:
-        UserError: not readable, no arms, an arm twice, or a line that is of none; names the file and line.
+        UserError: not readable, no arms, an arm twice, or a line outside any arm; names the file and line.
     """
     try:
         lines = pathlib.Path(path).read_text(encoding="utf-8").splitlines()

@@ -10,7 +10,7 @@ EXAMPLE = "60000,90000,140000"
 
 
 def normal(given: Any) -> tuple[str, ...]:
-    """Return the setting as its flag has it, in digits; in Python one budget may be given as a number."""
+    """Return the setting in its normal form, in plain digits; from Python, one budget may be a number."""
     return (str(given),) if isinstance(given, int | float) else tuple(map(numbers.plain, given))
 
 
@@ -38,12 +38,12 @@ def parse(texts: tuple[str, ...]) -> tuple[int, ...]:
 
 
 def shown(texts: tuple[str, ...]) -> int | str:
-    """Return the setting as results in JSON have it: one budget is a number."""
+    """Return the setting as a JSON value for results: a number if there is one budget."""
     return int(texts[0]) if len(texts) == 1 and texts[0].isdecimal() else ",".join(texts)
 
 
 def check(settings: Any) -> None:
-    """Raise UserError, naming --max_params, where the other `Settings` have no use for several budgets."""
+    """Raise UserError, naming --max_params, if the other `Settings` make several budgets useless."""
     if len(parse(settings.max_params)) == 1:
         return
     given = ",".join(settings.max_params)[:60]

@@ -203,7 +203,7 @@ def _check_mixing(settings: Any) -> None:
 
 
 def check_mix_probability(probability: float, mixes: set[str]) -> None:
-    """Raise UserError if a probability is given and these ways to mix views mix none."""
+    """Raise UserError if a probability is given but none of these settings mixes views."""
     if probability != choices.USUAL_MIX_PROBABILITY and mixes == {"none"}:
         raise errors.UserError(
             f"--mix_probability: {probability} given, and nothing is mixed; add --mix=cutmix, or leave it out"

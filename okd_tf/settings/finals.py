@@ -48,7 +48,7 @@ def epochs_of_each(student_epochs: int, finalists: int) -> int:
 
 
 def check(settings: Any) -> None:
-    """Raise UserError, naming --finals, where the other `Settings` leave nothing to hold finals of."""
+    """Raise UserError, naming --finals, if the other `Settings` leave no finalists to choose from."""
     found = rounds(settings.finals)
     if not found:
         return

@@ -7,7 +7,7 @@ _SHORT = re.compile(r"(?P<number>\d+(\.\d+)?)(?P<times>[kKmMgG]|[eE]\+?\d{1,2})"
 
 
 def plain(text: str) -> str:
-    """Return the digits of a number in thousands, millions, or powers of ten; other text as it is."""
+    """Return the plain digits of a number such as 50k, 1.5M, 2G or 1e6; any other text unchanged."""
     found = _SHORT.fullmatch(text.strip())
     if not found:
         return text

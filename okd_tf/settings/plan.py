@@ -107,12 +107,10 @@ def is_open(settings: Any) -> bool:
 
 
 def resolve(settings: Any, facts: Facts) -> Any:
-    """Return the `Settings` with all open values resolved.
-
-    The effort is part of what was resolved, and is the default one in what is returned.
+    """Return the `Settings` with all open values resolved, and the effort set back to its default.
 
     Raises:
-        UserError: what is given leaves no room for the rest, such as a warm-up longer than the search.
+        UserError: a given value leaves no room for the others, such as a warm-up longer than the search.
     """
     effort, found = EFFORTS[settings.effort], {}
 
@@ -144,10 +142,10 @@ def resolve(settings: Any, facts: Facts) -> Any:
 
 
 def mixes(settings: Any, images: int, classes: int, side: int) -> dict[str, str]:
-    """Return how views are mixed, by the settings that say so: they decide how many views there are.
+    """Return the resolved "mix" and "teacher_mix"; they decide how many views an image has.
 
     Args:
-        settings: as they are given.
+        settings: the settings as given.
         images, classes, side: as in `Facts`.
     """
     usual = FEW_MIX if _few_and_large(images, classes, side) else choices.MIXES[0]
@@ -159,13 +157,13 @@ def mixes(settings: Any, images: int, classes: int, side: int) -> dict[str, str]
 
 
 def augmentation(images: int, classes: int, side: int, channels: int, flip: bool) -> tuple[str, ...]:
-    """Return how views are made where the settings do not say it; () as the dataset has it.
+    """Return the default augmentation, as names of operations; () is the dataset's own.
 
-    Few large images get operations of RandAugment after their crop.
+    Few large images get RandAugment operations after their crop.
 
     Args:
         images, classes, side: as in `Facts`.
-        channels: of an image; operations are of 1 or 3.
+        channels: of an image; the operations need 1 or 3.
         flip: whether the dataset's images may be mirrored.
     """
     if channels not in (1, 3) or not _few_and_large(images, classes, side):
@@ -199,7 +197,7 @@ class Training:
         return self.epochs * self.steps_per_epoch
 
     def warning(self) -> str:
-        """Return one line about a training that is too short to work, or ""."""
+        """Return a one-line warning if the training is too short to work, else ""."""
         if self.steps >= SHORT_STEPS:
             return ""
         who = f"the {self.kind} {'train' if self.kind.endswith('s') else 'trains'}"
@@ -237,7 +235,7 @@ def in_words(settings: Any, images: int, kinds: tuple[str, ...]) -> str:
 
 
 def _named(settings: Any, kinds: tuple[str, ...]) -> str:
-    """Return which networks are trained, each followed by a comma."""
+    """Return the names of the networks to train, each followed by a comma."""
     text = ""
     if "teachers" in kinds:
         names = [settings.teacher_network(index) for index in range(settings.num_teachers)]
@@ -252,7 +250,7 @@ def _of_width(width: int) -> str:
 
 
 def _mixed(settings: Any, kinds: tuple[str, ...]) -> dict[str, str]:
-    """Return by what the views of teachers, and of what they teach, are mixed."""
+    """Return the mixing of the views of teachers and of students, by kind of network."""
     found = {"teachers": settings.teacher_mix} if "teachers" in kinds else {}
     return found | ({"student": settings.mix} if kinds != ("teachers",) else {})
 

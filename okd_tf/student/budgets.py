@@ -13,7 +13,7 @@ def folder(workdir: files.PathLike, max_params: int) -> pathlib.Path:
 
 
 def there(workdir: files.PathLike) -> dict[int, pathlib.Path]:
-    """Return metrics.json of each student that is there, by rising budget."""
+    """Return the paths of the existing students' metrics.json, by budget in rising order."""
     paths = (pathlib.Path(workdir) / FOLDER).glob("*/student/metrics.json")
     by_budget = {int(path.parents[1].name): path for path in paths if path.parents[1].name.isdigit()}
     return dict(sorted(by_budget.items()))
