@@ -81,7 +81,7 @@ def parse(argv):
 
 
 def _unknown(error):
-    """Return absl's message for an unknown flag; without a suggestion, add flags that end in the same way."""
+    """Return absl's message for an unknown flag; without a suggestion, add known flags of similar meaning."""
     said = " ".join(str(error).split())[:400]
     ending = sorted(name for name in settings.FIELDS if name.endswith(f"_{error.flagname}"))
     ending = [name for name in _ELSEWHERE.get(error.flagname, ending) if name in flags.FLAGS]

@@ -73,7 +73,7 @@ class Readable:
 
 
 def _meant(line):
-    """Return a line as absl has it."""
+    """Return a flagfile's line in the form that absl reads correctly."""
     line = _LONG_DASH.sub("--", line.strip())
     if not line.startswith("-"):
         return line

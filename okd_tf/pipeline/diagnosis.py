@@ -106,7 +106,7 @@ def _measured(context, said):
 
 
 def _mended(context, index, doubted):
-    """Return advice on what to declare about a teacher; "" for one trained here or without its source file."""
+    """Return advice on what to declare about a given teacher; "" if trained here or its source is gone."""
     try:
         given = ensemble.paths(context.settings.teachers)
     except errors.UserError:

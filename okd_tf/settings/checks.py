@@ -93,7 +93,7 @@ def _check_names(settings: Any) -> None:
 
 
 def refuse_student(settings: Any, names: Iterable[str]) -> None:
-    """Raises UserError if a finished network is named, and stages that do not take one are to run."""
+    """Raise UserError if --student names a finished network and some of these stages do not accept one."""
     if settings.student and not set(names) <= {"evaluate", "export", "report"}:
         raise errors.UserError(
             "--student: names a finished network, which tools/evaluate.py and tools/export.py take; "
