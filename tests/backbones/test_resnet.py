@@ -143,6 +143,7 @@ def test_an_unknown_backbone_is_refused_with_the_nearest_names():
         _build("resnet33")
 
 
+@pytest.mark.slow
 def test_a_saved_model_loads_in_a_process_that_does_not_know_okd_tf(rng, tmp_path):
     model = _build("resnet8", 4, (8, 8, 1)).model
     pixels = rng.integers(0, 256, (4, 8, 8, 1)).astype(np.float32)

@@ -17,7 +17,8 @@ from okd_tf.training import recipe
 SIZE, CLASSES, BATCH = 8, 3, 4
 SLOW = (
     *("live", "search_darts_unrolled", "ce_mirrored", "search_darts_mirrored", "search_darts_checkpoint"),
-    *("search_gumbel", "search_reinforce", "search_random", "input_randaugment"),
+    *(f"search_{name}" for name in search.STRATEGIES),
+    *("input_randaugment", "ce_streamed"),
 )
 
 

@@ -82,7 +82,7 @@ def test_is_a_search_model_that_says_what_it_needs(name):
     assert issubclass(strategy.cell, keras.layers.Layer)
 
 
-@every_strategy
+@one_fast
 def test_nothing_that_is_proposed_is_over_the_budget(name):
     chosen, candidates, rows = _whole(name)
     limit = chosen["budget"]["max_params"]
@@ -94,7 +94,7 @@ def test_nothing_that_is_proposed_is_over_the_budget(name):
     assert space.SearchSpace.around(tiny.make_backbone(), OPS).cost(((1, 0, 1),) * 2).params > limit
 
 
-@every_strategy
+@one_fast
 def test_the_best_of_its_own_candidates_is_chosen(name):
     chosen, candidates, _ = _whole(name)
     own = [one for one in candidates if one["spec"]["provenance"]["strategy"] == name]
@@ -104,7 +104,7 @@ def test_the_best_of_its_own_candidates_is_chosen(name):
     assert candidates[0]["val_accuracy"] == max(one["val_accuracy"] for one in own)
 
 
-@every_strategy
+@one_fast
 def test_records_finite_figures_of_every_epoch(name):
     _, candidates, rows = _whole(name)
     assert [row["epoch"] for row in rows] == list(range(1, EPOCHS + 1))

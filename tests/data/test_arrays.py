@@ -179,6 +179,7 @@ def test_a_validation_part_of_its_own_is_taken_whole_or_a_part_of_it(tmp_path):
         splits.carve(source, 0, test_examples=3)
 
 
+@pytest.mark.slow
 def test_a_run_takes_arrays_from_python_and_remembers_that_it_did(tmp_path, capsys):
     chosen = settings.Settings(
         workdir=str(tmp_path / "run"),

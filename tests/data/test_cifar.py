@@ -38,6 +38,7 @@ def test_a_class_name_that_would_not_be_one_line_of_labels_txt_is_refused(name):
         dataclasses.replace(source, name="mine", class_names=("fine", name))
 
 
+@pytest.mark.slow
 def test_cifar100_has_its_published_sizes_and_unique_ids(load_source):
     source = load_source("cifar100")
     for part, size in ((source.train, 50_000), (source.test, 10_000)):

@@ -141,6 +141,7 @@ def test_a_complete_run_repeated_by_its_own_flags_trains_nothing(finished):
     assert (workdir / "student" / "student.keras").stat().st_mtime_ns == before
 
 
+@pytest.mark.slow
 def test_a_workdir_that_was_copied_is_still_complete_and_says_so_from_anywhere(finished, tmp_path):
     workdir, _ = finished
     shutil.copytree(workdir, tmp_path / "moved")
@@ -156,6 +157,7 @@ def test_a_workdir_that_was_copied_is_still_complete_and_says_so_from_anywhere(f
         assert f"{stage}: complete, not run again" in again.stdout
 
 
+@pytest.mark.slow
 def test_a_stage_is_refused_when_what_it_needs_is_of_other_flags(finished):
     workdir, _ = finished
     refused = run("search.py", f"--workdir={workdir}", "--redo", "--seed=5", "--stages=student")

@@ -56,6 +56,7 @@ def test_what_the_converter_says_is_the_error_and_the_process_goes_on(folder):
     assert conversion._Worker.process is process
 
 
+@pytest.mark.slow
 def test_one_that_left_for_want_of_work_is_started_again(folder):
     conversion.convert(folder, "serve", int8=False)
     process = conversion._Worker.process

@@ -168,6 +168,7 @@ def test_an_input_that_is_taken_by_more_than_its_quantisation_is_refused(images)
         tflite.convert_int8(network.of_model(model), images)
 
 
+@pytest.mark.slow
 def test_a_layer_that_ends_the_converter_s_process_is_named(images):
     inputs = keras.Input([8, 8, 1])
     features = keras.layers.GRU(3, name="memory")(keras.layers.Reshape([8, 8])(inputs))
@@ -187,6 +188,7 @@ def test_layers_that_keras_has_quantised_are_named(images):
         tflite.convert_float32(network.of_model(model))
 
 
+@pytest.mark.slow
 def test_a_layer_that_is_dead_is_named_since_the_runtime_has_no_range_for_it(images):
     inputs = keras.Input([8, 8, 1])
     dead = keras.layers.Conv2D(

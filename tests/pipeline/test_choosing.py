@@ -84,6 +84,7 @@ def mislabelled(tmp_path_factory, backbone):
     return context
 
 
+@pytest.mark.slow
 def test_where_labels_are_wrong_and_teachers_right_a_distilled_student_is_taken(mislabelled):
     found = choice.read(mislabelled.choice_path)
     assert found["taken"] == mislabelled.train_loss == choosing.taken(mislabelled) == "mean"
@@ -103,6 +104,7 @@ def test_where_teachers_are_wrong_labels_are_taken(tmp_path, backbone):
     assert mean["accuracy"] < 0.4 < 0.7 < ce["accuracy"]
 
 
+@pytest.mark.slow
 def test_all_candidates_together_cost_no_more_than_a_student(mislabelled):
     found = choice.read(mislabelled.choice_path)
     assert [each["epochs"] for each in found["candidates"].values()] == [6, 6]
@@ -152,6 +154,7 @@ def test_killed_within_the_second_candidate_it_goes_on_and_chooses_the_same_to_t
     assert not (folder / "mean" / "checkpoints").exists()
 
 
+@pytest.mark.slow
 def test_the_report_says_what_was_taken_and_what_each_was_worth(mislabelled):
     text = "\n".join(page.lines(choice.read(mislabelled.choice_path)))
     assert "train_loss: auto took mean: +" in text

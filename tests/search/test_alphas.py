@@ -195,7 +195,7 @@ def test_what_is_proposed_is_the_most_probable_that_fits(kind):
     assert proposed == sorted(probabilities, key=probabilities.get, reverse=True)[:3]
 
 
-@pytest.mark.parametrize("kind", ["darts", "gumbel"])
+@pytest.mark.parametrize("kind", ["darts", pytest.param("gumbel", marks=pytest.mark.slow)])
 def test_keras_fit_drives_the_bilevel_step(kind):
     model = _make(kind)
     model.objective = objective.Objective("ce")

@@ -130,6 +130,7 @@ def test_a_step_trains_the_path_of_the_pool_whose_turn_it_is(model):
         np.testing.assert_array_equal(rows, pool[step % reinforce.POOL])
 
 
+@pytest.mark.slow
 def test_the_end_of_an_epoch_updates_the_controller_and_no_shared_weight():
     model = _search()
     validation = tiny.make_batches(DATA.val, 9)

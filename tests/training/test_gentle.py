@@ -164,6 +164,7 @@ def test_a_search_freezes_the_backbone_s_layers_and_not_its_add_ons(name):
     assert all(tiny.moved(before[0], kept))
 
 
+@pytest.mark.slow
 def test_a_training_that_is_killed_goes_on_in_its_phase_to_the_same_bits(tmp_path):
     batches = tiny.make_batches(DATA.train, augmentation=DATA.augmentation)
 

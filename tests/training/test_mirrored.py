@@ -61,6 +61,7 @@ def _assert_same(found, learnt=LEARNT):
     assert found["history"] < ROUNDING
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", FAST)
 def test_two_devices_learn_what_one_does(report, kind):
     _assert_same(report[kind])
@@ -76,6 +77,7 @@ def test_two_devices_learn_what_one_does_in_every_kind_of_training(slow_report, 
         assert slow_report[kind]["statistics"] < ROUNDING
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", STEPS)
 def test_gradients_are_clipped_after_their_sum_and_before_l2(report, kind):
     first, _ = report[kind]
@@ -84,6 +86,7 @@ def test_gradients_are_clipped_after_their_sum_and_before_l2(report, kind):
         assert weights == pytest.approx([1 - 0.5 * 2.5, 2 - 0.5 * 3.4], rel=1e-6)
 
 
+@pytest.mark.slow
 def test_a_step_that_overflows_on_one_device_is_skipped_on_all(report):
     first, second = report["step in float16"]
     assert second["weights"] == first["weights"]
@@ -151,6 +154,7 @@ def test_second_order_is_seen_in_what_is_learnt(slow_report):
     assert slow_report["darts, unrolled"]["learnt"] != slow_report["darts"]["learnt"]
 
 
+@pytest.mark.slow
 def test_a_batch_that_does_not_split_is_refused(report):
     assert report["refusal"] == "--batch_size: 13 does not split over 2 devices; use a multiple"
 
