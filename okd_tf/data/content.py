@@ -1,6 +1,6 @@
-"""What images are told apart by, and the sums that their statistics come from; all are exact.
+"""Fingerprints of images, and the exact sums that their statistics are computed from.
 
-All are of single images, so that an index of many can keep them, and a subset needs no image read again.
+Each is of a single image, so that an index of many can keep them, and a subset needs no image read again.
 """
 
 import hashlib

@@ -35,7 +35,7 @@ def check(context, names):
     for path in given:
         teacher.read(path, context.data)
     if given:
-        _ = leaks.suspects(context)
+        leaks.suspects(context)  # refuses a `trained_on` that cannot be used
     _check_folds(context, names, given)
     if "search" in names and not chosen.arch:
         check_networks.check_backbone(context)

@@ -7,7 +7,7 @@ training images: `trained_on` in a teacher's JSON is the path of a splits.csv (o
 
 from okd_tf import errors, settings, stages_file
 from okd_tf.pipeline import split_file
-from okd_tf.sources import layout
+from okd_tf.sources import layout, split_list
 from okd_tf.teachers import diagnosis, ensemble, folds, manifest, memory
 
 _CALLED = {"val": "validation", "test": "test"}
@@ -91,14 +91,14 @@ def _trained_on(path, context):
         return None
     if entry["key"]["splits"].get("sha256") == context.split_record["sha256"]:
         return True
-    listed = run / split_file.NAME
+    listed = run / split_list.NAME
     return listed if listed.exists() else None
 
 
 def _may_have_seen(known, split, context):
     if known is None or known is True:
         return known is None
-    trained = {_key(row["image"], row["source"]) for row in split_file.read(known) if row["split"] == "train"}
+    trained = {_key(row["image"], row["source"]) for row in split_list.read(known) if row["split"] == "train"}
     name, data = split_file.namer(context), context.data
 
     def listed(part):

@@ -103,42 +103,47 @@ def _work_report(context):
 
 def _work_budgets(context):
     """Train and evaluate the students of the smaller budgets."""
-    for run in budgets.smaller(context):
-        at_most = f"budgets: at most {run.budget.max_params:,} parameters"
-        context.crew.lead(functools.partial(progress.say, at_most))
-        for stage in _of_a_budget(run):
-            record.complete(run, stage)
-
-
-def _of_a_budget(run):
-    """Return the stages that the run of a smaller budget needs, in order."""
-    return [STAGES[name] for name in budgets.STAGES if not STAGES[name].needless(run)]
+    _complete_all(
+        budgets.smaller(context),
+        budgets.STAGES,
+        lambda run: f"budgets: at most {run.budget.max_params:,} parameters",
+    )
 
 
 def _budgets_are_done(context):
     if context.settings.train_loss == settings.choices.AUTO and not choosing.taken(context):
         return False
-    runs = budgets.smaller(context)
-    return not any(record.outdated(run, stage) for run in runs for stage in _of_a_budget(run))
+    return _are_done(budgets.smaller(context), budgets.STAGES)
 
 
 def _work_trials(context):
     """Train and evaluate all trials but the run itself."""
-    for run in trials.further(context):
-        number = f"trials: {run.settings.trial + 1} of {context.settings.trials}"
-        context.crew.lead(functools.partial(progress.say, number))
-        for stage in _of_a_trial(run):
-            record.complete(run, stage)
-
-
-def _of_a_trial(run):
-    """Return the stages that the run of a trial needs, in order."""
-    return [STAGES[name] for name in trials.STAGES if not STAGES[name].needless(run)]
+    _complete_all(
+        trials.further(context),
+        trials.STAGES,
+        lambda run: f"trials: {run.settings.trial + 1} of {context.settings.trials}",
+    )
 
 
 def _trials_are_done(context):
-    runs = trials.further(context)
-    return not any(record.outdated(run, stage) for run in runs for stage in _of_a_trial(run))
+    return _are_done(trials.further(context), trials.STAGES)
+
+
+def _complete_all(runs, names, title):
+    """Complete the named stages of runs within a run; `title(run)` is shown before each."""
+    for run in runs:
+        run.crew.lead(functools.partial(progress.say, title(run)))
+        for stage in _needed(run, names):
+            record.complete(run, stage)
+
+
+def _are_done(runs, names):
+    return not any(record.outdated(run, stage) for run in runs for stage in _needed(run, names))
+
+
+def _needed(run, names):
+    """Return those of the named stages that a run needs, in order."""
+    return [STAGES[name] for name in names if not STAGES[name].needless(run)]
 
 
 def _left_open(context):

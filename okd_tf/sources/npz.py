@@ -122,7 +122,7 @@ def check(
 
 
 def _pixels(shape: Sequence[int], kind: np.dtype) -> str:
-    """How images of another type become bytes, as the end of a sentence; "" if that is not the matter."""
+    """Return advice on converting images of another type to bytes; "" if the type is not the problem."""
     if len(shape) not in (3, 4):
         return ""
     if np.issubdtype(kind, np.floating):
@@ -136,7 +136,7 @@ def _pixels(shape: Sequence[int], kind: np.dtype) -> str:
 
 
 def _numbers(images: Sequence[int], shape: Sequence[int], kind: np.dtype) -> str:
-    """How labels y of another form become whole numbers, as the end of a sentence; "" if that is unknown."""
+    """Return advice on converting labels y of another form to whole numbers; "" if none is known."""
     if len(shape) == 2 and shape[0] == images[0] and shape[1] > 1:
         return ", of one-hot rows y.argmax(axis=1)"
     if tuple(shape) not in ((images[0],), (images[0], 1)):

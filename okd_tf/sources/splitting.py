@@ -1,6 +1,5 @@
 """A folder of images made into one with train/, val/ and test/: class by class, copies kept together."""
 
-import csv
 import fractions
 import hashlib
 import math
@@ -8,14 +7,12 @@ import os
 import pathlib
 import shutil
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from okd_tf import errors, files, progress
-from okd_tf.sources import layout, listing
+from okd_tf.sources import layout, listing, split_list
 
 Group = list[listing.File]  # files of the same bytes, which go into one split
-
-SPLITS = ("train", "val", "test")
 
 
 def split(
@@ -47,7 +44,7 @@ def split(
         raise errors.UserError(f"--data_dir: {root} has splits already; give a folder of classes")
     there = [file for file in listed.files["train"] if file.size_bytes >= 0]
     groups = _groups(there)
-    parts: dict[str, list[listing.File]] = {name: [] for name in SPLITS}
+    parts: dict[str, list[listing.File]] = {name: [] for name in split_list.SPLITS}
     for label, class_name in enumerate(listed.class_names):
         own = [group for group in groups if group[0].label == label]
         for name, chosen in _divided(own, class_name, {"test": test, "val": val}, seed).items():
@@ -170,20 +167,19 @@ def _drawn(group: Group, seed: int) -> tuple[bytes, str]:
 
 def _write(out: pathlib.Path, parts: dict[str, list[listing.File]], copies: bool) -> None:
     count = progress.Count("split", sum(map(len, parts.values())), "files made")
+
+    def made(temporary: pathlib.Path) -> Iterator[tuple[str, str, str]]:
+        for split_name, part in parts.items():
+            for file in part:
+                target = temporary / split_name / file.name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                if copies:
+                    shutil.copy2(file.path, target)
+                else:
+                    target.symlink_to(os.path.abspath(file.path))
+                count.add()
+                yield f"{split_name}/{file.name}", split_name, split_name
+
     with files.replacing(out, "--out") as temporary:
         temporary.mkdir()
-        with open(
-            temporary / "splits.csv", "w", newline="", encoding="utf-8", errors="surrogateescape"
-        ) as listed:
-            rows = csv.writer(listed, lineterminator="\n")
-            rows.writerow(("image", "split", "source"))
-            for split_name, part in parts.items():
-                for file in part:
-                    target = temporary / split_name / file.name
-                    target.parent.mkdir(parents=True, exist_ok=True)
-                    if copies:
-                        shutil.copy2(file.path, target)
-                    else:
-                        target.symlink_to(os.path.abspath(file.path))
-                    rows.writerow((f"{split_name}/{file.name}", split_name, split_name))
-                    count.add()
+        split_list.write(temporary / split_list.NAME, made(temporary))

@@ -115,9 +115,13 @@ def in_another_order(predictions: np.ndarray, labels: np.ndarray, classes: int) 
 
 
 def far_better(before: np.ndarray, after: np.ndarray) -> bool:
-    """Whether more are right, by ORDER_GAIN of all, and by more than luck would have it.
+    """Return whether accuracy rises by at least ORDER_GAIN, and significantly so.
 
-    A sign test of those that are right in one way alone. before, after bool [examples].
+    The test is a sign test over the examples that are right only before or only after.
+
+    Args:
+        before: bool [examples], which predictions were right.
+        after: likewise, with the change.
     """
     gained, lost = int(np.sum(after & ~before)), int(np.sum(before & ~after))
     far = gained - lost >= ORDER_GAIN * len(before)

@@ -1,4 +1,4 @@
-"""Whether a teacher seems to remember images that it should be measured on, judged by its accuracies.
+"""Test for a teacher that has memorised the images it is measured on, by its accuracies.
 
 That a teacher is as right on carved images as on training images proves nothing: so is one that saw all of
 them, and one that overfits nothing. Only images that it cannot have seen, those of a split that the dataset

@@ -1,8 +1,8 @@
-"""What a network may need: other pixel values, channels or order of classes, tried on the spot.
+"""Search for the preprocessing that a network was trained with: pixel range, channel order, class order.
 
-A network that was trained on values from 0 to 1 and is shown 0 to 255 looks as one that knows nothing. What
-people train on is one of few things, so that each can be tried on some labelled images. One that is shown
-channels in the wrong order may be right on half of what it could be, and nothing else tells.
+A network that was trained on values from 0 to 1 looks untrained on values from 0 to 255, and one that gets
+its channels in the wrong order loses accuracy without a sign. The usual kinds of preprocessing are few, so
+that each is tried on some labelled images.
 """
 
 import dataclasses
@@ -42,7 +42,7 @@ WAYS = (
 
 
 def advice(one: teacher.Teacher, data: splits.Splits, path, doubted=True) -> str:
-    """What to declare of a network for it to be far more accurate, as the end of a sentence; "" if nothing.
+    """Return the declaration with which a network is far more accurate, as the end of a sentence, or "".
 
     Args:
         one: a network.
@@ -83,7 +83,7 @@ def advice(one: teacher.Teacher, data: splits.Splits, path, doubted=True) -> str
 
 
 def _promising(ask, one, ways, images, labels, data):
-    """The ways that gain PROMISING on a few images: a network that is as it should be is to cost little."""
+    """Return the ways that gain PROMISING on a few images, so that a right network costs little."""
     before = np.mean(ask(one, images) == labels)
     gains = [np.mean(ask(_declared(one, way, data), images) == labels) - before for way in ways if way]
     return [way for way, gain in zip(filter(None, ways), gains, strict=True) if gain >= PROMISING]
@@ -103,7 +103,7 @@ def _said(one, chosen, path, accuracy):
 
 
 def _changes(one, way):
-    """How many keys that are about pixels a way changes."""
+    """Return the number of pixel declarations that a way changes."""
     return (
         sum(getattr(one.manifest, key) != value for key, value in {**_UNDECLARED, **way}.items())
         if way
@@ -112,7 +112,7 @@ def _changes(one, way):
 
 
 def _declared(one, way, data):
-    """The network with this declared of pixels; None if that cannot be, or is declared already."""
+    """Return the network with these pixel declarations; None if impossible, or declared already."""
     if data.image_shape[2] != 3 and {"mean", "channel_order"} & set(way):
         return None
     if not way:
@@ -127,7 +127,7 @@ def _declared(one, way, data):
 
 
 def _accuracy(predictions, labels, data):
-    """(accuracy, None), or (accuracy, what the classes are in truth) if they are in another order."""
+    """Return (accuracy, None), or (accuracy, true class of each output) if classes are permuted."""
     reordered = doubts.in_another_order(predictions, labels, data.classes)
     if reordered:
         return reordered, doubts.best_order(predictions, labels, data.classes)
@@ -137,7 +137,7 @@ def _accuracy(predictions, labels, data):
 
 
 def _asking(one):
-    """(the network, or another that differs in what is declared; images) -> classes; traced once for all."""
+    """Return a function (network, images) -> predicted classes, traced once for all declarations."""
     shape = one.shown(tf.zeros([1, *one.image_shape])).shape[1:]
     images = tf.TensorSpec([None, *shape], one.network.dtype)
 
@@ -158,7 +158,7 @@ def _asking(one):
 
 
 def _plain(value):
-    """A declaration as JSON has it, whole numbers without a point."""
+    """Return a declaration as a JSON value, with whole numbers as integers."""
     if isinstance(value, tuple):
         return [_plain(each) for each in value]
     return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -137,7 +137,7 @@ class Teacher:
         return logits.numpy().argmax(axis=-1)
 
     def output_classes(self, classes):
-        """Which of so many classes of the dataset each of its outputs is, int [classes]."""
+        """Return the dataset's class of each output of the network, int [classes]."""
         return np.arange(classes) if self._order is None else np.argsort(self._order)
 
     def _raw(self, pixels):

@@ -8,6 +8,7 @@ import pytest
 from okd_tf import errors, json_file, settings
 from okd_tf.data import splits
 from okd_tf.pipeline import context, leaks, split_file
+from okd_tf.sources import split_list
 from okd_tf.teachers import folds
 
 
@@ -120,7 +121,7 @@ def test_the_splits_of_a_folder_say_what_was_trained_on_wherever_they_lie(tmp_pa
     run = context.Context(chosen)
     assert leaks.suspects(run) == {"val": [True], "test": [True]}
     split_file.write(run)
-    rows = split_file.read(tmp_path / "run" / "splits.csv")
+    rows = split_list.read(tmp_path / "run" / "splits.csv")
     moved = [f"{row['split']}/{row['image']},{row['split']},{row['split']}" for row in rows]
     (given.parent / "splits.csv").write_text("\n".join(["image,split,source", *moved]))
     _declare(given, trained_on="splits.csv")
